@@ -1,0 +1,10 @@
+# The command: src/cli over the public library, and the console part of src/os.
+
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c
+     ${CMAKE_SOURCE_DIR}/src/os/console/*.c)
+if(cli_sources)
+  add_executable(sluice ${cli_sources})
+  target_include_directories(sluice PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(sluice PRIVATE sluice_flags sluice_static PkgConfig::JANSSON)
+endif()

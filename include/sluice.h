@@ -1,0 +1,328 @@
+/* sluice.h - the public interface of libsluice, a language-model engine.
+ *
+ *   sl_model     an opened model: weights, tokenizer, hyper-parameters. Read-only once loaded;
+ *                any number of threads and sessions may use one at the same time.
+ *   sl_session   one sequence being computed with a model: its keys and values, its threads.
+ *                Private to one thread at a time.
+ *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
+ *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights read.
+ *
+ * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
+ * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
+ * out-parameter is NULL or unchanged. Strings are UTF-8. Sizes are bytes. Tokens are int32_t.
+ * Unless a comment says otherwise a function may be called from any thread, but not on the same
+ * object from two threads at once. The library never prints, never exits, and installs no signal
+ * handler unless sl_guard_mappings() is called.
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SL_API __attribute__((visibility("default")))
+#define SL_CHECK __attribute__((warn_unused_result))
+#define SL_PRINTF(format_index, first_argument)                                                    \
+    __attribute__((format(printf, format_index, first_argument)))
+#else
+#define SL_API
+#define SL_CHECK
+#define SL_PRINTF(format_index, first_argument)
+#endif
+
+/* ---- status and errors ---------------------------------------------------------------------- */
+
+typedef enum sl_status {
+    SL_OK = 0,
+    SL_ERR_ARGUMENT,    /* the caller asked for something impossible or malformed */
+    SL_ERR_FILE,        /* a file is missing or cannot be read or written */
+    SL_ERR_FORMAT,      /* a file's content is wrong */
+    SL_ERR_UNSUPPORTED, /* a file is well-formed, but names what this version does not know */
+    SL_ERR_MEMORY,      /* out of memory, or over the memory budget */
+    SL_ERR_RUNTIME,     /* failed while computing (file changed underneath, not-a-number logits) */
+    SL_ERR_CANCELLED,   /* the caller's callback asked to stop */
+} sl_status;
+
+typedef struct sl_error {
+    sl_status status;
+    char message[512]; /* one line, no newline at the end */
+} sl_error;
+
+/* "1.2.3". Static storage. */
+SL_API const char *sl_version(void);
+
+/* ---- callbacks ------------------------------------------------------------------------------ */
+
+/* Called now and then during anything that takes long, from the calling thread.
+ * `what` is a short noun ("loading"), done/total are bytes or tokens. Return false to cancel. */
+typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
+
+/* Notes for a person: fallbacks taken, slow paths, what was left out. One line, no newline. */
+typedef void (*sl_notice_fn)(void *user, const char *line);
+
+/* ---- models --------------------------------------------------------------------------------- */
+
+typedef struct sl_model sl_model;
+
+typedef struct sl_model_options {
+    uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
+    bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
+    sl_progress_fn progress; /* may be NULL */
+    sl_notice_fn notice;     /* may be NULL */
+    void *user;              /* handed to both */
+} sl_model_options;
+
+SL_API void sl_model_options_init(sl_model_options *options);
+
+/* Maps and checks the file at `path`. options may be NULL. The model keeps the file mapped until
+ * sl_model_free; a file that is cut short meanwhile raises SIGBUS unless sl_guard_mappings() ran.
+ * On success *model is the caller's. */
+SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
+                                        sl_model **model, sl_error *error);
+
+/* Every session of the model must be freed before. NULL is allowed. */
+SL_API void sl_model_free(sl_model *model);
+
+typedef struct sl_model_info {
+    const char *architecture; /* "llama"; owned by the model */
+    const char *name;         /* general.name or "" */
+    const char *type;         /* weight type that holds most bytes, e.g. "Q8_0" */
+    uint64_t parameter_count;
+    uint64_t weight_bytes;    /* all weights as they lie in the file */
+    uint64_t bytes_per_token; /* weight bytes read to decode one token */
+    size_t n_ctx_train;       /* context length the model was trained for */
+    size_t n_vocab;
+    size_t n_layer;
+    size_t n_embd;
+    double load_seconds;
+} sl_model_info;
+
+SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
+
+/* Calls `emit` for each line of the model's program, the list of operations that computes a token. */
+SL_API void sl_model_print_program(const sl_model *model,
+                                   void (*emit)(void *user, const char *line), void *user);
+
+/* ---- tokens --------------------------------------------------------------------------------- */
+
+typedef enum sl_tokenize_flags {
+    SL_TOKENIZE_BOS = 1,     /* put BOS (and EOS behind) as the model's metadata says */
+    SL_TOKENIZE_SPECIAL = 2, /* "<|eot|>" in the text means that token, not its characters */
+} sl_tokenize_flags;
+
+/* Splits `length` bytes of text (any bytes) into tokens. On success *tokens is an array of *count
+ * tokens that the caller frees with sl_free. */
+SL_API SL_CHECK sl_status sl_tokenize(const sl_model *model, const char *text, size_t length,
+                                      unsigned flags, int32_t **tokens, size_t *count,
+                                      sl_error *error);
+
+/* BOS, EOS, or -1 if the model has none. */
+SL_API int32_t sl_token_bos(const sl_model *model);
+SL_API int32_t sl_token_eos(const sl_model *model);
+
+/* Whether the token ends a generation (EOS, end of turn, end of message). */
+SL_API bool sl_token_is_end(const sl_model *model, int32_t token);
+
+/* A decoder of a stream of tokens: what it gives out is always whole characters of valid UTF-8.
+ * Bytes that cannot be completed become U+FFFD. */
+typedef struct sl_decoder sl_decoder;
+
+/* special: whether control tokens are shown as their text. */
+SL_API SL_CHECK sl_status sl_decoder_create(const sl_model *model, bool special,
+                                            sl_decoder **decoder, sl_error *error);
+SL_API void sl_decoder_free(sl_decoder *decoder);
+
+/* Adds one token; *text points to what can be shown now (maybe empty), valid until the next call.
+ * Returns its length in bytes. An id outside the vocabulary gives nothing. Allocates nothing. */
+SL_API size_t sl_decoder_add(sl_decoder *decoder, int32_t token, const char **text);
+
+/* Ends the stream: gives out what is held back, and starts anew. */
+SL_API size_t sl_decoder_finish(sl_decoder *decoder, const char **text);
+
+/* Frees what a function of this header said to free so. */
+SL_API void sl_free(void *pointer);
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+typedef struct sl_session sl_session;
+
+/* Types in which keys and values are kept. */
+typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
+
+typedef struct sl_session_options {
+    size_t n_ctx;   /* positions to reserve; 0: the model's own */
+    size_t n_batch; /* most rows computed at once; 0: 512 */
+    size_t threads; /* 0: physical cores this process may use */
+    sl_kv_type type_k, type_v;
+    sl_notice_fn notice; /* may be NULL */
+    void *user;
+} sl_session_options;
+
+SL_API void sl_session_options_init(sl_session_options *options);
+
+/* Computes what the session needs, refuses with the number if it is over the model's memory
+ * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL. */
+SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
+                                            sl_session **session, sl_error *error);
+SL_API void sl_session_free(sl_session *session);
+
+typedef struct sl_session_info {
+    size_t n_ctx;
+    size_t n_batch;
+    size_t threads;
+    size_t position;       /* tokens computed and held */
+    uint64_t kv_bytes;     /* all pages */
+    uint64_t buffer_bytes; /* activations, logits, scratch */
+} sl_session_info;
+
+SL_API void sl_session_get_info(const sl_session *session, sl_session_info *info);
+
+/* Receives the logits that follow token number `index` of the prefix: n_vocab floats, valid during
+ * the call. Return false to stop (SL_ERR_CANCELLED). */
+typedef bool (*sl_logits_fn)(void *user, size_t index, const float *logits);
+
+/* Makes `tokens` (the whole sequence from position 0, count >= 1) the session's content. What the
+ * session already holds of that prefix is not computed again. Afterwards sl_session_logits gives
+ * the logits that follow the last token. progress may be NULL; cancelling or failing leaves the
+ * session with a valid shorter prefix. */
+SL_API SL_CHECK sl_status sl_session_eval(sl_session *session, const int32_t *tokens, size_t count,
+                                          sl_progress_fn progress, void *user, sl_error *error);
+
+/* The same from an empty session, with the logits of every token handed to `each` in order. */
+SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens,
+                                              size_t count, sl_logits_fn each, void *user,
+                                              sl_error *error);
+
+/* n_vocab floats that follow the last evaluated token; NULL before any. Owned by the session,
+ * valid until its next call. The caller may write to them. */
+SL_API float *sl_session_logits(sl_session *session);
+
+/* ---- sampling ------------------------------------------------------------------------------- */
+
+typedef struct sl_logit_bias {
+    int32_t token;
+    float bias; /* added to the logit; -INFINITY forbids the token */
+} sl_logit_bias;
+
+typedef struct sl_sampler sl_sampler;
+
+/* The chain: logit bias, penalties, top-k, top-p, min-p, temperature, draw.
+ * temperature <= 0 is greedy: the largest logit after bias and penalties, the lowest id on ties. */
+typedef struct sl_sampler_options {
+    uint64_t seed;           /* default 0: the caller chooses a random one if it wants one */
+    float temperature;       /* 0.8 */
+    int32_t top_k;           /* 40; <= 0: all */
+    float top_p;             /* 0.95; >= 1: all */
+    float min_p;             /* 0.05; <= 0: all */
+    float repeat_penalty;    /* 1.0: none */
+    float presence_penalty;  /* 0: none */
+    float frequency_penalty; /* 0: none */
+    int32_t repeat_last_n;   /* 64 tokens looked at by the penalties; 0: none; -1: the context */
+    size_t n_ctx;            /* what -1 above means */
+    const sl_logit_bias *logit_bias;
+    size_t logit_bias_count;
+} sl_sampler_options;
+
+SL_API void sl_sampler_options_init(sl_sampler_options *options);
+SL_API SL_CHECK sl_status sl_sampler_create(size_t n_vocab, const sl_sampler_options *options,
+                                            sl_sampler **sampler, sl_error *error);
+SL_API void sl_sampler_free(sl_sampler *sampler);
+
+/* Tells the sampler that `token` is now part of the text (prompt tokens too). Allocates nothing. */
+SL_API void sl_sampler_accept(sl_sampler *sampler, int32_t token);
+
+/* Picks a token from n_vocab logits, which it leaves as they are. SL_ERR_RUNTIME if a logit is not
+ * a number or none is left. Does not accept it. Allocates nothing. */
+SL_API SL_CHECK sl_status sl_sampler_sample(sl_sampler *sampler, const float *logits,
+                                            int32_t *token, sl_error *error);
+
+/* ---- inspecting files ----------------------------------------------------------------------- */
+
+typedef struct sl_file sl_file;
+
+/* Opens and checks a model file's tables. *file is the caller's. */
+SL_API SL_CHECK sl_status sl_file_open(const char *path, sl_file **file, sl_error *error);
+SL_API void sl_file_close(sl_file *file);
+
+typedef struct sl_file_info {
+    const char *format; /* "GGUF v3" */
+    uint64_t file_bytes;
+    uint64_t data_offset; /* where tensor data begins */
+    size_t metadata_count;
+    size_t tensor_count;
+} sl_file_info;
+
+typedef enum sl_value_type {
+    SL_VALUE_UINT,
+    SL_VALUE_INT,
+    SL_VALUE_FLOAT,
+    SL_VALUE_BOOL,
+    SL_VALUE_STRING,
+    SL_VALUE_ARRAY,
+} sl_value_type;
+
+/* Pointers belong to the file. Keys and strings are not NUL-terminated and are any bytes. */
+typedef struct sl_metadata {
+    const char *key;
+    size_t key_length;
+    sl_value_type type;
+    sl_value_type element_type; /* of an array */
+    uint64_t count;             /* elements of an array; 1 otherwise */
+} sl_metadata;
+
+typedef struct sl_value {
+    sl_value_type type;
+    uint64_t u; /* SL_VALUE_UINT, SL_VALUE_BOOL (0, 1) */
+    int64_t i;  /* SL_VALUE_INT */
+    double f;   /* SL_VALUE_FLOAT */
+    const char *string;
+    size_t string_length;
+} sl_value;
+
+typedef struct sl_tensor_info {
+    const char *name; /* not NUL-terminated */
+    size_t name_length;
+    const char *type; /* "Q4_K" */
+    size_t n_dims;
+    uint64_t dims[4]; /* dims[0] is the row length; unused ones are 1 */
+    uint64_t offset;  /* from the start of the file */
+    uint64_t bytes;
+} sl_tensor_info;
+
+SL_API void sl_file_get_info(const sl_file *file, sl_file_info *info);
+SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata);
+/* Element `element` of metadata `index` (0 for a scalar). Strings of an array are found by walking:
+ * visit them in order. */
+SL_API void sl_file_value(const sl_file *file, size_t index, uint64_t element, sl_value *value);
+SL_API void sl_file_tensor(const sl_file *file, size_t index, sl_tensor_info *tensor);
+
+/* ---- the machine ---------------------------------------------------------------------------- */
+
+typedef struct sl_machine_info {
+    uint64_t memory_total;
+    uint64_t memory_available; /* the smaller of what is free and what cgroups allow */
+    size_t cores;              /* physical cores this process may use */
+    const char *cpu_features;  /* "avx2 avx512 vnni bf16"; static storage */
+} sl_machine_info;
+
+SL_API void sl_machine_get_info(sl_machine_info *info);
+
+/* Peak resident memory of this process so far. */
+SL_API uint64_t sl_peak_memory(void);
+
+/* Installs a SIGBUS handler that turns a fault inside a model's mapping (its file was cut short)
+ * into SL_ERR_RUNTIME of the running call; other faults go on to the handler that was there.
+ * Call once, early. */
+SL_API void sl_guard_mappings(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+/* str.h - string views: a pointer and a length into memory owned by somebody else. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Not NUL-terminated; any bytes. ptr may be NULL when len is 0. */
+typedef struct str {
+    const char *ptr;
+    size_t len;
+} str;
+
+/* For printf: printf("%.*s", STR_ARG(s)). At most 200 bytes are printed. */
+#define STR_ARG(s) (int)((s).len < 200 ? (s).len : 200), ((s).len ? (s).ptr : "")
+
+static inline str str_from(const char *text) {
+    return (str){text, strlen(text)};
+}
+
+static inline bool str_equal(str a, str b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool str_is(str a, const char *b) {
+    return str_equal(a, str_from(b));
+}
+
+#endif

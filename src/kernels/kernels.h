@@ -1,0 +1,151 @@
+/* kernels.h - the table of hot loops and what each must compute.
+ *
+ * kernels/ knows neither threads nor files nor models. ref/ holds the plain C of every entry: that
+ * is the definition. x86/ and arm/ hold one file per instruction-set level, each of which does
+ * nothing but replace entries of a table that was first filled with the plain ones. Every entry
+ * gives the same bits as the plain one (tests/kernels holds them to it).
+ *
+ * The canonical order (bits are defined by it; DESIGN: section 4, ARCHITECTURE.md repeats it):
+ *
+ *   sum16   sixteen f32 partial sums s[0..15], element k goes to s[k mod 16] with one fma, k
+ *           ascending; then s[i] += s[i + 8] for i < 8, then 4, 2, 1.
+ *   F32,F16 y = sum16 of w[k] * x[k], x in f32.
+ *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd element,
+ *           then with the even one; inputs and results that are subnormal become zero of their
+ *           sign. Final tree as above. (What VDPBF16PS does.) An odd tail is padded with zeros.
+ *   Q*_0,_1 x as int8, one f32 scale dx per 32 values. Blocks left to right, acc = 0:
+ *           i = exact int32 sum of q[k] * x8[k], q the signed value the format gives before its
+ *           scale (Q4_0: nibble - 8); acc = fma(dw * dx, (float)i, acc). Formats with a minimum
+ *           (Q4_1, Q5_1) then: acc = fma(mw * dx, (float)sum of x8[k], acc).
+ *   Q*_K    x as int8, one f32 scale dx per 256 values. Per block of 256:
+ *           i = exact int32 sum over sub-blocks of scale * sum of q * x8;
+ *           acc = fma(d * dx, (float)i, acc). With minimums (Q2_K, Q4_K, Q5_K): j = exact int32 sum
+ *           of min * sum of x8; acc = fma(-(dmin * dx), (float)j, acc). Q3_K and Q6_K use q - 4
+ *           and q - 32.
+ *   dw, mw, d, dmin are the f16 values as f32; a product of two scales is rounded to f32 once.
+ *
+ *   A product whose sum is NaN is a NaN of any payload and sign.
+ */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include "quant/quant.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The form of a row of activations that meets a weight type. */
+typedef enum kernel_row {
+    KERNEL_ROW_F32 = 0, /* n floats */
+    KERNEL_ROW_BF16,    /* n uint16_t */
+    KERNEL_ROW_Q8_32,   /* int8 with a scale per 32 */
+    KERNEL_ROW_Q8_256,  /* int8 with a scale per 256 */
+    KERNEL_ROW_LIMIT,
+} kernel_row;
+
+/* Layout of a Q8 row of n values (n a multiple of its block), each part starting at a multiple of
+ * 64 bytes:  int8_t value[n];  float scale[n / block];  int16_t sum[n / 16], each the sum of 16
+ * values. value = nearest-even(x * (127 / amax)), amax = largest |x| of the block, scale =
+ * amax / 127 (both computed in f32). A block that is all zero has scale 0; a block with a value
+ * that is not finite has scale NaN and values 0. */
+static inline size_t kernel_q8_scales_at(size_t n) {
+    return (n + 63) & ~(size_t)63;
+}
+
+static inline size_t kernel_q8_sums_at(size_t n, size_t block) {
+    return kernel_q8_scales_at(n) + ((n / block * sizeof(float) + 63) & ~(size_t)63);
+}
+
+/* Bytes from one row to the next, a multiple of 64. n up to 2^40. */
+size_t kernel_row_bytes(kernel_row form, size_t n);
+
+/* The form that goes with a weight type. */
+kernel_row kernel_row_of(quant_type type);
+
+/* Bytes of scratch, 64-byte aligned, that a call of `matmul` may use; per thread. */
+#define KERNEL_SCRATCH_BYTES ((size_t)1 << 19)
+
+/* y[i * y_stride + r] = product of weight row r and activation row i, for r < n_out, i < n_row.
+ *   w         n_out rows of n_in values, w_stride bytes apart, at any byte address
+ *   x         n_row activation rows of the type's form, 64-byte aligned, x_stride bytes apart
+ *   y         floats; y_stride in floats; nothing else in y is written
+ *   n_in      a multiple of the type's block length (1 for floats), > 0; n_out, n_row > 0
+ * Nothing outside the rows is read. */
+typedef void kernel_matmul(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                           const void *x, size_t x_stride, float *y, size_t y_stride,
+                           void *scratch);
+
+typedef struct kernel_table {
+    const char *name; /* highest level in it: "plain", "avx2", "avx512", "neon" */
+
+    /* Indexed by quant_type; NULL where the type does not exist. */
+    kernel_matmul *matmul[QUANT_TYPE_LIMIT];
+
+    /* Turns n floats into one row of a form (KERNEL_ROW_F32 copies). Alignment as above. */
+    void (*make_row[KERNEL_ROW_LIMIT])(const float *x, size_t n, void *row);
+
+    /* Decodes n values of a type in which keys and values are kept, or a row of an embedding.
+     * Indexed by quant_type; equal to quant_format.decode. */
+    void (*decode[QUANT_TYPE_LIMIT])(const void *blocks, float *values, size_t n);
+
+    /* sum16 of a[k] * b[k], n of them (any n, also < 16). */
+    float (*dot)(const float *a, const float *b, size_t n);
+
+    /* sum16 of 1 * a[k]... that is: s[k mod 16] += a[k] with plain additions, then the tree. */
+    float (*sum)(const float *a, size_t n);
+
+    /* Largest of n > 0 values by `a > b ? a : b` over all, NaN if there is one. */
+    float (*max)(const float *a, size_t n);
+
+    /* y[k] = fma(a, x[k], y[k]). */
+    void (*axpy)(float a, const float *x, float *y, size_t n);
+
+    /* y[k] *= a. */
+    void (*scale)(float a, float *y, size_t n);
+
+    /* y[k] += x[k]. */
+    void (*add)(const float *x, float *y, size_t n);
+
+    /* x[k] = exp(x[k] - shift) by kernel_exp, the definition in ref/. */
+    void (*exp_shifted)(float *x, float shift, size_t n);
+
+    /* y[k] = silu(gate[k]) * up[k], silu(v) = v / (1 + exp(-v)). y may be gate or up. */
+    void (*silu_mul)(const float *gate, const float *up, float *y, size_t n);
+
+    /* x[k] = 0.5 v (1 + tanh(sqrt(2/pi) (v + 0.044715 v^3))), GPT-2's. */
+    void (*gelu_tanh)(float *x, size_t n);
+
+    /* y = x / sqrt(mean(x^2) + epsilon) * weight; mean by dot. y may be x. */
+    void (*rms_norm)(const float *x, const float *weight, float epsilon, float *y, size_t n);
+
+    /* y = (x - mean) / sqrt(variance + epsilon) * weight + bias, two passes, sums by sum and dot
+     * order. y may be x. */
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
+                       float *y, size_t n);
+
+    /* Rotates n_pair pairs (x[2i], x[2i+1]) by the angle whose cosine and sine are cs[2i],
+     * cs[2i+1]: a' = fma(a, c, -(b * s)), b' = fma(a, s, b * c), where the inner product is
+     * rounded first. */
+    void (*rope_pairs)(float *x, const float *cs, size_t n_pair);
+} kernel_table;
+
+/* Fills a table with the best entries for `features` (CPU_* bits). */
+void kernel_table_fill(kernel_table *table, uint32_t features);
+
+/* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------- */
+
+/* Ours, because the system's differ between machines. Error bounds stand in ref/math.c and are
+ * tested. kernel_exp: 0 below -103.97, inf above 88.72; NaN stays. */
+float kernel_exp(float x);
+float kernel_tanh(float x);
+/* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos. */
+double kernel_sin(double x);
+double kernel_cos(double x);
+/* base > 0 */
+double kernel_pow(double base, double exponent);
+
+/* Sets this thread's floating-point mode: round to nearest even, subnormals kept. */
+void kernel_set_float_mode(void);
+
+#endif

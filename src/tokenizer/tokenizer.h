@@ -1,0 +1,53 @@
+/* tokenizer.h - text to tokens and back, as the model file's metadata says.
+ *
+ * tokenizer/ holds SentencePiece-style BPE ("llama") and byte-level BPE ("gpt2") with its
+ * pre-tokenizers, and the streaming decoder.
+ */
+#ifndef TOKENIZER_TOKENIZER_H
+#define TOKENIZER_TOKENIZER_H
+
+#include "base/array.h"
+#include "base/str.h"
+#include "formats/model_file.h"
+#include "sluice.h"
+
+/* Read-only once created; any number of threads may use one. */
+typedef struct tokenizer tokenizer;
+
+/* Copies what it needs: the file may be freed afterwards. An unknown tokenizer.ggml.model or
+ * tokenizer.ggml.pre is SL_ERR_UNSUPPORTED with its name and the known ones; inconsistent tables
+ * (scores shorter than tokens, ids out of range, merges that name no token, ...) SL_ERR_FORMAT. */
+SL_CHECK sl_status tokenizer_create(const model_file *file, tokenizer **out, sl_error *error);
+void tokenizer_free(tokenizer *t);
+
+size_t tokenizer_count(const tokenizer *t);
+int32_t tokenizer_bos(const tokenizer *t); /* -1: none */
+int32_t tokenizer_eos(const tokenizer *t);
+bool tokenizer_is_end(const tokenizer *t, int32_t token);
+
+/* Bytes held, for the memory plan. */
+size_t tokenizer_bytes(const tokenizer *t);
+
+/* Appends the tokens of any bytes to `out`, an array of int32_t. flags: sl_tokenize_flags. */
+SL_CHECK sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
+                                    sl_error *error);
+
+/* The bytes that one token adds to a text, as stored in t (never freed by the caller). Control
+ * tokens give nothing unless special. A SentencePiece token begins with its space as it is.
+ * An id outside the vocabulary gives nothing. */
+str tokenizer_piece(const tokenizer *t, int32_t token, bool special);
+
+/* The longest piece there is, in bytes. */
+size_t tokenizer_longest_piece(const tokenizer *t);
+
+/* Streaming decoder, see sl_decoder in sluice.h. tokenizer_decoder_create allocates all it will
+ * need. The first text piece after a start loses the leading space that the encoder added, if the
+ * tokenizer adds one. */
+typedef struct tokenizer_decoder tokenizer_decoder;
+SL_CHECK sl_status tokenizer_decoder_create(const tokenizer *t, bool special,
+                                            tokenizer_decoder **out, sl_error *error);
+void tokenizer_decoder_free(tokenizer_decoder *d);
+str tokenizer_decoder_add(tokenizer_decoder *d, int32_t token);
+str tokenizer_decoder_finish(tokenizer_decoder *d);
+
+#endif
