@@ -55,9 +55,10 @@ static sl_status fail(const reader *r, size_t at, sl_status status, const char *
 
 static sl_status read_bytes(reader *r, const char *what, size_t count, void *out) {
     if (count > r->size - r->at) {
-        return fail(r, r->at, SL_ERR_FORMAT,
-                    "truncated: expected %s of %zu bytes, found the end of the file after %zu",
-                    what, count, r->size - r->at);
+        fail(r, r->at, SL_ERR_FORMAT,
+             "truncated: expected %s of %zu bytes, found the end of the file after %zu", what,
+             count, r->size - r->at);
+        return SL_ERR_FORMAT;
     }
     memcpy(out, r->bytes + r->at, count);
     r->at += count;
