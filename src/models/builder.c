@@ -208,10 +208,18 @@ void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, 
     }
     const slot_id chosen = builder_slot(b, last.n_in);
     builder_op(b, &(op){.kind = OP_SELECT, .layer = UINT32_MAX, .in = x, .out = chosen});
-    last.n_weight = 1;
-    last.weight[0] = output;
-    last.bias[0] = builder_optional_vector(b, -1, "output.bias", n_vocab);
-    b->p->logits = builder_linear(b, UINT32_MAX, chosen, last, n_vocab);
+    b->p->hidden = builder_slot(b, last.n_in);
+    builder_op(b, &(op){.kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = b->p->hidden,
+                        .as.linear = last});
+    const op_linear head = {
+        .norm_weight = NO_WEIGHT,
+        .norm_bias = NO_WEIGHT,
+        .n_in = last.n_in,
+        .n_weight = 1,
+        .weight = {output},
+        .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
+    };
+    b->p->logits = builder_linear(b, UINT32_MAX, b->p->hidden, head, n_vocab);
     b->p->n_vocab = n_vocab;
     b->p->n_embd = last.n_in;
 }

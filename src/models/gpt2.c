@@ -105,7 +105,7 @@ void gpt2_build(builder *b) {
         build_attention(b, &s, (uint32_t)layer, x);
         build_feed_forward(b, &s, (uint32_t)layer, x);
     }
-    op_linear last = {.n_in = s.n_embd};
+    op_linear last = {.norm_weight = NO_WEIGHT, .norm_bias = NO_WEIGHT, .n_in = s.n_embd};
     add_norm(b, &s, -1, "output_norm.weight", "output_norm.bias", &last);
     builder_output(b, x, embedding, last, s.n_vocab);
 }

@@ -13,6 +13,7 @@ program program_new(void) {
         .weights = array_new(sizeof(weight_ref), 32 * LIMIT_LAYERS),
         .kv_slots = array_new(sizeof(kv_slot), LIMIT_LAYERS),
         .angle_sets = array_new(sizeof(angle_set), 16),
+        .hidden = NO_SLOT,
         .logits = NO_SLOT,
     };
 }
@@ -67,15 +68,20 @@ static bool is_vector(const program *p, weight_id id, size_t length) {
     return w->vector && w->n_in == length;
 }
 
-static bool linear_fits(const program *p, const op *o) {
+static bool prepare_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
     const size_t in_width = program_slot(p, o->in)->width;
     const size_t wanted = linear->prepare == PREPARE_SILU_MUL ? 2 * linear->n_in : linear->n_in;
-    const bool norm =
-        linear->prepare == PREPARE_RMS_NORM || linear->prepare == PREPARE_LAYER_NORM;
-    if (in_width != wanted || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS ||
-        (norm && linear->norm_weight == NO_WEIGHT) || !is_vector(p, linear->norm_weight, in_width) ||
-        !is_vector(p, linear->norm_bias, in_width)) {
+    const bool rms = linear->prepare == PREPARE_RMS_NORM;
+    const bool layer = linear->prepare == PREPARE_LAYER_NORM;
+    return in_width == wanted && (linear->norm_weight != NO_WEIGHT) == (rms || layer) &&
+           (linear->norm_bias != NO_WEIGHT) == layer &&
+           is_vector(p, linear->norm_weight, in_width) && is_vector(p, linear->norm_bias, in_width);
+}
+
+static bool linear_fits(const program *p, const op *o) {
+    const op_linear *linear = &o->as.linear;
+    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS) {
         return false;
     }
     size_t out_width = 0;
@@ -117,6 +123,8 @@ static bool op_fits(const program *p, const op *o) {
         return attention_fits(p, o);
     case OP_SELECT:
         return program_slot(p, o->in)->width == program_slot(p, o->out)->width;
+    case OP_NORM:
+        return prepare_fits(p, o) && o->as.linear.n_in == program_slot(p, o->out)->width;
     }
     return false;
 }
@@ -132,8 +140,8 @@ static void touch(program *p, slot_id id, size_t op_index) {
     s->last_op = op_index;
 }
 
-static bool lives_meet(const slot *a, const slot *b) {
-    return a->first_op <= b->last_op && b->first_op <= a->last_op;
+static bool in_the_way(const slot *a, const slot *b) {
+    return a->selected == b->selected && a->first_op <= b->last_op && b->first_op <= a->last_op;
 }
 
 /* First fit in order of birth: the lowest offset at which no living slot is in the way. */
@@ -147,7 +155,7 @@ static void place_slot(program *p, size_t index) {
         moved = false;
         for (size_t i = 0; i < index; i++) {
             const size_t other_end = slots[i].offset + size_round_up(slots[i].width, 16);
-            if (lives_meet(&slots[i], mine) && offset < other_end &&
+            if (in_the_way(&slots[i], mine) && offset < other_end &&
                 slots[i].offset < offset + width) {
                 offset = other_end;
                 moved = true;
@@ -155,7 +163,8 @@ static void place_slot(program *p, size_t index) {
         }
     }
     mine->offset = offset;
-    p->arena_row_width = size_max(p->arena_row_width, offset + width);
+    size_t *row_width = mine->selected ? &p->selected_row_width : &p->row_width;
+    *row_width = size_max(*row_width, offset + width);
 }
 
 sl_status program_finish(program *p, sl_error *error) {
@@ -178,6 +187,8 @@ sl_status program_finish(program *p, sl_error *error) {
             ((slot *)p->slots.items)[o->out].selected = true;
         }
     }
+    touch(p, p->hidden, p->ops.count);
+    touch(p, p->logits, p->ops.count);
     for (size_t i = 0; i < p->slots.count; i++) {
         place_slot(p, i);
     }

@@ -11,12 +11,14 @@
  *   LINEAR     out = W * prepare(in) + bias, or out += the same; up to three W side by side
  *   STORE_KV   rotates q and k inside a slot, writes k and v into the cache of a layer
  *   ATTENTION  out = softmax(q K^T) V over what the row may see
- *   SELECT     keeps only rows whose logits are wanted
+ *   SELECT     keeps only rows that something is wanted of
+ *   NORM       out = prepare(in), for those rows: the hidden state
  */
 #ifndef PROGRAM_PROGRAM_H
 #define PROGRAM_PROGRAM_H
 
 #include "base/array.h"
+#include "ops/linear.h"
 #include "quant/quant.h"
 #include "sluice.h"
 
@@ -44,18 +46,10 @@ typedef enum op_kind {
     OP_STORE_KV,
     OP_ATTENTION,
     OP_SELECT,
+    OP_NORM,
 } op_kind;
 
-/* What LINEAR does to its input row first. */
-typedef enum prepare_kind {
-    PREPARE_NONE,
-    PREPARE_RMS_NORM,
-    PREPARE_LAYER_NORM,
-    PREPARE_SILU_MUL, /* in holds gate and up side by side */
-    PREPARE_GELU,
-} prepare_kind;
-
-enum { OP_MAX_WEIGHTS = 3 };
+enum { OP_MAX_WEIGHTS = LINEAR_MAX_PARTS };
 
 typedef struct op_embed {
     weight_id tokens;
@@ -68,7 +62,7 @@ typedef struct op_angles {
 } op_angles;
 
 typedef struct op_linear {
-    prepare_kind prepare;
+    prepare_kind prepare; /* NORM has this, the norm and n_in, and no weights */
     weight_id norm_weight, norm_bias; /* NO_WEIGHT: none */
     float epsilon;
     size_t n_in; /* after prepare */
@@ -95,12 +89,13 @@ typedef struct op {
     union {
         op_embed embed;
         op_angles angles;
-        op_linear linear;
+        op_linear linear;       /* LINEAR and NORM */
         op_attention attention; /* STORE_KV and ATTENTION */
     } as;
 } op;
 
-/* Activations: `width` floats for each row. selected: only rows kept by SELECT. */
+/* Activations: `width` floats for each row; of a selected slot, for each row that SELECT kept. The
+ * two kinds lie in arenas of their own. */
 typedef struct slot {
     size_t width;
     bool selected;
@@ -125,11 +120,12 @@ typedef struct program {
     array weights;    /* weight_ref */
     array kv_slots;   /* kv_slot */
     array angle_sets; /* angle_set */
-    slot_id logits;
+    slot_id hidden, logits;
     size_t n_vocab, n_embd, n_layer;
     size_t n_ctx_train;
     size_t n_ctx_limit;     /* most positions that can be computed at all; 0: any */
-    size_t arena_row_width; /* floats of arena for a row; from program_finish */
+    /* Floats of arena for a row, and for a selected row; from program_finish. */
+    size_t row_width, selected_row_width;
 } program;
 
 program program_new(void);

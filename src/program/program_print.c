@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const prepare_names[] = {"", "rms_norm ", "layer_norm ", "silu_mul ", "gelu "};
+static const char *const prepare_names[] = {"", "rms_norm", "layer_norm", "silu_mul", "gelu"};
 
 typedef struct line_writer {
     char *text;
@@ -33,7 +33,8 @@ static void put_weight(line_writer *w, const program *p, weight_id id) {
 static void put_linear(line_writer *w, const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
     put_slot(w, p, o->out);
-    put(w, " %s linear(%s", linear->accumulate ? "+=" : "=", prepare_names[linear->prepare]);
+    put(w, " %s linear(%s%s", linear->accumulate ? "+=" : "=", prepare_names[linear->prepare],
+        linear->prepare == PREPARE_NONE ? "" : " ");
     put_slot(w, p, o->in);
     for (size_t i = 0; i < linear->n_weight; i++) {
         put(w, ", ");
@@ -97,6 +98,12 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
     case OP_SELECT:
         put_slot(&w, p, o->out);
         put(&w, " = select(");
+        put_slot(&w, p, o->in);
+        put(&w, ")");
+        break;
+    case OP_NORM:
+        put_slot(&w, p, o->out);
+        put(&w, " = %s(", prepare_names[o->as.linear.prepare]);
         put_slot(&w, p, o->in);
         put(&w, ")");
         break;
