@@ -5,6 +5,7 @@
  * against one. */
 #include "formats/gguf.h"
 
+#include "base/limits.h"
 #include "base/random.h"
 #include "base/size.h"
 #include "support/gguf_builder.h"
@@ -184,7 +185,9 @@ typedef struct sin {
 /* A cut inside the metadata is otherwise noticed early: there is no room for the tensors. */
 static void remove_tensors(gguf_builder *b) {
     while (b->tensor_count > 0) {
-        gguf_builder_tensor_remove(b, b->tensor[0].name);
+        char name[LIMIT_TENSOR_NAME_BYTES];
+        snprintf(name, sizeof name, "%s", b->tensor[0].name);
+        gguf_builder_tensor_remove(b, name);
     }
 }
 
