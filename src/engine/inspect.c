@@ -70,6 +70,8 @@ static sl_value_type public_type(meta_type type) {
         return SL_VALUE_STRING;
     case META_ARRAY:
         return SL_VALUE_ARRAY;
+    case META_TYPE_LIMIT:
+        break;
     }
     return SL_VALUE_UINT;
 }
