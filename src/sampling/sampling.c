@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/size.h"
+#include "cpu/cpu.h"
 #include "kernels/kernels.h"
 #include "sampling/candidates.h"
 
@@ -15,7 +16,9 @@ struct sl_sampler {
     sl_sampler_options options; /* its logit_bias is ours */
     size_t n_vocab;
     random_state random;
-    float *logits;    /* n_vocab: with bias and penalties */
+    float (*max)(const float *, size_t); /* of the kernel table */
+    void (*exp_shifted)(float *, float, size_t);
+    float *logits;    /* n_vocab: with bias and penalties; once candidates are selected, weights */
     candidate *items; /* n_vocab */
 
     /* The last tokens accepted, as a ring, and how often each token is in it. */
@@ -155,6 +158,10 @@ sl_status sl_sampler_create(size_t n_vocab, const sl_sampler_options *options, s
         s->options = *options;
         s->n_vocab = n_vocab;
         random_seed(&s->random, options->seed);
+        kernel_table kernels;
+        kernel_table_fill(&kernels, cpu_features());
+        s->max = kernels.max;
+        s->exp_shifted = kernels.exp_shifted;
     }
     if (!s || !allocate_parts(s, options)) {
         sl_sampler_free(s);
@@ -222,41 +229,42 @@ static void apply_penalties(sl_sampler *s) {
     }
 }
 
-/* n if there is none. */
-static size_t find_nan(const float *logits, size_t n) {
-    bool found = false;
-    for (size_t i = 0; i < n; i++) {
-        found |= logits[i] != logits[i];
+static sl_status refuse_nan(const float *logits, sl_error *error) {
+    size_t at = 0;
+    while (logits[at] == logits[at]) {
+        at++;
     }
-    size_t at = found ? 0 : n;
-    while (at < n && logits[at] == logits[at]) {
+    return error_set(error, SL_ERR_RUNTIME,
+                     "the model produced a value that is not a number, for token %zu", at);
+}
+
+static int32_t find_first(const float *logits, float value) {
+    int32_t at = 0;
+    while (logits[at] != value) {
         at++;
     }
     return at;
 }
 
-static size_t find_largest(const float *logits, size_t n) {
-    size_t largest = 0;
-    for (size_t i = 1; i < n; i++) {
-        if (logits[i] > logits[largest]) {
-            largest = i;
-        }
+/* Of all candidates, as they lie. */
+static double sum_of_weights(sl_sampler *s, const candidates *c, float largest, float temperature) {
+    float *weights = s->logits;
+    for (size_t i = 0; i < c->count; i++) {
+        weights[i] = (c->items[i].logit - largest) / temperature;
     }
-    return largest;
-}
-
-static double sum_of_weights(const candidates *c, float largest, float temperature) {
+    s->exp_shifted(weights, 0, c->count);
     double sum = 0;
     for (size_t i = 0; i < c->count; i++) {
-        sum += kernel_exp((c->items[i].logit - largest) / temperature);
+        sum += weights[i];
     }
     return sum;
 }
 
 /* Gives out what top-p and min-p leave, at least one. Returns how many. */
-static size_t cut_tail(candidates *c, float largest, const sl_sampler_options *o) {
+static size_t cut_tail(sl_sampler *s, candidates *c, float largest) {
+    const sl_sampler_options *o = &s->options;
     const double enough =
-        o->top_p < 1 ? o->top_p * sum_of_weights(c, largest, 1) : (double)INFINITY;
+        o->top_p < 1 ? o->top_p * sum_of_weights(s, c, largest, 1) : (double)INFINITY;
     double sum = 0;
     size_t kept = 0;
     while (c->left > 0 && sum < enough) {
@@ -292,7 +300,7 @@ static int32_t draw_given(sl_sampler *s, const candidates *c, size_t kept, float
 /* Among all: they are put in order only as far as the draw reaches. */
 static int32_t draw_any(sl_sampler *s, candidates *c, float largest) {
     const float temperature = s->options.temperature;
-    const double sum = sum_of_weights(c, largest, temperature);
+    const double sum = sum_of_weights(s, c, largest, temperature);
     const double target = random_unit(&s->random) * sum;
     double reached = 0;
     int32_t picked = -1;
@@ -316,26 +324,24 @@ static int32_t draw(sl_sampler *s, float largest) {
     if (o->top_p >= 1 && !(o->min_p > 0)) {
         return draw_any(s, &c, largest);
     }
-    const size_t kept = cut_tail(&c, largest, o);
+    const size_t kept = cut_tail(s, &c, largest);
     return draw_given(s, &c, kept, largest);
 }
 
 sl_status sl_sampler_sample(sl_sampler *s, const float *logits, int32_t *token, sl_error *error) {
-    const size_t nan = find_nan(logits, s->n_vocab);
-    if (nan < s->n_vocab) {
-        return error_set(error, SL_ERR_RUNTIME,
-                         "the model produced a value that is not a number, for token %zu", nan);
+    float largest = s->max(logits, s->n_vocab);
+    if (isnan(largest)) {
+        return refuse_nan(logits, error);
     }
     memcpy(s->logits, logits, s->n_vocab * sizeof *logits);
     apply_bias(s);
     apply_penalties(s);
-    const size_t first = find_largest(s->logits, s->n_vocab);
-    const float largest = s->logits[first];
+    largest = s->max(s->logits, s->n_vocab);
     if (largest == -INFINITY) {
         return error_set(error, SL_ERR_RUNTIME,
                          "no token is left to pick from: every logit is -infinity");
     }
     const bool certain = s->options.temperature <= 0 || largest == INFINITY;
-    *token = certain ? (int32_t)first : draw(s, largest);
+    *token = certain ? find_first(s->logits, largest) : draw(s, largest);
     return SL_OK;
 }
