@@ -12,11 +12,12 @@
  */
 #include "kernels/levels.h"
 #include "kernels/x86/blocks_512.h"
+#include "kernels/x86/panels.h"
+#include "kernels/x86/parts.h"
 
 enum {
     LANES = 16,
     STRETCH = 32, /* blocks of a panel: 18 KiB, which fit into L1 beside some activations */
-    PANELS = 8,   /* kept at a time, for as many activation rows as there are */
     GROUP = 8,    /* activation rows that share a pass over a panel */
 };
 
@@ -30,13 +31,6 @@ typedef struct panel {
     panel_block block[STRETCH];
 } panel;
 
-typedef struct workspace {
-    panel panels[PANELS];
-    uint8_t rows[LANES][STRETCH * 64]; /* a copy of the blocks of fewer than sixteen rows */
-} workspace;
-
-_Static_assert(sizeof(workspace) <= KERNEL_SCRATCH_BYTES, "it fits into the scratch");
-
 /* out[b] = factor * (sum of the 32 values of block b), for `count` blocks. */
 X86_INLINE void stretch_sums(const int16_t *sums, size_t count, int16_t factor, int32_t *out) {
     for (size_t b = 0; b < count; b += 16) {
@@ -47,19 +41,8 @@ X86_INLINE void stretch_sums(const int16_t *sums, size_t count, int16_t factor, 
     }
 }
 
-X86_INLINE __m512 lanes_f16(const uint16_t *h) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)h));
-}
-
 /* ---- one activation row ------------------------------------------------------------------------
  */
-
-/* The sixteen rows after these are wanted next: as many bytes of them as are used up here. */
-X86_INLINE void prefetch_ahead(const uint8_t *p, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64) {
-        _mm_prefetch((const char *)p + at, _MM_HINT_T1);
-    }
-}
 
 /* Scales (and minimums) are collected this many blocks before they are used, so that the narrow
  * stores of a vector are done when it is loaded. */
@@ -154,7 +137,7 @@ X86_INLINE void rows_times_one(const blocks32 type, const uint8_t *w, size_t str
  */
 
 /* Rearranges `count` blocks of sixteen rows, and prefetches those that come `next`. */
-X86_INLINE void panel_fill(const blocks32 type, const uint8_t *w, size_t stride, size_t count,
+X86_INLINE void fill_panel(const blocks32 type, const uint8_t *w, size_t stride, size_t count,
                            const uint8_t *next, panel *to) {
     sixteen_rows rows = sixteen_rows_at(w, stride);
     sixteen_rows next_rows = sixteen_rows_at(next, stride);
@@ -227,10 +210,6 @@ X86_INLINE void panel_times_rows(const blocks32 type, const panel *w, size_t fro
     }
 }
 
-X86_INLINE q8_rows rows_from(const q8_rows *x, size_t i) {
-    return (q8_rows){x->base + i * x->stride, x->stride, x->scales_at, x->sums_at};
-}
-
 /* n_row from 1 to GROUP, taken apart into the numbers for which there is code. */
 X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t from, size_t count,
                                   const q8_rows *x, size_t n_row, float *y, size_t y_stride,
@@ -242,12 +221,12 @@ X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t fr
     }
     if (n_row & 4) {
         panel_times_rows(type, w, from, count, &rest, 4, y, y_stride, mask);
-        rest = rows_from(&rest, 4);
+        rest = q8_rows_from(&rest, 4);
         y += 4 * y_stride;
     }
     if (n_row & 2) {
         panel_times_rows(type, w, from, count, &rest, 2, y, y_stride, mask);
-        rest = rows_from(&rest, 2);
+        rest = q8_rows_from(&rest, 2);
         y += 2 * y_stride;
     }
     if (n_row & 1) {
@@ -255,119 +234,120 @@ X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t fr
     }
 }
 
-/* ---- a tile ------------------------------------------------------------------------------------
- */
+/* ---- the types
+ * ----------------------------------------------------------------------------------- */
 
-/* Sixteen successive weight rows and which of them count. The last group of a tile begins early
- * enough to be full; the rows it shares with the group before are computed twice and not stored. */
-typedef struct lane_group {
-    size_t first;
-    __mmask16 mask;
-} lane_group;
-
-X86_INLINE lane_group lane_group_of(size_t r, size_t n_out) {
-    if (n_out < LANES) {
-        return (lane_group){0, (__mmask16)((1u << n_out) - 1)};
-    }
-    const size_t first = r + LANES <= n_out ? r : n_out - LANES;
-    return (lane_group){first, (__mmask16)(0xffffu << (r - first))};
+static void fill_q4_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
+                      void *to) {
+    fill_panel(BLOCKS32_Q4_0, w, stride, count, next, to);
 }
 
-/* Copies `bytes` bytes of fewer than sixteen rows, the last one several times. */
-static void copy_rows(size_t n_out, const uint8_t *w, size_t w_stride, size_t bytes,
-                      workspace *work) {
-    for (size_t l = 0; l < LANES; l++) {
-        memcpy(work->rows[l], w + (l < n_out ? l : n_out - 1) * w_stride, bytes);
-    }
+static void times_q4_0(const void *w, size_t from, size_t count, const q8_rows *x, size_t n_row,
+                       float *y, size_t y_stride, uint32_t mask) {
+    panel_times_group(BLOCKS32_Q4_0, w, from, count, x, n_row, y, y_stride, (__mmask16)mask);
 }
 
-/* The panels of one stretch, for up to PANELS * 16 weight rows, are filled together: a few rows of
- * activations then stay in L1 while all panels, which are in L2, go past them. */
-X86_INLINE void stretch_times_rows(const blocks32 type, size_t n_out, size_t n_row,
-                                   const uint8_t *w, size_t w_stride, size_t from, size_t count,
-                                   const q8_rows *x, float *y, size_t y_stride, workspace *work) {
-    if (n_out < LANES) {
-        copy_rows(n_out, w, w_stride, count * type.bytes, work);
-        w = work->rows[0];
-        w_stride = sizeof work->rows[0];
-    }
-    for (size_t r = 0; r < n_out; r += LANES) {
-        const size_t first = lane_group_of(r, n_out).first;
-        const bool last = r + LANES >= n_out;
-        const uint8_t *next = last ? w + count * type.bytes : w + (first + LANES) * w_stride;
-        panel_fill(type, w + first * w_stride, w_stride, count, next, &work->panels[r / LANES]);
-    }
-    for (size_t i = 0; i < n_row; i += GROUP) {
-        const q8_rows group = rows_from(x, i);
-        const size_t in_group = n_row - i < GROUP ? n_row - i : GROUP;
-        for (size_t r = 0; r < n_out; r += LANES) {
-            const lane_group lanes = lane_group_of(r, n_out);
-            panel_times_group(type, &work->panels[r / LANES], from, count, &group, in_group,
-                              y + i * y_stride + lanes.first, y_stride, lanes.mask);
-        }
-    }
-}
-
-X86_INLINE void tile_times_rows(const blocks32 type, size_t n_out, size_t n_row, size_t n_block,
-                                const uint8_t *w, size_t w_stride, const q8_rows *x, float *y,
-                                size_t y_stride, workspace *work) {
-    for (size_t r = 0; r < n_out; r += PANELS * LANES) {
-        const size_t rows = n_out - r < PANELS * LANES ? n_out - r : PANELS * LANES;
-        for (size_t from = 0; from < n_block; from += STRETCH) {
-            const size_t count = n_block - from < STRETCH ? n_block - from : STRETCH;
-            stretch_times_rows(type, rows, n_row, w + r * w_stride + from * type.bytes, w_stride,
-                               from, count, x, y + r, y_stride, work);
-        }
-    }
-}
-
-/* Groups as above, without a mask: a row computed twice has the same bits twice. */
-X86_INLINE void tile_times_one(const blocks32 type, size_t n_out, size_t n_block, const uint8_t *w,
-                               size_t w_stride, const q8_rows *x, float *y) {
-    for (size_t r = 0; r < n_out; r += LANES) {
-        const size_t first = lane_group_of(r, n_out).first;
-        rows_times_one(type, w + first * w_stride, w_stride, n_block, x, y + first);
-    }
-}
-
-X86_INLINE void matmul32(const blocks32 type, size_t n_out, size_t n_row, size_t n_in,
-                         const void *w, size_t w_stride, const void *x, size_t x_stride, float *y,
-                         size_t y_stride, void *scratch) {
-    const q8_rows rows = q8_rows_view(x, x_stride, n_in, 32);
-    const size_t n_block = n_in / 32;
-    if (n_row == 1 && n_out >= LANES) {
-        tile_times_one(type, n_out, n_block, w, w_stride, &rows, y);
-    } else {
-        tile_times_rows(type, n_out, n_row, n_block, w, w_stride, &rows, y, y_stride, scratch);
-    }
+static void one_q4_0(const uint8_t *w, size_t stride, size_t n_block, const q8_rows *x, float *y) {
+    rows_times_one(BLOCKS32_Q4_0, w, stride, n_block, x, y);
 }
 
 static void matmul_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    matmul32(BLOCKS32_Q4_0, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+    static const panel_kernel kernel = {LANES,   GROUP,         32,        BLOCKS32_Q4_0_BYTES,
+                                        STRETCH, sizeof(panel), fill_q4_0, times_q4_0,
+                                        one_q4_0};
+    panel_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void fill_q4_1(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
+                      void *to) {
+    fill_panel(BLOCKS32_Q4_1, w, stride, count, next, to);
+}
+
+static void times_q4_1(const void *w, size_t from, size_t count, const q8_rows *x, size_t n_row,
+                       float *y, size_t y_stride, uint32_t mask) {
+    panel_times_group(BLOCKS32_Q4_1, w, from, count, x, n_row, y, y_stride, (__mmask16)mask);
+}
+
+static void one_q4_1(const uint8_t *w, size_t stride, size_t n_block, const q8_rows *x, float *y) {
+    rows_times_one(BLOCKS32_Q4_1, w, stride, n_block, x, y);
 }
 
 static void matmul_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    matmul32(BLOCKS32_Q4_1, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+    static const panel_kernel kernel = {LANES,   GROUP,         32,        BLOCKS32_Q4_1_BYTES,
+                                        STRETCH, sizeof(panel), fill_q4_1, times_q4_1,
+                                        one_q4_1};
+    panel_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void fill_q5_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
+                      void *to) {
+    fill_panel(BLOCKS32_Q5_0, w, stride, count, next, to);
+}
+
+static void times_q5_0(const void *w, size_t from, size_t count, const q8_rows *x, size_t n_row,
+                       float *y, size_t y_stride, uint32_t mask) {
+    panel_times_group(BLOCKS32_Q5_0, w, from, count, x, n_row, y, y_stride, (__mmask16)mask);
+}
+
+static void one_q5_0(const uint8_t *w, size_t stride, size_t n_block, const q8_rows *x, float *y) {
+    rows_times_one(BLOCKS32_Q5_0, w, stride, n_block, x, y);
 }
 
 static void matmul_q5_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    matmul32(BLOCKS32_Q5_0, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+    static const panel_kernel kernel = {LANES,   GROUP,         32,        BLOCKS32_Q5_0_BYTES,
+                                        STRETCH, sizeof(panel), fill_q5_0, times_q5_0,
+                                        one_q5_0};
+    panel_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void fill_q5_1(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
+                      void *to) {
+    fill_panel(BLOCKS32_Q5_1, w, stride, count, next, to);
+}
+
+static void times_q5_1(const void *w, size_t from, size_t count, const q8_rows *x, size_t n_row,
+                       float *y, size_t y_stride, uint32_t mask) {
+    panel_times_group(BLOCKS32_Q5_1, w, from, count, x, n_row, y, y_stride, (__mmask16)mask);
+}
+
+static void one_q5_1(const uint8_t *w, size_t stride, size_t n_block, const q8_rows *x, float *y) {
+    rows_times_one(BLOCKS32_Q5_1, w, stride, n_block, x, y);
 }
 
 static void matmul_q5_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    matmul32(BLOCKS32_Q5_1, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+    static const panel_kernel kernel = {LANES,   GROUP,         32,        BLOCKS32_Q5_1_BYTES,
+                                        STRETCH, sizeof(panel), fill_q5_1, times_q5_1,
+                                        one_q5_1};
+    panel_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void fill_q8_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
+                      void *to) {
+    fill_panel(BLOCKS32_Q8_0, w, stride, count, next, to);
+}
+
+static void times_q8_0(const void *w, size_t from, size_t count, const q8_rows *x, size_t n_row,
+                       float *y, size_t y_stride, uint32_t mask) {
+    panel_times_group(BLOCKS32_Q8_0, w, from, count, x, n_row, y, y_stride, (__mmask16)mask);
+}
+
+static void one_q8_0(const uint8_t *w, size_t stride, size_t n_block, const q8_rows *x, float *y) {
+    rows_times_one(BLOCKS32_Q8_0, w, stride, n_block, x, y);
 }
 
 static void matmul_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    matmul32(BLOCKS32_Q8_0, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+    static const panel_kernel kernel = {LANES,   GROUP,         32,        BLOCKS32_Q8_0_BYTES,
+                                        STRETCH, sizeof(panel), fill_q8_0, times_q8_0,
+                                        one_q8_0};
+    panel_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-void kernel_fill_avx512vnni(kernel_table *table) {
+void matmul32_fill_avx512vnni(kernel_table *table) {
     table->matmul[QUANT_Q4_0] = matmul_q4_0;
     table->matmul[QUANT_Q4_1] = matmul_q4_1;
     table->matmul[QUANT_Q5_0] = matmul_q5_0;

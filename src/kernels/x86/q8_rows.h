@@ -17,6 +17,20 @@
  * the compiler sees them. */
 #define X86_INLINE static inline __attribute__((always_inline))
 
+/* Bytes of a block of each type. */
+enum {
+    BLOCKS32_Q4_0_BYTES = 18,
+    BLOCKS32_Q4_1_BYTES = 20,
+    BLOCKS32_Q5_0_BYTES = 22,
+    BLOCKS32_Q5_1_BYTES = 24,
+    BLOCKS32_Q8_0_BYTES = 34,
+    BLOCKS256_Q2_K_BYTES = 84,
+    BLOCKS256_Q3_K_BYTES = 110,
+    BLOCKS256_Q4_K_BYTES = 144,
+    BLOCKS256_Q5_K_BYTES = 176,
+    BLOCKS256_Q6_K_BYTES = 210,
+};
+
 typedef struct q8_rows {
     const uint8_t *base;
     size_t stride;
@@ -26,6 +40,11 @@ typedef struct q8_rows {
 
 static inline q8_rows q8_rows_view(const void *x, size_t stride, size_t n, size_t block) {
     return (q8_rows){x, stride, kernel_q8_scales_at(n), kernel_q8_sums_at(n, block)};
+}
+
+/* The rows from row i on. */
+X86_INLINE q8_rows q8_rows_from(const q8_rows *x, size_t i) {
+    return (q8_rows){x->base + i * x->stride, x->stride, x->scales_at, x->sums_at};
 }
 
 X86_INLINE const uint8_t *q8_values(const q8_rows *x, size_t i) {
@@ -56,40 +75,6 @@ X86_INLINE int32_t load_i32(const void *p) {
     int32_t v;
     memcpy(&v, p, sizeof v);
     return v;
-}
-
-/* Sixteen rows at one distance from each other, held in six registers: row r is reached from its
- * group of four by an addressing mode. */
-typedef struct sixteen_rows {
-    const uint8_t *four[4]; /* rows 0, 4, 8, 12 */
-    size_t stride;
-    size_t stride3;
-} sixteen_rows;
-
-static inline sixteen_rows sixteen_rows_at(const uint8_t *p, size_t stride) {
-    sixteen_rows rows = {{p, p + 4 * stride, p + 8 * stride, p + 12 * stride}, stride, 3 * stride};
-    /* Unknown from here on, lest the compiler computes an address for each row. */
-    __asm__("" : "+r"(rows.four[1]), "+r"(rows.four[2]), "+r"(rows.four[3]), "+r"(rows.stride3));
-    return rows;
-}
-
-X86_INLINE const uint8_t *sixteen_rows_get(const sixteen_rows *rows, size_t r) {
-    return rows->four[r / 4] + (r % 4 == 3 ? rows->stride3 : r % 4 * rows->stride);
-}
-
-X86_INLINE void sixteen_rows_advance(sixteen_rows *rows, size_t bytes) {
-    for (size_t g = 0; g < 4; g++) {
-        rows->four[g] += bytes;
-        __asm__("" : "+r"(rows->four[g]));
-    }
-}
-
-/* out[r] = the f16 at row r + at. The stores are volatile, lest the compiler builds the vector by
- * shuffles instead, which are what the loops around this are short of. */
-X86_INLINE void sixteen_rows_f16(const sixteen_rows *rows, size_t at, uint16_t out[16]) {
-    for (size_t r = 0; r < 16; r++) {
-        ((volatile uint16_t *)out)[r] = load_u16(sixteen_rows_get(rows, r) + at);
-    }
 }
 
 #endif
