@@ -54,7 +54,7 @@ static void summarize(const sl_file *file, size_t tensor_count, summary *s) {
 }
 
 /* The value of the string entry `key`; its type is not SL_VALUE_STRING if there is none. */
-static sl_value find_string(const sl_file *file, size_t metadata_count, const char *key) {
+static sl_value find_string(sl_file *file, size_t metadata_count, const char *key) {
     for (size_t i = 0; i < metadata_count; i++) {
         sl_metadata m;
         sl_file_metadata(file, i, &m);
@@ -114,7 +114,7 @@ static const char *type_name(sl_value_type type) {
     return (size_t)type < sizeof names / sizeof names[0] ? names[type] : "values";
 }
 
-static void print_metadata(const sl_file *file, size_t index) {
+static void print_metadata(sl_file *file, size_t index) {
     sl_metadata m;
     sl_file_metadata(file, index, &m);
     output_text("  ");
@@ -142,7 +142,7 @@ static void print_tensor(const sl_tensor_info *t) {
     output_format("]  at %" PRIu64 ", %" PRIu64 " bytes\n", t->offset, t->bytes);
 }
 
-static void print_for_people(const cli_options *options, const sl_file *file, const summary *s) {
+static void print_for_people(const cli_options *options, sl_file *file, const summary *s) {
     sl_file_info info;
     sl_file_get_info(file, &info);
     char a[32];
@@ -197,7 +197,7 @@ static json_t *value_as_json(const sl_value *v) {
     return json_null();
 }
 
-static json_t *metadata_as_json(const sl_file *file, size_t count) {
+static json_t *metadata_as_json(sl_file *file, size_t count) {
     json_t *const object = json_object();
     for (size_t i = 0; i < count; i++) {
         sl_metadata m;
@@ -250,8 +250,7 @@ static json_t *types_as_json(const summary *s) {
     return object;
 }
 
-static json_t *everything_as_json(const cli_options *options, const sl_file *file,
-                                  const summary *s) {
+static json_t *everything_as_json(const cli_options *options, sl_file *file, const summary *s) {
     sl_file_info info;
     sl_file_get_info(file, &info);
     const sl_value architecture = find_string(file, info.metadata_count, "general.architecture");
@@ -284,7 +283,7 @@ static void add_line(void *user, const char *line) {
 }
 
 /* `model` is NULL unless --program. */
-static int print_all(const cli_options *options, const sl_file *file, const sl_model *model) {
+static int print_all(const cli_options *options, sl_file *file, const sl_model *model) {
     sl_file_info info;
     sl_file_get_info(file, &info);
     summary s;

@@ -20,26 +20,11 @@ static bool write_logits(void *user, size_t index, const float *logits) {
            progress_update(NULL, "logits", index + 1, j->n_tokens);
 }
 
-/* The tokens that the options name, checked. The caller frees *tokens with sl_free if they came
- * from a text (*owned). */
-static int find_tokens(const cli_options *options, const sl_model *model, size_t n_vocab,
-                       int32_t **tokens, size_t *count, bool *owned) {
-    *owned = !options->tokens.items;
-    if (*owned) {
-        text t;
-        int status = text_from_options(options, "text", false, &t);
-        if (status == CLI_DONE) {
-            status = open_tokens(options, model, &t, tokens, count);
-        }
-        free(t.bytes);
-        return status;
-    }
-    *tokens = options->tokens.items;
-    *count = options->tokens.count;
-    for (size_t i = 0; i < *count; i++) {
-        if ((size_t)(*tokens)[i] >= n_vocab) {
+static int check_tokens(const token_list *list, size_t n_vocab) {
+    for (size_t i = 0; i < list->count; i++) {
+        if ((size_t)list->items[i] >= n_vocab) {
             return usage_error("--tokens: expected numbers from 0 to %zu, found %" PRId32,
-                               n_vocab - 1, (*tokens)[i]);
+                               n_vocab - 1, list->items[i]);
         }
     }
     return CLI_DONE;
@@ -81,7 +66,7 @@ static int compute(const cli_options *options, sl_model *model, const int32_t *t
     }
     sl_error error = {0};
     sl_session *session = NULL;
-    if (open_session(options, model, n_ctx, &session, &error) != SL_OK) {
+    if (open_session(options, model, n_ctx, true, &session, &error) != SL_OK) {
         return library_error(&error);
     }
     open_describe(options, model, session);
@@ -90,30 +75,44 @@ static int compute(const cli_options *options, sl_model *model, const int32_t *t
     return status;
 }
 
-int command_logits(const cli_options *options) {
-    if (!options->output) {
-        return usage_error("logits: no file to write: give -o FILE");
-    }
-    if (options->tokens.items && (options->prompt || options->file)) {
-        return usage_error("give --tokens or a text, not both");
-    }
-    sl_model *model = NULL;
-    int status = open_model(options, false, &model);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    sl_model_info info;
-    sl_model_get_info(model, &info);
+static int compute_text(const cli_options *options, sl_model *model, const text *t) {
     int32_t *tokens = NULL;
     size_t count = 0;
-    bool owned;
-    status = find_tokens(options, model, info.n_vocab, &tokens, &count, &owned);
+    int status = open_tokens(options, model, t, &tokens, &count);
     if (status == CLI_DONE) {
         status = compute(options, model, tokens, count);
     }
-    if (owned) {
-        sl_free(tokens);
+    sl_free(tokens);
+    return status;
+}
+
+static int compute_list(const cli_options *options, sl_model *model) {
+    sl_model_info info;
+    sl_model_get_info(model, &info);
+    const int status = check_tokens(&options->tokens, info.n_vocab);
+    return status == CLI_DONE
+               ? compute(options, model, options->tokens.items, options->tokens.count)
+               : status;
+}
+
+int command_logits(const cli_options *options) {
+    const bool list = options->tokens.items;
+    if (!options->output) {
+        return usage_error("logits: no file to write: give -o FILE");
     }
+    if (list && (options->prompt || options->file)) {
+        return usage_error("give --tokens or a text, not both");
+    }
+    text t = {NULL, 0};
+    sl_model *model = NULL;
+    int status = list ? CLI_DONE : text_from_options(options, "text", false, &t);
+    if (status == CLI_DONE) {
+        status = open_model(options, false, &model);
+    }
+    if (status == CLI_DONE) {
+        status = list ? compute_list(options, model) : compute_text(options, model, &t);
+    }
+    free(t.bytes);
     sl_model_free(model);
     return status;
 }

@@ -144,7 +144,7 @@ static int measure(const cli_options *options, sl_model *model, const int32_t *t
     sl_model_get_info(model, &info);
     sl_error error = {0};
     sl_session *session = NULL;
-    if (open_session(options, model, o->context, &session, &error) != SL_OK) {
+    if (open_session(options, model, o->context, true, &session, &error) != SL_OK) {
         return library_error(&error);
     }
     open_describe(options, model, session);
@@ -195,22 +195,27 @@ static int print_outcome(const cli_options *options, const outcome *o) {
     return json_finish();
 }
 
-static int measure_text(const cli_options *options, sl_model *model, outcome *o) {
-    text t;
-    int status = text_from_options(options, "text", false, &t);
-    if (status != CLI_DONE) {
-        return status;
+/* Tokens of a window, from -c and the model. */
+static size_t choose_window(const cli_options *options, const sl_model *model) {
+    sl_model_info info;
+    sl_model_get_info(model, &info);
+    if (options->ctx == OPTION_UNSET) {
+        return info.n_ctx_train < 512 ? info.n_ctx_train : 512;
     }
+    return options->ctx > 0 ? (size_t)options->ctx : info.n_ctx_train;
+}
+
+static int measure_text(const cli_options *options, sl_model *model, const text *t) {
     int32_t *tokens = NULL;
     size_t count = 0;
     sl_error error = {0};
-    if (sl_tokenize(model, t.bytes, t.length, 0, &tokens, &count, &error) != SL_OK) {
-        status = library_error(&error);
+    if (sl_tokenize(model, t->bytes, t->length, 0, &tokens, &count, &error) != SL_OK) {
+        return library_error(&error);
     }
-    o->bytes = t.length;
-    free(t.bytes);
+    outcome o = {.context = choose_window(options, model), .bytes = t->length};
+    int status = measure(options, model, tokens, count, &o);
     if (status == CLI_DONE) {
-        status = measure(options, model, tokens, count, o);
+        status = print_outcome(options, &o);
     }
     sl_free(tokens);
     return status;
@@ -220,23 +225,16 @@ int command_perplexity(const cli_options *options) {
     if (options->ctx == 1) {
         return usage_error("-c: expected 0 or a window of at least 2 tokens, found '1'");
     }
+    text t;
     sl_model *model = NULL;
-    int status = open_model(options, false, &model);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    sl_model_info info;
-    sl_model_get_info(model, &info);
-    outcome o = {.context = info.n_ctx_train};
-    if (options->ctx == OPTION_UNSET) {
-        o.context = info.n_ctx_train < 512 ? info.n_ctx_train : 512;
-    } else if (options->ctx > 0) {
-        o.context = (size_t)options->ctx;
-    }
-    status = measure_text(options, model, &o);
+    int status = text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = print_outcome(options, &o);
+        status = open_model(options, false, &model);
     }
+    if (status == CLI_DONE) {
+        status = measure_text(options, model, &t);
+    }
+    free(t.bytes);
     sl_model_free(model);
     return status;
 }

@@ -107,7 +107,8 @@ static int make_session(run *r) {
     const size_t wanted = r->n_ctx;
     sl_error error = {0};
     for (;;) {
-        const sl_status status = open_session(r->options, r->model, r->n_ctx, &r->session, &error);
+        const sl_status status =
+            open_session(r->options, r->model, r->n_ctx, false, &r->session, &error);
         if (status == SL_OK) {
             break;
         }
@@ -134,10 +135,6 @@ static int prepare_context(run *r) {
     if (status == CLI_DONE && r->prompt_count > r->n_ctx) {
         status = usage_error("the prompt has %zu tokens and does not fit into the context of %zu",
                              r->prompt_count, r->n_ctx);
-    }
-    if (status == CLI_DONE && r->n_ctx > r->info.n_ctx_train) {
-        message("-c %zu is more than the %zu positions that the model was trained for", r->n_ctx,
-                r->info.n_ctx_train);
     }
     if (status == CLI_DONE) {
         status = make_session(r);
@@ -360,13 +357,7 @@ static int run_model(run *r) {
     sl_model_get_info(r->model, &r->info);
     r->statistics.load_seconds = r->info.load_seconds;
     r->statistics.bytes_per_token = r->info.bytes_per_token;
-    int status = read_reverse_prompts(r);
-    if (status == CLI_DONE) {
-        status = read_prompt(r);
-    }
-    if (status == CLI_DONE) {
-        status = prepare_context(r);
-    }
+    int status = prepare_context(r);
     if (status == CLI_DONE) {
         status = make_sampler(r);
     }
@@ -379,7 +370,14 @@ static int run_model(run *r) {
 
 int command_run(const cli_options *options) {
     run r = {.options = options};
-    int status = open_model(options, false, &r.model);
+    /* Texts first: loading a large model only to find that there is no prompt wastes time. */
+    int status = read_reverse_prompts(&r);
+    if (status == CLI_DONE) {
+        status = read_prompt(&r);
+    }
+    if (status == CLI_DONE) {
+        status = open_model(options, false, &r.model);
+    }
     if (status == CLI_DONE) {
         status = run_model(&r);
     }

@@ -46,33 +46,35 @@ static int print_json(const cli_options *options, const sl_model *model, const i
     return json_finish();
 }
 
-int command_tokenize(const cli_options *options) {
-    sl_model *model = NULL;
-    int status = open_model(options, true, &model);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    text t;
+static int print_tokens(const cli_options *options, const sl_model *model, const text *t) {
     int32_t *tokens = NULL;
     size_t count = 0;
-    status = text_from_options(options, "text", false, &t);
-    if (status == CLI_DONE) {
-        status = open_tokens(options, model, &t, &tokens, &count);
-    }
-    free(t.bytes);
-    if (status == CLI_DONE) {
-        if (options->json) {
-            status = print_json(options, model, tokens, count);
+    int status = open_tokens(options, model, t, &tokens, &count);
+    if (status == CLI_DONE && options->json) {
+        status = print_json(options, model, tokens, count);
+    } else if (status == CLI_DONE) {
+        if (options->ids) {
+            print_ids(tokens, count);
         } else {
-            if (options->ids) {
-                print_ids(tokens, count);
-            } else {
-                print_lines(model, tokens, count);
-            }
-            status = output_finish(CLI_DONE);
+            print_lines(model, tokens, count);
         }
+        status = output_finish(CLI_DONE);
     }
     sl_free(tokens);
+    return status;
+}
+
+int command_tokenize(const cli_options *options) {
+    text t;
+    sl_model *model = NULL;
+    int status = text_from_options(options, "text", false, &t);
+    if (status == CLI_DONE) {
+        status = open_model(options, true, &model);
+    }
+    if (status == CLI_DONE) {
+        status = print_tokens(options, model, &t);
+    }
+    free(t.bytes);
     sl_model_free(model);
     return status;
 }

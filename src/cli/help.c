@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { LINE = 80, INDENT = 30 };
+enum { LINE = 80, INDENT = 30, INDENT_USAGE = 8 };
 
 /* Prints words of `text`, wrapped at LINE columns; the cursor is in column `column`, further lines
  * begin in column `indent`. Ends with a newline. */
@@ -51,7 +51,9 @@ static void print_option(const option *o) {
 }
 
 void help_print_command(const command *c) {
-    output_format("usage: sluice %s %s [options]\n\n", c->name, c->usage);
+    output_format("usage: sluice %s ", c->name);
+    print_wrapped(c->usage, strlen("usage: sluice  ") + strlen(c->name), INDENT_USAGE);
+    output_text("\n");
     print_wrapped(c->details, 0, 0);
     output_text("\n");
     for (const option *o = option_table; o->names[0]; o++) {

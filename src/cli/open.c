@@ -19,12 +19,17 @@ int open_model(const cli_options *options, bool vocabulary_only, sl_model **mode
     return status == SL_OK ? CLI_DONE : library_error(&error);
 }
 
-sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
+/* Rows of logits computed at once: enough to share the reading of the output weights, few enough
+ * to need only megabytes with a large vocabulary. */
+static const size_t logits_rows = 32;
+
+sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, bool all_logits,
                        sl_session **session, sl_error *error) {
     sl_session_options how;
     sl_session_options_init(&how);
     how.n_ctx = n_ctx;
     how.n_batch = (size_t)options->batch;
+    how.n_logits = all_logits ? logits_rows : 1;
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;

@@ -10,10 +10,10 @@
  * message. */
 int open_model(const cli_options *options, bool vocabulary_only, sl_model **model);
 
-/* A session of n_ctx positions with the options' batch, threads and types. *error says what went
- * wrong; nothing is printed but notices. */
+/* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
+ * of every token are wanted. *error says what went wrong; nothing is printed but notices. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
-                                sl_session **session, sl_error *error);
+                                bool all_logits, sl_session **session, sl_error *error);
 
 /* With --verbose: what the model, the machine and the session are. */
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);

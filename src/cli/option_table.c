@@ -134,27 +134,27 @@ const option option_table[] = {
 };
 
 const command command_table[] = {
-    {"run", COMMAND_RUN, command_run, "complete a prompt", "-m MODEL [-p TEXT | -f FILE] [-n N]",
+    {"run", COMMAND_RUN, command_run, "complete a prompt", "-m MODEL [-p TEXT | -f FILE] [-n N] [options]",
      "Completes a prompt. The generated text goes to standard output as it comes, everything else "
      "to standard error. Without -p and -f the prompt is read from standard input, or is empty if "
      "that is a terminal. It ends at the end of the text, after -n tokens, at a reverse prompt, "
      "when the context is full, or on Ctrl-C (a second one ends it at once).", NULL},
     {"tokenize", COMMAND_TOKENIZE, command_tokenize, "show the tokens of a text",
-     "-m MODEL [-p TEXT | -f FILE] [--ids | --json]",
+     "-m MODEL [-p TEXT | -f FILE] [--ids | --json] [options]",
      "Prints a line for each token of a text: its number, a tab, and the bytes it stands for in "
      "quotes. The model file needs a tokenizer, but no tensors.", NULL},
     {"logits", COMMAND_LOGITS, command_logits, "write the logits of a text to a file",
-     "-m MODEL (--tokens LIST | -p TEXT | -f FILE) -o FILE",
+     "-m MODEL (--tokens LIST | -p TEXT | -f FILE) -o FILE [options]",
      "Computes the logits that follow each token and writes them as a NumPy array, for comparing "
      "engines.", NULL},
     {"perplexity", COMMAND_PERPLEXITY, command_perplexity, "measure how well a model predicts a text",
-     "-m MODEL -f FILE [-c N]",
+     "-m MODEL -f FILE [-c N] [options]",
      "Cuts a text into windows of -c tokens that do not overlap and prints how well each token is "
      "predicted from those before it in its window. If the model's tokenizer begins a text with a "
      "token of its own, each window begins with that one, and every token of the text is scored; "
      "else the first token of each window is not. The last window may be shorter.", NULL},
     {"inspect", COMMAND_INSPECT, command_inspect, "show what a model file holds",
-     "MODEL [--tensors] [--program] [--json]",
+     "MODEL [--tensors] [--program] [--json] [options]",
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
      "unless --program asks for what loading makes of them.", "MODEL"},
     {.name = NULL},

@@ -77,6 +77,23 @@ run 0 run $m -p 'Once upon a time' -n 1 --temp 0 --logit-bias "$id-inf"
 run 0 run $m -p 'Once upon a time' -n 1 --temp 0 --logit-bias "$id-inf" -l "$id+1e9"
 refuse 2 "--logit-bias: expected a token from 0 to " run $m -p x --logit-bias 99999999+1
 
+# Memory: refused with its number, or a smaller context where that is our own choice. A copy of the
+# model that says it was trained for 1048576 positions stands in for a large one.
+refuse 2 "MiB" run $m -p x -n 5 --memory 1M
+at=$(LC_ALL=C grep -abo 'llama.context_length' "$model" | head -1 | cut -d : -f 1)
+[ -n "$at" ] || fail "no context length in the model"
+cp "$model" "$scratch/long.gguf"
+chmod u+w "$scratch/long.gguf"
+# Behind the name are four bytes of type and the number.
+printf '\000\000\020\000' |
+    dd of="$scratch/long.gguf" bs=1 seek=$((at + 24)) conv=notrunc 2>"$err" || fail "dd"
+"$sluice" run -m "$scratch/long.gguf" -p 'Once upon a time' --memory 64M --ignore-eos \
+    2>"$err" | head -c 20 >"$out"
+[ "$(wc -c <"$out")" -eq 20 ] || fail "no text with a halved context"
+grep -q 'context of 1048576 positions does not fit into memory; using [0-9]* ' "$err" ||
+    fail "the smaller context is not said"
+refuse 2 "MiB" run -m "$scratch/long.gguf" -p x --memory 64M -c 0
+
 # Files that are not there or no models.
 refuse 2 "$scratch/none" run -m "$scratch/none" -p x
 refuse 2 "$scratch" run -m "$scratch" -p x
