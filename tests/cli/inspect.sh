@@ -41,6 +41,22 @@ run 0 inspect --program "$model"
 sed '1,/^program:$/d' "$out" >"$scratch/program"
 [ "$(wc -l <"$scratch/program")" -gt 2 ] || fail "no program"
 
+# A file whose strings would do things to a terminal: shown escaped, and whole in JSON.
+word() { printf "\\$(printf %o "$1")\\000\\000\\000"; }
+long() { word "$1" && word 0; }
+{
+    printf GGUF && word 3 && long 0 && long 2
+    long 20 && printf general.architecture && word 8 && long 5 && printf llama
+    long 6 && printf 'x\033[31m' && word 8 && long 8 && printf '\377\033]0;x\007"'
+} >"$scratch/hostile.gguf"
+for form in --tensors --json; do
+    run 0 inspect $form "$scratch/hostile.gguf"
+    [ "$(LC_ALL=C tr -d ' -~\n' <"$out" | wc -c)" -eq 0 ] || fail "$form: strange bytes are printed"
+done
+grep -qF '\u001B[31m": "\u00FF\u001B]0;x\u0007\""' "$out" || fail "--json: strings are lost"
+run 0 inspect "$scratch/hostile.gguf"
+grep -qF 'x\x1b[31m = "\xff\x1b]0;x\x07\""' "$out" || fail "strings are lost"
+
 refuse 2 "$scratch/none" inspect "$scratch/none"
 : >"$scratch/empty"
 refuse 2 "$scratch/empty" inspect "$scratch/empty"
