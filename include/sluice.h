@@ -5,7 +5,7 @@
  *   sl_session   one sequence being computed with a model: its keys and values, its threads.
  *                Private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
- *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights read.
+ *   sl_file      a model file opened for inspection only: its metadata and table of tensors.
  *
  * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
  * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
@@ -105,7 +105,7 @@ typedef struct sl_model_info {
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
 
-/* Calls `emit` for each line of the model's program, the list of operations that computes a token. */
+/* Calls `emit` for each line of the model's program: the operations that compute a token. */
 SL_API void sl_model_print_program(const sl_model *model,
                                    void (*emit)(void *user, const char *line), void *user);
 
@@ -167,7 +167,8 @@ typedef struct sl_session_options {
 SL_API void sl_session_options_init(sl_session_options *options);
 
 /* Computes what the session needs, refuses with the number if it is over the model's memory
- * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL. */
+ * budget, else allocates all of it: computing tokens later allocates nothing. options may be
+ * NULL. */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 SL_API void sl_session_free(sl_session *session);

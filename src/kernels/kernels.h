@@ -10,7 +10,7 @@
  *   sum16   sixteen f32 partial sums s[0..15], element k goes to s[k mod 16] with one fma, k
  *           ascending; then s[i] += s[i + 8] for i < 8, then 4, 2, 1.
  *   F32,F16 y = sum16 of w[k] * x[k], x in f32.
- *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd element,
+ *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd one,
  *           then with the even one; inputs and results that are subnormal become zero of their
  *           sign. Final tree as above. (What VDPBF16PS does.) An odd tail is padded with zeros.
  *   Q*_0,_1 x as int8, one f32 scale dx per 32 values. Blocks left to right, acc = 0:
