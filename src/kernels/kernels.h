@@ -101,6 +101,10 @@ typedef struct kernel_table {
     /* y[k] = fma(a, x[k], y[k]). */
     void (*axpy)(float a, const float *x, float *y, size_t n);
 
+    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k ascending to n_value. */
+    void (*mix)(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
+                float *out);
+
     /* y[k] *= a. */
     void (*scale)(float a, float *y, size_t n);
 
