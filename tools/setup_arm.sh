@@ -32,4 +32,12 @@ for package in "$directory"/apt/cache/archives/*.deb; do
     dpkg-deb -x "$package" "$directory"
 done
 rm -rf "$directory/apt"
+
+# Links like libm.so -> /lib/aarch64-linux-gnu/libm.so.6 are meant for a system's own root.
+find "$directory" -type l | while read -r link; do
+    target=$(readlink "$link")
+    case $target in
+    /*) ln -sf "$directory$target" "$link" ;;
+    esac
+done
 : >"$directory/complete"
