@@ -19,6 +19,13 @@ static void check(sl_status status) {
     }
 }
 
+/* The decoder holds a character back until it is whole. */
+static void show(sl_decoder *decoder, int32_t token) {
+    const char *text;
+    const size_t length = sl_decoder_add(decoder, token, &text);
+    fwrite(text, 1, length, stdout);
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) {
         fputs("usage: complete MODEL PROMPT\n", stderr);
@@ -49,19 +56,16 @@ int main(int argc, char **argv) {
     sl_decoder *decoder;
     check(sl_decoder_create(model, false, &decoder, &error));
 
-    const char *text;
-    size_t length;
-    for (int i = 0; i < WANTED; i++) {
+    for (size_t i = 0; i < count; i++)
+        show(decoder, tokens[i]);
+    for (size_t end = count + WANTED; count < end; count++) {
         /* The session is given the whole text and computes only what it does not hold yet. */
         check(sl_session_eval(session, tokens, count, NULL, NULL, &error));
         check(sl_sampler_sample(sampler, sl_session_logits(session), &tokens[count], &error));
         if (sl_token_is_end(model, tokens[count]))
             break;
-        length = sl_decoder_add(decoder, tokens[count++], &text);
-        fwrite(text, 1, length, stdout);
+        show(decoder, tokens[count]);
     }
-    length = sl_decoder_finish(decoder, &text);
-    fwrite(text, 1, length, stdout);
     putchar('\n');
 
     sl_decoder_free(decoder);

@@ -41,10 +41,12 @@ if [ ! -f "$model" ]; then
 fi
 LD_LIBRARY_PATH="$library" "$work/shared" "$model" "$prompt" >"$work/shared.txt"
 "$work/static" "$model" "$prompt" >"$work/static.txt"
-"$prefix/bin/sluice" run -m "$model" -p "$prompt" -n 40 --temp 0 >"$work/command.txt" 2>"$work/log" || {
+"$prefix/bin/sluice" run -m "$model" -p "$prompt" --echo -n 40 --temp 0 >"$work/command.txt" \
+    2>"$work/log" || {
     cat "$work/log"
     exit 1
 }
+echo >>"$work/command.txt"
 if [ "$(wc -c <"$work/shared.txt")" -le 60 ]; then
     echo "the example prints hardly anything:"
     cat "$work/shared.txt"
