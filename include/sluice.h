@@ -5,7 +5,8 @@
  *   sl_session   one sequence being computed with a model: its keys and values, its threads.
  *                Private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
- *   sl_file      a model file opened for inspection only: its metadata and table of tensors.
+ *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
+ * read.
  *
  * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
  * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
@@ -105,7 +106,8 @@ typedef struct sl_model_info {
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
 
-/* Calls `emit` for each line of the model's program: the operations that compute a token. */
+/* Calls `emit` for each line of the model's program, the list of operations that computes a token.
+ */
 SL_API void sl_model_print_program(const sl_model *model,
                                    void (*emit)(void *user, const char *line), void *user);
 
@@ -156,9 +158,10 @@ typedef struct sl_session sl_session;
 typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
 
 typedef struct sl_session_options {
-    size_t n_ctx;   /* positions to reserve; 0: the model's own */
-    size_t n_batch; /* most rows computed at once; 0: 512 */
-    size_t threads; /* 0: physical cores this process may use */
+    size_t n_ctx;    /* positions to reserve; 0: the model's own */
+    size_t n_batch;  /* most rows computed at once; 0: 512 */
+    size_t n_logits; /* rows whose logits sl_session_eval_all computes at once; 0: 1 */
+    size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
     sl_notice_fn notice; /* may be NULL */
     void *user;
@@ -167,8 +170,8 @@ typedef struct sl_session_options {
 SL_API void sl_session_options_init(sl_session_options *options);
 
 /* Computes what the session needs, refuses with the number if it is over the model's memory
- * budget, else allocates all of it: computing tokens later allocates nothing. options may be
- * NULL. */
+ * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL.
+ */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 SL_API void sl_session_free(sl_session *session);
@@ -300,7 +303,7 @@ SL_API void sl_file_get_info(const sl_file *file, sl_file_info *info);
 SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata);
 /* Element `element` of metadata `index` (0 for a scalar). Strings of an array are found by walking:
  * visit them in order. */
-SL_API void sl_file_value(const sl_file *file, size_t index, uint64_t element, sl_value *value);
+SL_API void sl_file_value(sl_file *file, size_t index, uint64_t element, sl_value *value);
 SL_API void sl_file_tensor(const sl_file *file, size_t index, sl_tensor_info *tensor);
 
 /* ---- the machine ---------------------------------------------------------------------------- */

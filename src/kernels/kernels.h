@@ -12,7 +12,10 @@
  *   F32,F16 y = sum16 of w[k] * x[k], x in f32.
  *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd one,
  *           then with the even one; inputs and results that are subnormal become zero of their
- *           sign. Final tree as above. (What VDPBF16PS does.) An odd tail is padded with zeros.
+ *           sign; a result counts as subnormal if it is so after rounding to 24 bits without a
+ *           limit on the exponent (as x86 detects it; Arm does so before rounding). Final tree as
+ *           above. (What VDPBF16PS does, measured.) The odd element that is missing at an odd end
+ *           counts as 0 * 0; a pair that is missing changes nothing.
  *   Q*_0,_1 x as int8, one f32 scale dx per 32 values. Blocks left to right, acc = 0:
  *           i = exact int32 sum of q[k] * x8[k], q the signed value the format gives before its
  *           scale (Q4_0: nibble - 8); acc = fma(dw * dx, (float)i, acc). Formats with a minimum
@@ -47,8 +50,9 @@ typedef enum kernel_row {
 /* Layout of a Q8 row of n values (n a multiple of its block), each part starting at a multiple of
  * 64 bytes:  int8_t value[n];  float scale[n / block];  int16_t sum[n / 16], each the sum of 16
  * values. value = nearest-even(x * (127 / amax)), amax = largest |x| of the block, scale =
- * amax / 127 (both computed in f32). A block that is all zero has scale 0; a block with a value
- * that is not finite has scale NaN and values 0. */
+ * amax / 127 (both computed in f32, as is the product). A block with a value that is not finite has
+ * scale NaN and values 0; any other whose 127 / amax is infinite (amax 0 or below about 3.7e-37)
+ * has scale 0 and values 0. Bytes between the parts are not written. */
 static inline size_t kernel_q8_scales_at(size_t n) {
     return (n + 63) & ~(size_t)63;
 }
@@ -82,7 +86,8 @@ typedef struct kernel_table {
     /* Indexed by quant_type; NULL where the type does not exist. */
     kernel_matmul *matmul[QUANT_TYPE_LIMIT];
 
-    /* Turns n floats into one row of a form (KERNEL_ROW_F32 copies). Alignment as above. */
+    /* Turns n floats, at any address of a float, into one row of a form (KERNEL_ROW_F32 copies;
+     * KERNEL_ROW_BF16 rounds as quant_f32_to_bf16, which keeps subnormals). Alignment as above. */
     void (*make_row[KERNEL_ROW_LIMIT])(const float *x, size_t n, void *row);
 
     /* Decodes n values of a type in which keys and values are kept, or a row of an embedding.
@@ -95,13 +100,13 @@ typedef struct kernel_table {
     /* sum16 of 1 * a[k]... that is: s[k mod 16] += a[k] with plain additions, then the tree. */
     float (*sum)(const float *a, size_t n);
 
-    /* Largest of n > 0 values by `a > b ? a : b` over all, NaN if there is one. */
+    /* Largest of n > 0 values, NaN if there is one; a zero result is +0. */
     float (*max)(const float *a, size_t n);
 
     /* y[k] = fma(a, x[k], y[k]). */
     void (*axpy)(float a, const float *x, float *y, size_t n);
 
-    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k ascending to n_value. */
+    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k from 0 up. */
     void (*mix)(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
                 float *out);
 
@@ -117,7 +122,8 @@ typedef struct kernel_table {
     /* y[k] = silu(gate[k]) * up[k], silu(v) = v / (1 + exp(-v)). y may be gate or up. */
     void (*silu_mul)(const float *gate, const float *up, float *y, size_t n);
 
-    /* x[k] = 0.5 v (1 + tanh(sqrt(2/pi) (v + 0.044715 v^3))), GPT-2's. */
+    /* x[k] = 0.5 v (1 + tanh(sqrt(2/pi) (v + 0.044715 v^3))), GPT-2's. In which order this and
+     * the following round stands at each function of ref/vector_ref.c. */
     void (*gelu_tanh)(float *x, size_t n);
 
     /* y = x / sqrt(mean(x^2) + epsilon) * weight; mean by dot. y may be x. */
@@ -140,13 +146,13 @@ void kernel_table_fill(kernel_table *table, uint32_t features);
 /* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------- */
 
 /* Ours, because the system's differ between machines. Error bounds stand in ref/math.c and are
- * tested. kernel_exp: 0 below -103.97, inf above 88.72; NaN stays. */
+ * tested. kernel_exp: 0 below -103.98, inf above 88.73, subnormal results between; NaN stays. */
 float kernel_exp(float x);
 float kernel_tanh(float x);
-/* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos. */
+/* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos, beyond it NaN. */
 double kernel_sin(double x);
 double kernel_cos(double x);
-/* base > 0 */
+/* base > 0; NaN for others. */
 double kernel_pow(double base, double exponent);
 
 /* Sets this thread's floating-point mode: round to nearest even, subnormals kept. */

@@ -9,7 +9,7 @@
 program program_new(void) {
     return (program){
         .ops = array_new(sizeof(op), 16 * LIMIT_LAYERS),
-        .slots = array_new(sizeof(slot), 16 * LIMIT_LAYERS),
+        .slots = array_new(sizeof(slot_plan), 16 * LIMIT_LAYERS),
         .weights = array_new(sizeof(weight_ref), 32 * LIMIT_LAYERS),
         .kv_slots = array_new(sizeof(kv_slot), LIMIT_LAYERS),
         .angle_sets = array_new(sizeof(angle_set), 16),
@@ -35,7 +35,7 @@ static uint32_t add(array *a, const void *item, sl_error *error) {
 }
 
 slot_id program_add_slot(program *p, size_t width, sl_error *error) {
-    return add(&p->slots, &(slot){.width = width, .first_op = SIZE_MAX}, error);
+    return add(&p->slots, &(slot_plan){.width = width, .first_op = SIZE_MAX}, error);
 }
 
 weight_id program_add_weight(program *p, const weight_ref *weight, sl_error *error) {
@@ -114,8 +114,7 @@ static bool op_fits(const program *p, const op *o) {
                (o->as.embed.positions == NO_WEIGHT ||
                 program_weight(p, o->as.embed.positions)->n_in == program_slot(p, o->out)->width);
     case OP_ANGLES:
-        return 2 * program_angle_set(p, o->as.angles.set)->n_pair ==
-               program_slot(p, o->out)->width;
+        return 2 * program_angle_set(p, o->as.angles.set)->n_pair == program_slot(p, o->out)->width;
     case OP_LINEAR:
         return linear_fits(p, o);
     case OP_STORE_KV:
@@ -135,19 +134,19 @@ static void touch(program *p, slot_id id, size_t op_index) {
     if (id == NO_SLOT) {
         return;
     }
-    slot *s = &((slot *)p->slots.items)[id];
+    slot_plan *s = &((slot_plan *)p->slots.items)[id];
     s->first_op = size_min(s->first_op, op_index);
     s->last_op = op_index;
 }
 
-static bool in_the_way(const slot *a, const slot *b) {
+static bool in_the_way(const slot_plan *a, const slot_plan *b) {
     return a->selected == b->selected && a->first_op <= b->last_op && b->first_op <= a->last_op;
 }
 
 /* First fit in order of birth: the lowest offset at which no living slot is in the way. */
 static void place_slot(program *p, size_t index) {
-    slot *slots = p->slots.items;
-    slot *mine = &slots[index];
+    slot_plan *slots = p->slots.items;
+    slot_plan *mine = &slots[index];
     const size_t width = size_round_up(mine->width, 16); /* rows stay on 64-byte lines */
     size_t offset = 0;
     bool moved = true;
@@ -184,7 +183,7 @@ sl_status program_finish(program *p, sl_error *error) {
         }
         selected = selected || o->kind == OP_SELECT;
         if (selected && o->out != NO_SLOT) {
-            ((slot *)p->slots.items)[o->out].selected = true;
+            ((slot_plan *)p->slots.items)[o->out].selected = true;
         }
     }
     touch(p, p->hidden, p->ops.count);

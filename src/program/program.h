@@ -62,7 +62,7 @@ typedef struct op_angles {
 } op_angles;
 
 typedef struct op_linear {
-    prepare_kind prepare; /* NORM has this, the norm and n_in, and no weights */
+    prepare_kind prepare;             /* NORM has this, the norm and n_in, and no weights */
     weight_id norm_weight, norm_bias; /* NO_WEIGHT: none */
     float epsilon;
     size_t n_in; /* after prepare */
@@ -96,12 +96,12 @@ typedef struct op {
 
 /* Activations: `width` floats for each row; of a selected slot, for each row that SELECT kept. The
  * two kinds lie in arenas of their own. */
-typedef struct slot {
+typedef struct slot_plan {
     size_t width;
     bool selected;
     size_t first_op, last_op; /* first writer, last user; from program_finish */
     size_t offset;            /* floats into a row's share of the arena; from program_finish */
-} slot;
+} slot_plan;
 
 /* A layer's keys and values of one position. */
 typedef struct kv_slot {
@@ -116,14 +116,14 @@ typedef struct angle_set {
 
 typedef struct program {
     array ops;        /* op */
-    array slots;      /* slot */
+    array slots;      /* slot_plan */
     array weights;    /* weight_ref */
     array kv_slots;   /* kv_slot */
     array angle_sets; /* angle_set */
     slot_id hidden, logits;
     size_t n_vocab, n_embd, n_layer;
     size_t n_ctx_train;
-    size_t n_ctx_limit;     /* most positions that can be computed at all; 0: any */
+    size_t n_ctx_limit; /* most positions that can be computed at all; 0: any */
     /* Floats of arena for a row, and for a selected row; from program_finish. */
     size_t row_width, selected_row_width;
 } program;
@@ -152,8 +152,8 @@ static inline const op *program_op(const program *p, size_t index) {
     return &((const op *)p->ops.items)[index];
 }
 
-static inline const slot *program_slot(const program *p, slot_id id) {
-    return &((const slot *)p->slots.items)[id];
+static inline const slot_plan *program_slot(const program *p, slot_id id) {
+    return &((const slot_plan *)p->slots.items)[id];
 }
 
 static inline const weight_ref *program_weight(const program *p, weight_id id) {

@@ -1,0 +1,103 @@
+/* kernels.c - fills the table of kernels for a set of features, and the layout of rows. */
+#include "kernels/kernels.h"
+
+#include "cpu/cpu.h"
+#include "kernels/levels.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+static size_t round_up_64(size_t n) {
+    return (n + 63) & ~(size_t)63;
+}
+
+size_t kernel_row_bytes(kernel_row form, size_t n) {
+    switch (form) {
+    case KERNEL_ROW_F32:
+        return round_up_64(n * sizeof(float));
+    case KERNEL_ROW_BF16:
+        return round_up_64(n * sizeof(uint16_t));
+    case KERNEL_ROW_Q8_32:
+        return kernel_q8_sums_at(n, 32) + round_up_64(n / 16 * sizeof(int16_t));
+    case KERNEL_ROW_Q8_256:
+        return kernel_q8_sums_at(n, 256) + round_up_64(n / 16 * sizeof(int16_t));
+    case KERNEL_ROW_LIMIT:
+        break;
+    }
+    return 0;
+}
+
+kernel_row kernel_row_of(quant_type type) {
+    switch (type) {
+    case QUANT_Q4_0:
+    case QUANT_Q4_1:
+    case QUANT_Q5_0:
+    case QUANT_Q5_1:
+    case QUANT_Q8_0:
+        return KERNEL_ROW_Q8_32;
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q6_K:
+        return KERNEL_ROW_Q8_256;
+    case QUANT_BF16:
+        return KERNEL_ROW_BF16;
+    case QUANT_F32:
+    case QUANT_F16:
+    case QUANT_TYPE_LIMIT:
+        break;
+    }
+    return KERNEL_ROW_F32;
+}
+
+#if defined(__x86_64__)
+
+static void fill_levels(kernel_table *table, uint32_t features) {
+    if (features & CPU_AVX2) {
+        kernel_fill_avx2(table);
+    }
+    if (features & CPU_AVX512) {
+        kernel_fill_avx512(table);
+    }
+    if (features & CPU_AVX512_VNNI) {
+        kernel_fill_avx512vnni(table);
+    }
+    if (features & CPU_AVX512_BF16) {
+        kernel_fill_avx512bf16(table);
+    }
+}
+
+#elif defined(__aarch64__)
+
+static void fill_levels(kernel_table *table, uint32_t features) {
+    if (features & CPU_NEON) {
+        kernel_fill_neon(table);
+    }
+    if (features & CPU_NEON_DOTPROD) {
+        kernel_fill_dotprod(table);
+    }
+}
+
+#else
+
+static void fill_levels(kernel_table *table, uint32_t features) {
+    (void)table;
+    (void)features;
+}
+
+#endif
+
+void kernel_table_fill(kernel_table *table, uint32_t features) {
+    kernel_fill_ref(table);
+    fill_levels(table, features);
+}
+
+void kernel_set_float_mode(void) {
+#if defined(__x86_64__)
+    _mm_setcsr(0x1f80); /* all exceptions masked, nearest even, subnormals kept */
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+#endif
+}

@@ -1,0 +1,408 @@
+/* kernel_compare.h - table against table: every entry of one against the plain one, bit for bit.
+ *
+ * Nothing here knows which instruction set it tests. Entries that are the plain ones are passed
+ * over. Operands touch forbidden pages; what lies between and behind them is NaN.
+ */
+#ifndef TESTS_KERNEL_COMPARE_H
+#define TESTS_KERNEL_COMPARE_H
+
+#include "kernel_tools.h"
+
+enum { VECTOR_LENGTH_MAX = 4096 };
+
+/* The memory that all cases share. */
+static guarded memory_w, memory_x, memory_y, memory_scratch, memory_a, memory_b, memory_c;
+
+static void compare_set_up(void) {
+    memory_w = guarded_new((size_t)4 << 20);
+    memory_x = guarded_new((size_t)2 << 20);
+    memory_y = guarded_new((size_t)64 << 10);
+    memory_scratch = guarded_new(KERNEL_SCRATCH_BYTES);
+    memory_a = guarded_new(VECTOR_LENGTH_MAX * sizeof(float) * 2);
+    memory_b = guarded_new(VECTOR_LENGTH_MAX * sizeof(float) * 2);
+    memory_c = guarded_new(VECTOR_LENGTH_MAX * sizeof(float) * 2);
+}
+
+/* ---- products
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct shape {
+    size_t n_out, n_row, n_in;
+} shape;
+
+static void fill_weights(quant_type type, const shape *s, uint8_t *w, size_t stride, bool is_odd) {
+    for (size_t r = 0; r < s->n_out; r++) {
+        const kind k = is_odd && pick(2) ? (kind)pick(KINDS) : ORDINARY;
+        random_weights(type, k, w + r * stride, s->n_in);
+    }
+}
+
+static void fill_rows(const kernel_table *plain, quant_type type, const shape *s, uint8_t *x,
+                      size_t stride, bool is_odd) {
+    float values[VECTOR_LENGTH_MAX];
+    for (size_t i = 0; i < s->n_row; i++) {
+        random_floats(ORDINARY, values, s->n_in);
+        if (is_odd && pick(2)) {
+            random_mixture(values, s->n_in);
+        }
+        plain->make_row[kernel_row_of(type)](values, s->n_in, x + i * stride);
+    }
+}
+
+/* Runs both on the same operands. is_odd: also numbers that no model has. */
+static void compare_product(const kernel_table *plain, const kernel_table *table, quant_type type,
+                            shape s, bool is_odd) {
+    static const size_t gaps[] = {0, 1, 2, 7, 32, 66};
+    const size_t w_row = quant_row_bytes(type, s.n_in),
+                 x_row = kernel_row_bytes(kernel_row_of(type), s.n_in);
+    const size_t w_stride = w_row + gaps[pick(6)], x_stride = x_row + 64 * pick(3);
+    const size_t y_stride = s.n_out + pick(4);
+    const size_t y_count = (s.n_row - 1) * y_stride + s.n_out;
+    const bool is_end = pick(4) > 0;
+    uint8_t *w = guarded_place(&memory_w, (s.n_out - 1) * w_stride + w_row, is_end);
+    uint8_t *x = guarded_place(&memory_x, (s.n_row - 1) * x_stride + x_row, is_end);
+    fill_weights(type, &s, w, w_stride, is_odd);
+    fill_rows(plain, type, &s, x, x_stride, is_odd);
+
+    float *expected = malloc(y_count * sizeof(float));
+    memset(expected, 0xff, y_count * sizeof(float));
+    plain->matmul[type](s.n_out, s.n_row, s.n_in, w, w_stride, x, x_stride, expected, y_stride,
+                        memory_scratch.start);
+    float *y = guarded_place(&memory_y, y_count * sizeof(float), is_end);
+    void *scratch = guarded_place(&memory_scratch, KERNEL_SCRATCH_BYTES, false);
+    table->matmul[type](s.n_out, s.n_row, s.n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+
+    const size_t at = first_difference(expected, y, y_count);
+    check(at == y_count, "%s matmul %s n_out %zu n_row %zu n_in %zu: y[%zu][%zu] is %a, not %a",
+          table->name, quant_format_of(type)->name, s.n_out, s.n_row, s.n_in, at / y_stride,
+          at % y_stride, at < y_count ? (double)y[at] : 0, at < y_count ? (double)expected[at] : 0);
+    size_t untouched = 0; /* gaps between the rows of y, compared as bits */
+    for (size_t i = 0; i + 1 < s.n_row; i++) {
+        for (size_t r = s.n_out; r < y_stride; r++) {
+            untouched += float_bits(y[i * y_stride + r]) != 0xffffffff;
+        }
+    }
+    check(untouched == 0, "%s matmul %s writes between rows of y", table->name,
+          quant_format_of(type)->name);
+    free(expected);
+}
+
+static void compare_products(const kernel_table *plain, const kernel_table *table,
+                             quant_type type) {
+    const size_t block = quant_format_of(type)->block_length;
+    const size_t unit = block > 1 ? block : 37;
+    for (size_t n_out = 1; n_out <= 40; n_out++) {
+        for (size_t n_row = 1; n_row <= 9; n_row++) {
+            const size_t n_in = unit * (1 + pick(3));
+            compare_product(plain, table, type, (shape){n_out, n_row, n_in}, pick(2));
+        }
+    }
+    for (size_t count = 1; count <= 70; count++) {
+        const size_t n_in = block == 1 ? count : block * (1 + count % 16);
+        compare_product(plain, table, type, (shape){1, 1, n_in}, false);
+        compare_product(plain, table, type, (shape){1 + pick(20), 1 + pick(6), n_in}, true);
+    }
+    static const shape large[] = {{33, 1, 4096},   {64, 1, 768},   {40, 33, 256}, {64, 64, 256},
+                                  {128, 64, 512},  {37, 64, 1024}, {5, 33, 4096}, {17, 9, 2304},
+                                  {100, 13, 1024}, {96, 17, 768}};
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        compare_product(plain, table, type, large[i], false);
+        compare_product(plain, table, type, large[i], true);
+    }
+    compare_product(plain, table, type, (shape){1024, 1, block > 1 ? block : 100}, false);
+}
+
+/* ---- rows and decoding
+ * --------------------------------------------------------------------------- */
+
+/* The defined bytes of two rows of a form. */
+static bool same_row(kernel_row form, size_t n, const uint8_t *a, const uint8_t *b) {
+    if (form == KERNEL_ROW_F32) {
+        return memcmp(a, b, n * sizeof(float)) == 0;
+    }
+    if (form == KERNEL_ROW_BF16) {
+        for (size_t k = 0; k < n; k++) {
+            uint16_t one, other;
+            memcpy(&one, a + 2 * k, sizeof one);
+            memcpy(&other, b + 2 * k, sizeof other);
+            if (!same_float(quant_bf16_to_f32(one), quant_bf16_to_f32(other))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    const size_t block = form == KERNEL_ROW_Q8_32 ? 32 : 256;
+    const size_t scales = kernel_q8_scales_at(n), sums = kernel_q8_sums_at(n, block);
+    return memcmp(a, b, n) == 0 &&
+           first_difference((const float *)(const void *)(a + scales),
+                            (const float *)(const void *)(b + scales), n / block) == n / block &&
+           memcmp(a + sums, b + sums, n / 16 * sizeof(int16_t)) == 0;
+}
+
+static void compare_row(const kernel_table *plain, const kernel_table *table, kernel_row form,
+                        size_t n) {
+    const size_t bytes = kernel_row_bytes(form, n);
+    const bool is_end = pick(4) > 0;
+    float *x = guarded_place(&memory_a, n * sizeof(float), is_end);
+    random_floats((kind)pick(KINDS), x, n);
+    if (pick(2)) {
+        random_mixture(x, n);
+    }
+    uint8_t *expected = guarded_place(&memory_b, bytes, is_end);
+    uint8_t *row = guarded_place(&memory_c, bytes, is_end);
+    plain->make_row[form](x, n, expected);
+    table->make_row[form](x, n, row);
+    check(same_row(form, n, expected, row), "%s make_row of form %d, n %zu", table->name, form, n);
+}
+
+static void compare_rows(const kernel_table *plain, const kernel_table *table, kernel_row form) {
+    const size_t block = form == KERNEL_ROW_Q8_32 ? 32 : form == KERNEL_ROW_Q8_256 ? 256 : 1;
+    for (size_t count = 1; count <= 600; count++) {
+        const size_t most = VECTOR_LENGTH_MAX / block;
+        compare_row(plain, table, form, block * (1 + count % (most < 70 ? most : 70)));
+    }
+    compare_row(plain, table, form, VECTOR_LENGTH_MAX);
+}
+
+static void compare_decoded(const kernel_table *table, quant_type type, size_t n) {
+    const bool is_end = pick(4) > 0;
+    const quant_format *format = quant_format_of(type);
+    uint8_t *blocks = guarded_place(&memory_a, quant_row_bytes(type, n), is_end);
+    random_weights(type, (kind)pick(KINDS), blocks, n);
+    float *expected = guarded_place(&memory_b, n * sizeof(float), is_end);
+    float *values = guarded_place(&memory_c, n * sizeof(float), is_end);
+    format->decode(blocks, expected, n);
+    table->decode[type](blocks, values, n);
+    check(first_difference(expected, values, n) == n, "%s decode %s, n %zu", table->name,
+          format->name, n);
+}
+
+static void compare_decoding(const kernel_table *table, quant_type type) {
+    const size_t block = quant_format_of(type)->block_length;
+    for (size_t count = 1; count <= 280; count++) {
+        compare_decoded(table, type, block * (1 + count % (block == 256 ? 16 : 70)));
+    }
+}
+
+/* ---- vectors
+ * ------------------------------------------------------------------------------------- */
+
+/* One call of each vector entry. in[0..2] are read-only copies of the operands, out[0] is written
+ * (and is a copy of in[0] before). Reductions write out[0][0]. */
+typedef void vector_call(const kernel_table *table, size_t n, float *out, const float *x,
+                         const float *z);
+
+static void call_dot(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    const float result = t->dot(x, z, n);
+    out[0] = n > 0 ? result : out[0];
+}
+
+static void call_sum(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)z;
+    out[0] = t->sum(x, n);
+}
+
+static void call_max(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)z;
+    out[0] = t->max(x, n);
+}
+
+static void call_axpy(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    t->axpy(z[0], x, out, n);
+}
+
+static void call_mix_one(const kernel_table *t, size_t n, float *out, const float *x,
+                         const float *z) {
+    t->mix(n > 0, n, z, x, n, out);
+}
+
+/* As many values as x holds of a width that leaves gaps between them. */
+static void call_mix_many(const kernel_table *t, size_t n, float *out, const float *x,
+                          const float *z) {
+    const size_t stride = n / 5 + 1, width = stride - stride / 7;
+    t->mix(n / stride, width, z, x, stride, out);
+}
+
+static void call_scale(const kernel_table *t, size_t n, float *out, const float *x,
+                       const float *z) {
+    (void)x;
+    t->scale(z[0], out, n);
+}
+
+static void call_add(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)z;
+    t->add(x, out, n);
+}
+
+static void call_exp(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)x;
+    t->exp_shifted(out, z[0], n);
+}
+
+static void call_silu(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    t->silu_mul(x, z, out, n);
+}
+
+static void call_silu_over_gate(const kernel_table *t, size_t n, float *out, const float *x,
+                                const float *z) {
+    (void)z;
+    t->silu_mul(out, x, out, n);
+}
+
+static void call_silu_over_up(const kernel_table *t, size_t n, float *out, const float *x,
+                              const float *z) {
+    (void)z;
+    t->silu_mul(x, out, out, n);
+}
+
+static void call_gelu(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)x;
+    (void)z;
+    t->gelu_tanh(out, n);
+}
+
+static void call_rms(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    t->rms_norm(x, z, 1e-5f, out, n);
+}
+
+static void call_rms_in_place(const kernel_table *t, size_t n, float *out, const float *x,
+                              const float *z) {
+    (void)z;
+    t->rms_norm(out, x, 1e-6f, out, n);
+}
+
+static void call_layer(const kernel_table *t, size_t n, float *out, const float *x,
+                       const float *z) {
+    t->layer_norm(x, z, x, 1e-5f, out, n);
+}
+
+static void call_layer_in_place(const kernel_table *t, size_t n, float *out, const float *x,
+                                const float *z) {
+    t->layer_norm(out, z, x, 1e-5f, out, n);
+}
+
+static void call_rope(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)z;
+    t->rope_pairs(out, x, n / 2);
+}
+
+static const struct {
+    const char *name;
+    vector_call *call;
+} vector_entries[] = {
+    {"dot", call_dot},
+    {"sum", call_sum},
+    {"max", call_max},
+    {"axpy", call_axpy},
+    {"mix of one", call_mix_one},
+    {"mix of many", call_mix_many},
+    {"scale", call_scale},
+    {"add", call_add},
+    {"exp_shifted", call_exp},
+    {"silu_mul", call_silu},
+    {"silu_mul over gate", call_silu_over_gate},
+    {"silu_mul over up", call_silu_over_up},
+    {"gelu_tanh", call_gelu},
+    {"rms_norm", call_rms},
+    {"rms_norm in place", call_rms_in_place},
+    {"layer_norm", call_layer},
+    {"layer_norm in place", call_layer_in_place},
+    {"rope_pairs", call_rope},
+};
+
+enum { VECTOR_ENTRIES = sizeof vector_entries / sizeof vector_entries[0] };
+
+/* The operands x and z, and `before`, which `out` holds before each call. */
+static void compare_vector_on(const kernel_table *plain, const kernel_table *table, size_t entry,
+                              size_t n, const float *before, const float *x, const float *z,
+                              bool is_end) {
+    static float expected[VECTOR_LENGTH_MAX];
+    memcpy(expected, before, n * sizeof(float));
+    vector_entries[entry].call(plain, n, expected, x, z);
+    float *out = guarded_place(&memory_a, n * sizeof(float), is_end);
+    memcpy(out, before, n * sizeof(float));
+    vector_entries[entry].call(table, n, out, x, z);
+    const size_t at = first_difference(expected, out, n);
+    check(at == n, "%s %s n %zu: [%zu] is %a, not %a (from %a, %a, %a)", table->name,
+          vector_entries[entry].name, n, at, at < n ? (double)out[at] : 0,
+          at < n ? (double)expected[at] : 0, at < n ? (double)before[at] : 0,
+          at < n ? (double)x[at] : 0, at < n ? (double)z[at] : 0);
+}
+
+static void compare_vector(const kernel_table *plain, const kernel_table *table, size_t entry,
+                           size_t n, kind k) {
+    static float before[VECTOR_LENGTH_MAX];
+    const bool is_end = pick(4) > 0;
+    float *x = guarded_place(&memory_b, n * sizeof(float), is_end);
+    float *z = guarded_place(&memory_c, n * sizeof(float), is_end);
+    random_floats(k, before, n);
+    random_floats(pick(2) ? k : ORDINARY, x, n);
+    random_floats(pick(2) ? k : ORDINARY, z, n);
+    compare_vector_on(plain, table, entry, n, before, x, z, is_end);
+}
+
+/* Floats of all sizes and signs, evenly over their bits, through an elementwise entry. */
+static void compare_all_bits(const kernel_table *plain, const kernel_table *table, size_t entry) {
+    static float before[VECTOR_LENGTH_MAX];
+    float *x = guarded_place(&memory_b, sizeof before, true);
+    float *z = guarded_place(&memory_c, sizeof before, true);
+    memset(z, 0, sizeof before);
+    uint32_t bits = (uint32_t)random_u64(&rng);
+    for (int round = 0; round < 128; round++) {
+        for (size_t k = 0; k < VECTOR_LENGTH_MAX; k++, bits += 8191) {
+            before[k] = bits_float(bits);
+            x[k] = 1;
+        }
+        compare_vector_on(plain, table, entry, VECTOR_LENGTH_MAX, before, x, z, true);
+    }
+}
+
+static void compare_vectors(const kernel_table *plain, const kernel_table *table) {
+    for (size_t entry = 0; entry < VECTOR_ENTRIES; entry++) {
+        for (kind k = ORDINARY; k < KINDS; k++) {
+            for (size_t n = 1; n <= 70; n++) {
+                compare_vector(plain, table, entry, n, k);
+            }
+            static const size_t larger[] = {127, 128, 255, 256, 768, 1000, 2047, 4096};
+            for (size_t i = 0; i < sizeof larger / sizeof larger[0]; i++) {
+                compare_vector(plain, table, entry, larger[i], k);
+            }
+        }
+        vector_call *const call = vector_entries[entry].call;
+        if (call == call_exp || call == call_silu_over_gate || call == call_gelu) {
+            compare_all_bits(plain, table, entry);
+        }
+    }
+    check(table->dot(NULL, NULL, 0) == 0 && table->sum(NULL, 0) == 0, "%s dot or sum of nothing",
+          table->name);
+}
+
+/* ---- all
+ * ----------------------------------------------------------------------------------------- */
+
+static void compare_tables(const kernel_table *plain, const kernel_table *table) {
+    size_t products = 0, rows = 0, decoders = 0;
+    const long before = passed + failed;
+    for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
+        if (table->matmul[type] != plain->matmul[type]) {
+            compare_products(plain, table, (quant_type)type);
+            products++;
+        }
+        if (table->decode[type] != plain->decode[type]) {
+            compare_decoding(table, (quant_type)type);
+            decoders++;
+        }
+    }
+    for (kernel_row form = KERNEL_ROW_F32; form < KERNEL_ROW_LIMIT; form++) {
+        if (table->make_row[form] != plain->make_row[form]) {
+            compare_rows(plain, table, form);
+            rows++;
+        }
+    }
+    compare_vectors(plain, table);
+    printf("%s against plain: %zu products, %zu rows, %zu decoders, all vector entries; %ld "
+           "comparisons\n",
+           table->name, products, rows, decoders, passed + failed - before);
+}
+
+#endif
