@@ -40,7 +40,7 @@ static void gate_wait(gate *g, uint32_t old) {
         }
         os_relax();
     }
-    /* Sequential consistency: either the opener sees this sleeper, or os_wait sees the new value. */
+    /* Sequentially consistent: either the opener sees this sleeper, or os_wait sees the value. */
     atomic_fetch_add(&g->sleepers, 1);
     while (atomic_load(&g->value) == old) {
         os_wait(&g->value, old);

@@ -1,4 +1,4 @@
-/* os_linux.c - os.h on Linux: files, faults, memory, threads, time. Limits are in os_linux_limits.c. */
+/* os_linux.c - os.h on Linux: files, faults, memory, threads, time. Limits: os_linux_limits.c. */
 #include "os/os.h"
 
 #include "base/error.h"
