@@ -131,6 +131,13 @@ SL_API int32_t sl_token_eos(const sl_model *model);
 /* Whether the token ends a generation (EOS, end of turn, end of message). */
 SL_API bool sl_token_is_end(const sl_model *model, int32_t token);
 
+/* The bytes that one token stands for, as the vocabulary has them: maybe part of a character, a
+ * SentencePiece token with the space in front of it. Control tokens give nothing unless `special`,
+ * then their name. *bytes is not NUL-terminated and belongs to the model. Returns the length; an id
+ * outside the vocabulary gives 0. Allocates nothing. */
+SL_API size_t sl_token_piece(const sl_model *model, int32_t token, bool special,
+                             const char **bytes);
+
 /* A decoder of a stream of tokens: what it gives out is always whole characters of valid UTF-8.
  * Bytes that cannot be completed become U+FFFD. */
 typedef struct sl_decoder sl_decoder;

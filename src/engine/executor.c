@@ -159,7 +159,7 @@ sl_status executor_create(const program *p, const residency *weights,
     }
     *e = (executor){.p = p, .weights = weights, .options = *options};
     e->at = plan_layout(p, options);
-    kernel_table_fill(&e->kernels, cpu_features());
+    kernel_table_fill(&e->kernels, cpu_features() & ~options->hidden_features);
     e->memory = os_pages_allocate(e->at.total);
     status = e->memory ? SL_OK : error_memory(error, "activations", e->at.total);
     if (status == SL_OK) {

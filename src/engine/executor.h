@@ -31,6 +31,7 @@ typedef struct executor_options {
     size_t n_seq;
     size_t n_positions; /* of the cache, all sequences together */
     quant_type type_k, type_v;
+    uint32_t hidden_features; /* CPU_* bits of the processor to do without */
 } executor_options;
 
 /* What an executor with these options will allocate, before it does. */

@@ -278,6 +278,12 @@ bool sl_token_is_end(const sl_model *model, int32_t token) {
     return tokenizer_is_end(model->words, token);
 }
 
+size_t sl_token_piece(const sl_model *model, int32_t token, bool special, const char **bytes) {
+    const str piece = tokenizer_piece(model->words, token, special);
+    *bytes = piece.ptr;
+    return piece.len;
+}
+
 struct sl_decoder {
     tokenizer_decoder *inner;
 };

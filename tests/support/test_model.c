@@ -76,8 +76,8 @@ float *test_logits(const test_model *m, const executor_options *options, const i
     for (size_t at = 0; at < n; at += chunk) {
         const size_t count = size_min(chunk, n - at);
         for (size_t i = 0; i < count; i++) {
-            rows[i] = (batch_row){
-                .token = tokens[at + i], .position = at + i, .output = ROW_LOGITS};
+            rows[i] =
+                (batch_row){.token = tokens[at + i], .position = at + i, .output = ROW_LOGITS};
         }
         if (executor_run(e, rows, count, NULL, NULL, error) != SL_OK) {
             free(logits);
