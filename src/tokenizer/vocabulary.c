@@ -211,8 +211,8 @@ static void mark_named_ends(vocabulary *v) {
         "<|return|>",
         "<|call|>",
         "<end_of_utterance>",
-        "<\xef\xbd\x9c"
-        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+        ("<\xef\xbd\x9c"
+         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const int64_t token = vocabulary_find(v, str_from(names[i]));
