@@ -119,11 +119,13 @@ static void exact_products(const kernel_table *plain) {
 
 /* Operands of which double arithmetic alone would round a * b + c twice to harm: c has an odd last
  * bit, and the product is a little less than half of that bit's weight. */
-static void nearly_middle(float *a, float *b, float *c) {
-    const int shift = (int)pick(60) - 30;
-    *c = ldexpf(bits_float(0x3f800001 | ((uint32_t)random_u64(&rng) & 0x7ffffe)), shift);
-    *a = 0x1.000002p-12f;
-    *b = ldexpf(0x1.fffffcp-13f, shift);
+static void nearly_middle(float *a, float *b, float *c, bool is_subnormal) {
+    const uint32_t fraction = (uint32_t)random_u64(&rng) & 0x7ffffe;
+    const int shift = is_subnormal ? 0 : (int)pick(60) - 30;
+    *c = is_subnormal ? bits_float(fraction | 0x1001)
+                      : ldexpf(bits_float(0x3f800001 | fraction), shift);
+    *a = is_subnormal ? 0x1.000002p-75f : 0x1.000002p-12f;
+    *b = is_subnormal ? 0x1.fffffcp-76f : ldexpf(0x1.fffffcp-13f, shift);
 }
 
 /* The loops that avoid fmaf() against fmaf(), on data of every kind. */
@@ -136,7 +138,7 @@ static void exact_fma16(void) {
         random_floats((kind)pick(KINDS), c, 16);
         if (pick(2)) {
             const size_t at = pick(16);
-            nearly_middle(&a[at], &b[at], &c[at]);
+            nearly_middle(&a[at], &b[at], &c[at], pick(2));
         }
         memcpy(s, c, sizeof s);
         ref_fma16(a, b, s);
@@ -155,8 +157,10 @@ static void exact_fma16(void) {
         }
     }
     float x = 0, y = 0, z = 0;
-    nearly_middle(&x, &y, &z);
-    check((float)((double)x * y + z) != fmaf(x, y, z), "the hard case is not hard");
+    for (int i = 0; i < 2; i++) {
+        nearly_middle(&x, &y, &z, i);
+        check((float)((double)x * y + z) != fmaf(x, y, z), "the hard case is not hard");
+    }
     check(is_right, "ref_fma16 is not fmaf");
     check(is_right_flushed, "ref_fma16_flushed is not ref_fma_flushed");
 }
