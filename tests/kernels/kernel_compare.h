@@ -211,6 +211,18 @@ static void call_axpy(const kernel_table *t, size_t n, float *out, const float *
     t->axpy(z[0], x, out, n);
 }
 
+static void call_mix_one(const kernel_table *t, size_t n, float *out, const float *x,
+                         const float *z) {
+    t->mix(n > 0, n, z, x, n, out);
+}
+
+/* As many values as x holds of a width that leaves gaps between them. */
+static void call_mix_many(const kernel_table *t, size_t n, float *out, const float *x,
+                          const float *z) {
+    const size_t stride = n / 5 + 1, width = stride - stride / 7;
+    t->mix(n / stride, width, z, x, stride, out);
+}
+
 static void call_scale(const kernel_table *t, size_t n, float *out, const float *x,
                        const float *z) {
     (void)x;
@@ -283,6 +295,8 @@ static const struct {
     {"sum", call_sum, offsetof(kernel_table, sum)},
     {"max", call_max, offsetof(kernel_table, max)},
     {"axpy", call_axpy, offsetof(kernel_table, axpy)},
+    {"mix of one", call_mix_one, offsetof(kernel_table, mix)},
+    {"mix of many", call_mix_many, offsetof(kernel_table, mix)},
     {"scale", call_scale, offsetof(kernel_table, scale)},
     {"add", call_add, offsetof(kernel_table, add)},
     {"exp_shifted", call_exp, offsetof(kernel_table, exp_shifted)},

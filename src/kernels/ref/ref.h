@@ -41,6 +41,8 @@ float ref_dot(const float *a, const float *b, size_t n);
 float ref_sum(const float *a, size_t n);
 float ref_max(const float *a, size_t n);
 void ref_axpy(float a, const float *x, float *y, size_t n);
+void ref_mix(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
+             float *out);
 void ref_scale(float a, float *y, size_t n);
 void ref_add(const float *x, float *y, size_t n);
 void ref_exp_shifted(float *x, float shift, size_t n);

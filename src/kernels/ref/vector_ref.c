@@ -50,6 +50,13 @@ void ref_axpy(float a, const float *x, float *y, size_t n) {
     }
 }
 
+void ref_mix(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
+             float *out) {
+    for (size_t k = 0; k < n_value; k++) {
+        ref_axpy(weights[k], values + k * stride, out, n);
+    }
+}
+
 void ref_scale(float a, float *y, size_t n) {
     for (size_t k = 0; k < n; k++) {
         y[k] *= a;
@@ -151,6 +158,7 @@ void kernel_fill_ref(kernel_table *table) {
         .sum = ref_sum,
         .max = ref_max,
         .axpy = ref_axpy,
+        .mix = ref_mix,
         .scale = ref_scale,
         .add = ref_add,
         .exp_shifted = ref_exp_shifted,

@@ -1,0 +1,46 @@
+/* matmul_bf16_avx512bf16.c - products of BF16 weights by VDPBF16PS, which defines their order. */
+#include "kernels/levels.h"
+#include "kernels/x86/float_512.h"
+
+#include <string.h>
+
+enum {
+    STRETCH_BYTES = 2048,
+    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
+};
+
+X86_INLINE __m512 add(__m512 sum, __m512i w, __m512i x) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
+}
+
+X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
+    return _mm512_mask_dpbf16_ps(sum, lanes_512((n + 1) / 2), (__m512bh)w, (__m512bh)x);
+}
+
+static void multiply(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
+                     size_t n_row, bool first, float_partial *partial) {
+    const steps_512 steps = {32, 64, load_512, add, load_part16_512, load_part16_512, add_part};
+    multiply_rows_512(steps, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void fill(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                 size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
+    }
+}
+
+static void finish(const float_partial *partial, size_t n_out, float *y) {
+    finish_512(partial, n_out, y);
+}
+
+static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply, multiply, fill, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+void kernel_fill_avx512bf16(kernel_table *table) {
+    table->matmul[QUANT_BF16] = matmul_bf16;
+}

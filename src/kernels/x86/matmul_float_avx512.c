@@ -1,0 +1,153 @@
+/* matmul_float_avx512.c - products of F32, F16 and BF16 weights in AVX-512.
+ *
+ * BF16 as VDPBF16PS does it, for processors that lack it: the odd values, then the even ones, each
+ * by one fma that takes and gives zero for subnormals. That mode is on only while partial sums are
+ * added to; the final tree keeps subnormals.
+ */
+#include "kernels/x86/float_512.h"
+#include "kernels/x86/parts.h"
+
+#include <string.h>
+
+enum {
+    STRETCH_BYTES = 2048,
+    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
+    FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
+};
+
+/* ---- F32 and F16
+ * --------------------------------------------------------------------------------- */
+
+X86_INLINE __m512 add_f32(__m512 sum, __m512i w, __m512i x) {
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_castsi512_ps(x), sum);
+}
+
+X86_INLINE __m512 add_part_f32(__m512 sum, __m512i w, __m512i x, size_t n) {
+    return _mm512_mask3_fmadd_ps(_mm512_castsi512_ps(w), _mm512_castsi512_ps(x), sum, lanes_512(n));
+}
+
+X86_INLINE __m512i load_f16(const uint8_t *w) {
+    return _mm512_castps_si512(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)w)));
+}
+
+X86_INLINE __m512i load_part_f16(const uint8_t *w, size_t n) {
+    return _mm512_castps_si512(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_512(n), w)));
+}
+
+#define STEPS_F32                                                                                  \
+    ((steps_512){16, 64, load_512, add_f32, load_part32_512, load_part32_512, add_part_f32})
+#define STEPS_F16                                                                                  \
+    ((steps_512){16, 32, load_f16, add_f32, load_part_f16, load_part32_512, add_part_f32})
+
+static void multiply_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS_F32, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void multiply_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS_F16, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void fill_f32(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                     size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 4);
+    }
+}
+
+static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                     size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        const uint8_t *from = w + (r < n_out ? r : n_out - 1) * w_stride;
+        size_t k = 0;
+        for (; k + 16 <= n; k += 16) {
+            _mm512_store_si512(to + 4 * k, load_f16(from + 2 * k));
+        }
+        if (k < n) {
+            _mm512_store_si512(to + 4 * k, load_part_f16(from + 2 * k, n - k));
+        }
+    }
+}
+
+/* ---- BF16
+ * ---------------------------------------------------------------------------------------- */
+
+X86_INLINE __m512 odd_bf16(__m512i v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+X86_INLINE __m512 even_bf16(__m512i v) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+}
+
+X86_INLINE __m512 add_bf16(__m512 sum, __m512i w, __m512i x) {
+    sum = _mm512_fmadd_ps(odd_bf16(w), odd_bf16(x), sum);
+    return _mm512_fmadd_ps(even_bf16(w), even_bf16(x), sum);
+}
+
+X86_INLINE __m512 add_part_bf16(__m512 sum, __m512i w, __m512i x, size_t n) {
+    const __mmask16 lanes = lanes_512((n + 1) / 2);
+    sum = _mm512_mask3_fmadd_ps(odd_bf16(w), odd_bf16(x), sum, lanes);
+    return _mm512_mask3_fmadd_ps(even_bf16(w), even_bf16(x), sum, lanes);
+}
+
+#define STEPS_BF16                                                                                 \
+    ((steps_512){32, 64, load_512, add_bf16, load_part16_512, load_part16_512, add_part_bf16})
+
+/* Not inlined, so that nothing moves out of the caller's flush mode. */
+static __attribute__((noinline)) void multiply_flushed(const uint8_t *w, size_t w_stride, size_t n,
+                                                       const uint8_t *x, size_t x_stride,
+                                                       size_t n_row, bool first,
+                                                       float_partial *partial) {
+    multiply_rows_512(STEPS_BF16, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void multiply_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                          size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | FLUSH_MODE);
+    multiply_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    _mm_setcsr(mode);
+}
+
+static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                      size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
+    }
+}
+
+/* ---- the types
+ * ----------------------------------------------------------------------------------- */
+
+static void finish(const float_partial *partial, size_t n_out, float *y) {
+    finish_512(partial, n_out, y);
+}
+
+static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        4, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f32, multiply_f32, fill_f32, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        2, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f16, multiply_f32, fill_f16, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply_bf16, multiply_bf16, fill_bf16, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+void matmul_float_fill_avx512(kernel_table *table) {
+    table->matmul[QUANT_F32] = matmul_f32;
+    table->matmul[QUANT_F16] = matmul_f16;
+    table->matmul[QUANT_BF16] = matmul_bf16;
+}
