@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    STRETCH_BYTES = 2048,
+    STRETCH_BYTES = 4096,
     PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
     FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
 };
