@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
     exact_vectors(&tables[0]);
     compare_set_up();
     for (size_t t = 1; t < n_table; t++) {
-        compare_tables(&tables[0], &tables[t]);
+        compare_tables(&tables[0], &tables[t - 1], &tables[t]);
     }
     printf("%ld passed, %ld failed\n", passed, failed);
     return failed > 0;
