@@ -4,7 +4,6 @@
 #include <assert.h>
 
 enum {
-    FEW = 8,    /* activation rows for which a panel does not pay */
     CHUNK = 64, /* weight rows and activation rows whose partial sums are kept at a time */
 };
 
@@ -35,9 +34,9 @@ typedef struct operands {
 static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
     for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
         const size_t first = least(r, o->n_out - FLOAT_ROWS);
-        for (size_t i = 0; i < o->n_row; i += FLOAT_GROUP) {
+        for (size_t i = 0; i < o->n_row; i += kernel->group) {
             kernel->direct(o->w + first * o->w_stride, o->w_stride, o->n_in, o->x + i * o->x_stride,
-                           o->x_stride, least(FLOAT_GROUP, o->n_row - i), true,
+                           o->x_stride, least(kernel->group, o->n_row - i), true,
                            &work->partial[0][i]);
         }
         for (size_t i = 0; i < o->n_row; i++) {
@@ -52,10 +51,10 @@ static void add_stretch(const float_kernel *kernel, const operands *o, size_t k,
     for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
         kernel->fill(o->w + r * o->w_stride + k * kernel->w_bytes, o->w_stride, o->n_out - r, n,
                      work->panel, kernel->panel_stride);
-        for (size_t i = 0; i < o->n_row; i += FLOAT_GROUP) {
+        for (size_t i = 0; i < o->n_row; i += kernel->group) {
             kernel->panel(work->panel, kernel->panel_stride, n,
                           o->x + i * o->x_stride + k * kernel->x_bytes, o->x_stride,
-                          least(FLOAT_GROUP, o->n_row - i), k == 0,
+                          least(kernel->group, o->n_row - i), k == 0,
                           &work->partial[r / FLOAT_ROWS][i]);
         }
     }
@@ -80,7 +79,7 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     assert(kernel->panel_stride * FLOAT_ROWS <= sizeof((workspace *)scratch)->panel);
     operands o = {n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride};
-    if (n_row <= FEW && n_out >= FLOAT_ROWS) {
+    if (n_row <= kernel->few && n_out >= FLOAT_ROWS) {
         times_few(kernel, &o, scratch);
         return;
     }

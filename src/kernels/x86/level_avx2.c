@@ -4,6 +4,7 @@
 
 void kernel_fill_avx2(kernel_table *table) {
     table->name = "avx2";
+    matmul_float_fill_avx2(table);
     matmul32_fill_avx2(table);
     matmul256_fill_avx2(table);
 }
