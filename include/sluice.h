@@ -5,7 +5,8 @@
  *   sl_session   one sequence being computed with a model: its keys and values, its threads.
  *                Private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
- *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights read.
+ *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
+ * read.
  *
  * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
  * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
@@ -105,7 +106,8 @@ typedef struct sl_model_info {
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
 
-/* Calls `emit` for each line of the model's program, the list of operations that computes a token. */
+/* Calls `emit` for each line of the model's program, the list of operations that computes a token.
+ */
 SL_API void sl_model_print_program(const sl_model *model,
                                    void (*emit)(void *user, const char *line), void *user);
 
@@ -128,6 +130,13 @@ SL_API int32_t sl_token_eos(const sl_model *model);
 
 /* Whether the token ends a generation (EOS, end of turn, end of message). */
 SL_API bool sl_token_is_end(const sl_model *model, int32_t token);
+
+/* The bytes that one token stands for, as the vocabulary has them: maybe part of a character, a
+ * SentencePiece token with the space in front of it. Control tokens give nothing unless `special`,
+ * then their name. *bytes is not NUL-terminated and belongs to the model. Returns the length; an id
+ * outside the vocabulary gives 0. Allocates nothing. */
+SL_API size_t sl_token_piece(const sl_model *model, int32_t token, bool special,
+                             const char **bytes);
 
 /* A decoder of a stream of tokens: what it gives out is always whole characters of valid UTF-8.
  * Bytes that cannot be completed become U+FFFD. */
@@ -156,9 +165,10 @@ typedef struct sl_session sl_session;
 typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
 
 typedef struct sl_session_options {
-    size_t n_ctx;   /* positions to reserve; 0: the model's own */
-    size_t n_batch; /* most rows computed at once; 0: 512 */
-    size_t threads; /* 0: physical cores this process may use */
+    size_t n_ctx;    /* positions to reserve; 0: the model's own */
+    size_t n_batch;  /* most rows computed at once; 0: 512 */
+    size_t n_logits; /* rows whose logits sl_session_eval_all computes at once; 0: 1 */
+    size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
     sl_notice_fn notice; /* may be NULL */
     void *user;
@@ -167,7 +177,8 @@ typedef struct sl_session_options {
 SL_API void sl_session_options_init(sl_session_options *options);
 
 /* Computes what the session needs, refuses with the number if it is over the model's memory
- * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL. */
+ * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL.
+ */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 SL_API void sl_session_free(sl_session *session);
@@ -299,7 +310,7 @@ SL_API void sl_file_get_info(const sl_file *file, sl_file_info *info);
 SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata);
 /* Element `element` of metadata `index` (0 for a scalar). Strings of an array are found by walking:
  * visit them in order. */
-SL_API void sl_file_value(const sl_file *file, size_t index, uint64_t element, sl_value *value);
+SL_API void sl_file_value(sl_file *file, size_t index, uint64_t element, sl_value *value);
 SL_API void sl_file_tensor(const sl_file *file, size_t index, sl_tensor_info *tensor);
 
 /* ---- the machine ---------------------------------------------------------------------------- */

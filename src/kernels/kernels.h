@@ -10,7 +10,7 @@
  *   sum16   sixteen f32 partial sums s[0..15], element k goes to s[k mod 16] with one fma, k
  *           ascending; then s[i] += s[i + 8] for i < 8, then 4, 2, 1.
  *   F32,F16 y = sum16 of w[k] * x[k], x in f32.
- *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd element,
+ *   BF16    x rounded to bf16. s[i mod 16] for pairs i = (2i, 2i+1): first fma with the odd one,
  *           then with the even one; inputs and results that are subnormal become zero of their
  *           sign; a result counts as subnormal if it is so after rounding to 24 bits without a
  *           limit on the exponent (as x86 detects it; Arm does so before rounding). Final tree as
@@ -106,6 +106,10 @@ typedef struct kernel_table {
     /* y[k] = fma(a, x[k], y[k]). */
     void (*axpy)(float a, const float *x, float *y, size_t n);
 
+    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k from 0 up. */
+    void (*mix)(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
+                float *out);
+
     /* y[k] *= a. */
     void (*scale)(float a, float *y, size_t n);
 
@@ -139,7 +143,7 @@ typedef struct kernel_table {
 /* Fills a table with the best entries for `features` (CPU_* bits). */
 void kernel_table_fill(kernel_table *table, uint32_t features);
 
-/* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------- */
+/* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------ */
 
 /* Ours, because the system's differ between machines. Error bounds stand in ref/math.c and are
  * tested. kernel_exp: 0 below -103.98, inf above 88.73, subnormal results between; NaN stays. */

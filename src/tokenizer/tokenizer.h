@@ -25,6 +25,12 @@ int32_t tokenizer_bos(const tokenizer *t); /* -1: none */
 int32_t tokenizer_eos(const tokenizer *t);
 bool tokenizer_is_end(const tokenizer *t, int32_t token);
 
+/* Whether the token stands for no text: control tokens and the unknown token. */
+bool tokenizer_is_control(const tokenizer *t, int32_t token);
+
+/* Whether a text is tokenized with a space put before it. */
+bool tokenizer_adds_space(const tokenizer *t);
+
 /* Bytes held, for the memory plan. */
 size_t tokenizer_bytes(const tokenizer *t);
 

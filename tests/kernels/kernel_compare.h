@@ -26,8 +26,7 @@ static void compare_set_up(void) {
     memory_c = guarded_new(VECTOR_LENGTH_MAX * sizeof(float) * 2);
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------ */
+/* ---- products ------------------------------------------------------------------------------- */
 
 typedef struct shape {
     size_t n_out, n_row, n_in;
@@ -115,8 +114,7 @@ static void compare_products(const kernel_table *plain, const kernel_table *tabl
     compare_product(plain, table, type, (shape){1024, 1, block > 1 ? block : 100}, false);
 }
 
-/* ---- rows and decoding
- * --------------------------------------------------------------------------- */
+/* ---- rows and decoding ---------------------------------------------------------------------- */
 
 /* The defined bytes of two rows of a form. */
 static bool same_row(kernel_row form, size_t n, const uint8_t *a, const uint8_t *b) {
@@ -187,8 +185,7 @@ static void compare_decoding(const kernel_table *table, quant_type type) {
     }
 }
 
-/* ---- vectors
- * ------------------------------------------------------------------------------------- */
+/* ---- vectors -------------------------------------------------------------------------------- */
 
 /* One call of each vector entry. in[0..2] are read-only copies of the operands, out[0] is written
  * (and is a copy of in[0] before). Reductions write out[0][0]. */
@@ -212,6 +209,18 @@ static void call_max(const kernel_table *t, size_t n, float *out, const float *x
 
 static void call_axpy(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
     t->axpy(z[0], x, out, n);
+}
+
+static void call_mix_one(const kernel_table *t, size_t n, float *out, const float *x,
+                         const float *z) {
+    t->mix(n > 0, n, z, x, n, out);
+}
+
+/* As many values as x holds of a width that leaves gaps between them. */
+static void call_mix_many(const kernel_table *t, size_t n, float *out, const float *x,
+                          const float *z) {
+    const size_t stride = n / 5 + 1, width = stride - stride / 7;
+    t->mix(n / stride, width, z, x, stride, out);
 }
 
 static void call_scale(const kernel_table *t, size_t n, float *out, const float *x,
@@ -286,6 +295,8 @@ static const struct {
     {"sum", call_sum, offsetof(kernel_table, sum)},
     {"max", call_max, offsetof(kernel_table, max)},
     {"axpy", call_axpy, offsetof(kernel_table, axpy)},
+    {"mix of one", call_mix_one, offsetof(kernel_table, mix)},
+    {"mix of many", call_mix_many, offsetof(kernel_table, mix)},
     {"scale", call_scale, offsetof(kernel_table, scale)},
     {"add", call_add, offsetof(kernel_table, add)},
     {"exp_shifted", call_exp, offsetof(kernel_table, exp_shifted)},
@@ -381,8 +392,7 @@ static size_t compare_vectors(const kernel_table *plain, const kernel_table *les
     return count;
 }
 
-/* ---- all
- * ----------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------ */
 
 /* What `lesser` has too has been compared already. */
 static void compare_tables(const kernel_table *plain, const kernel_table *lesser,

@@ -12,7 +12,7 @@
  */
 #include "kernels/ref/ref.h"
 
-/* ---- float --------------------------------------------------------------------------------------
+/* ---- float -------------------------------------------------------------------------------------
  *
  * exp(x) = 2^n exp(r), n the integer nearest to x / ln 2, |r| <= 0.347. exp(r) is a polynomial of
  * degree 6 whose first two coefficients are 1; the others minimise the greatest relative error
@@ -70,7 +70,7 @@ float kernel_tanh(float x) {
     return copysignf(a < 0.625f ? near : far, x);
 }
 
-/* ---- double -------------------------------------------------------------------------------------
+/* ---- double ------------------------------------------------------------------------------------
  *
  * The coefficients of every polynomial here are those of the Taylor series, carried so far that
  * the next term is below 2^-54 of the result; constants of several parts are the digits of

@@ -1,0 +1,75 @@
+/* open.c - open.h. */
+#include "cli/open.h"
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "cli/units.h"
+
+int open_model(const cli_options *options, bool vocabulary_only, sl_model **model) {
+    sl_model_options how;
+    sl_model_options_init(&how);
+    how.memory_budget = options->memory;
+    how.vocabulary_only = vocabulary_only;
+    how.progress = progress_update;
+    how.notice = print_notice;
+    sl_error error = {0};
+    progress_begin(PROGRESS_BYTES);
+    const sl_status status = sl_model_load(options->model, &how, model, &error);
+    progress_end();
+    return status == SL_OK ? CLI_DONE : library_error(&error);
+}
+
+/* Rows of logits computed at once: enough to share the reading of the output weights, few enough
+ * to need only megabytes with a large vocabulary. */
+static const size_t logits_rows = 32;
+
+sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, bool all_logits,
+                       sl_session **session, sl_error *error) {
+    sl_session_options how;
+    sl_session_options_init(&how);
+    how.n_ctx = n_ctx;
+    how.n_batch = (size_t)options->batch;
+    how.n_logits = all_logits ? logits_rows : 1;
+    how.threads = (size_t)options->threads;
+    how.type_k = (sl_kv_type)options->type_k;
+    how.type_v = (sl_kv_type)options->type_v;
+    how.notice = print_notice;
+    return sl_session_create(model, &how, session, error);
+}
+
+void open_describe(const cli_options *options, const sl_model *model, const sl_session *session) {
+    if (!options->verbose) {
+        return;
+    }
+    sl_model_info m;
+    sl_machine_info machine;
+    sl_session_info s;
+    sl_model_get_info(model, &m);
+    sl_machine_get_info(&machine);
+    sl_session_get_info(session, &s);
+    char a[32], b[32];
+    message("model: %s, %s, %s parameters, %s of weights, mostly %s", m.architecture,
+            m.name[0] ? m.name : "no name", units_count(a, m.parameter_count),
+            units_bytes(b, m.weight_bytes), m.type);
+    message("model: %zu layers of width %zu, %zu tokens in the vocabulary, trained for %zu "
+            "positions",
+            m.n_layer, m.n_embd, m.n_vocab, m.n_ctx_train);
+    message("machine: %zu cores, %s available of %s, %s", machine.cores,
+            units_bytes(a, machine.memory_available), units_bytes(b, machine.memory_total),
+            machine.cpu_features);
+    message("session: %zu positions in batches of %zu, %zu threads, %s of keys and values, %s of "
+            "buffers",
+            s.n_ctx, s.n_batch, s.threads, units_bytes(a, s.kv_bytes),
+            units_bytes(b, s.buffer_bytes));
+}
+
+int open_tokens(const cli_options *options, const sl_model *model, const text *t, int32_t **tokens,
+                size_t *count) {
+    const unsigned flags = (options->no_bos ? 0u : (unsigned)SL_TOKENIZE_BOS) |
+                           (options->parse_special ? (unsigned)SL_TOKENIZE_SPECIAL : 0u);
+    sl_error error = {0};
+    if (sl_tokenize(model, t->bytes ? t->bytes : "", t->length, flags, tokens, count, &error)) {
+        return library_error(&error);
+    }
+    return CLI_DONE;
+}

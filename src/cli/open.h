@@ -1,0 +1,26 @@
+/* open.h - models and sessions as the options ask for them. */
+#ifndef CLI_OPEN_H
+#define CLI_OPEN_H
+
+#include "cli/options.h"
+#include "cli/text.h"
+#include "sluice.h"
+
+/* Loads options->model, showing progress and notices. Returns CLI_DONE, or the exit status after a
+ * message. */
+int open_model(const cli_options *options, bool vocabulary_only, sl_model **model);
+
+/* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
+ * of every token are wanted. *error says what went wrong; nothing is printed but notices. */
+SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
+                                bool all_logits, sl_session **session, sl_error *error);
+
+/* With --verbose: what the model, the machine and the session are. */
+void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);
+
+/* The tokens of a text, as --no-bos and --parse-special say. Returns CLI_DONE or the exit status
+ * after a message. The caller frees *tokens with sl_free. */
+int open_tokens(const cli_options *options, const sl_model *model, const text *t, int32_t **tokens,
+                size_t *count);
+
+#endif

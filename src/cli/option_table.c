@@ -1,0 +1,162 @@
+/* option_table.c - every sub-command and every option there is. The man page follows it. */
+#include "cli/cli.h"
+#include "cli/options.h"
+
+#include <limits.h>
+
+enum {
+    COMPUTING = COMMAND_RUN | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
+    ALL = WITH_TEXT | COMMAND_INSPECT,
+};
+
+enum { MOST_POSITIONS = 1 << 28, MOST_ROWS = 65536, MOST_THREADS = 1024 };
+
+/* In the order of sl_kv_type. */
+static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
+
+#define FIELD(name) offsetof(cli_options, name)
+
+/* clang-format off */
+const option option_table[] = {
+    {{"-m", "--model"}, WITH_TEXT, OPTION_PATH, FIELD(model), "FILE",
+     .help = "the model file"},
+    {{"--memory"}, COMPUTING | COMMAND_INSPECT, OPTION_SIZE, FIELD(memory), "SIZE", .low = 1 << 20,
+     .help = "most memory for everything together, such as 500M, 1.5G or 6G, in powers of 1024 "
+             "(default: what is available)"},
+    {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
+             "plus -n, at most the model's own)"},
+    {{"-c", "--ctx-size"}, COMMAND_LOGITS, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "positions to reserve; 0: as many as the model was trained for (default: as many as "
+             "there are tokens)"},
+    {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "tokens of a window, at least 2; 0: as many as the model was trained for (default: "
+             "512, at most the model's own)"},
+    {{"-b", "--batch-size"}, COMPUTING, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
+     .help = "most tokens of a prompt computed at once (default 512)"},
+    {{"-t", "--threads"}, COMPUTING, OPTION_INTEGER, FIELD(threads), "N", 1, MOST_THREADS,
+     .help = "threads (default: the physical cores that this process may use)"},
+    {{"-ctk", "--cache-type-k"}, COMPUTING, OPTION_CHOICE, FIELD(type_k), "TYPE",
+     .choices = kv_types,
+     .help = "type in which keys are kept: f16, f32, bf16, q8_0 or q4_0 (default f16)"},
+    {{"-ctv", "--cache-type-v"}, COMPUTING, OPTION_CHOICE, FIELD(type_v), "TYPE",
+     .choices = kv_types, .help = "the same for values (default f16)"},
+
+    {{"-p", "--prompt"}, WITH_PROMPT, OPTION_TEXT, FIELD(prompt), "TEXT",
+     .help = "the text itself"},
+    {{"-f", "--file"}, COMMAND_RUN, OPTION_PATH, FIELD(file), "FILE",
+     .help = "a file that holds the text, - for standard input; one newline at its end is left "
+             "out (default: standard input, unless that is a terminal)"},
+    {{"-f", "--file"}, WITH_TEXT & ~COMMAND_RUN, OPTION_PATH, FIELD(file), "FILE",
+     .help = "a file that holds the text, - for standard input; every byte of it counts (default: "
+             "standard input, unless that is a terminal)"},
+    {{"-e", "--escape"}, COMMAND_RUN, OPTION_FLAG, FIELD(escape),
+     .help = "in -p and -r, \\n \\t \\r \\0 \\\\ \\\" \\' and \\xHH mean what they mean in C"},
+    {{"-e", "--escape"}, WITH_PROMPT & ~COMMAND_RUN, OPTION_FLAG, FIELD(escape),
+     .help = "in -p, \\n \\t \\r \\0 \\\\ \\\" \\' and \\xHH mean what they mean in C"},
+    {{"--no-bos"}, WITH_PROMPT, OPTION_FLAG, FIELD(no_bos),
+     .help = "do not put the token that begins a text in front (nor the one that ends it behind), "
+             "even if the model's file says so"},
+    {{"--parse-special"}, WITH_PROMPT, OPTION_FLAG, FIELD(parse_special),
+     .help = "the name of a control token in the text, such as </s>, means that token and not its "
+             "characters"},
+    {{"--tokens"}, COMMAND_LOGITS, OPTION_TOKENS, FIELD(tokens), "LIST",
+     .help = "the tokens themselves, such as 1,15,7, instead of a text"},
+
+    {{"-n", "--predict", "--n-predict"}, COMMAND_RUN, OPTION_INTEGER, FIELD(predict), "N", -2,
+     MOST_POSITIONS,
+     .help = "most tokens to generate; -1 or -2: until the text ends or the context is full "
+             "(default -1)"},
+    {{"-r", "--reverse-prompt"}, COMMAND_RUN, OPTION_TEXT_MANY, FIELD(reverse), "TEXT",
+     .help = "stop where this text would come, without printing it; may be repeated"},
+    {{"--ignore-eos"}, COMMAND_RUN, OPTION_FLAG, FIELD(ignore_eos),
+     .help = "never choose a token that ends the text"},
+    {{"--echo"}, COMMAND_RUN, OPTION_FLAG, FIELD(echo),
+     .help = "print the prompt in front of the generated text"},
+    {{"--special"}, COMMAND_RUN, OPTION_FLAG, FIELD(special),
+     .help = "print control tokens, such as </s>, by name"},
+
+    {{"-s", "--seed"}, COMMAND_RUN, OPTION_INTEGER, FIELD(seed), "N", -1, INT64_MAX,
+     .help = "seed of the random numbers; -1: a new one each time, printed at the end (default "
+             "-1)"},
+    {{"--temp", "--temperature"}, COMMAND_RUN, OPTION_NUMBER, FIELD(temperature), "X",
+     .lowest = 0, .highest = 100,
+     .help = "temperature; 0: always the likeliest token (default 0.8)"},
+    {{"--top-k"}, COMMAND_RUN, OPTION_INTEGER, FIELD(top_k), "N", -1, INT32_MAX,
+     .help = "choose among the N likeliest tokens; 0 or -1: all (default 40)"},
+    {{"--top-p"}, COMMAND_RUN, OPTION_NUMBER, FIELD(top_p), "X", .lowest = 0, .highest = 1,
+     .help = "choose among the likeliest tokens that together have probability X; 1: all "
+             "(default 0.95)"},
+    {{"--min-p"}, COMMAND_RUN, OPTION_NUMBER, FIELD(min_p), "X", .lowest = 0, .highest = 1,
+     .help = "choose among tokens at least X times as likely as the likeliest; 0: all (default "
+             "0.05)"},
+    {{"--repeat-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(repeat_penalty), "X",
+     .lowest = 0.01, .highest = 100,
+     .help = "make recent tokens less likely by this factor; 1: not (default 1)"},
+    {{"--presence-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(presence_penalty), "X",
+     .lowest = -100, .highest = 100,
+     .help = "take X from the logit of each recent token; 0: not (default 0)"},
+    {{"--frequency-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(frequency_penalty), "X",
+     .lowest = -100, .highest = 100,
+     .help = "the same for each time that it occurs (default 0)"},
+    {{"--repeat-last-n"}, COMMAND_RUN, OPTION_INTEGER, FIELD(repeat_last_n), "N", -1,
+     MOST_POSITIONS,
+     .help = "how many tokens count as recent; 0: none; -1: the whole context (default 64)"},
+    {{"-l", "--logit-bias"}, COMMAND_RUN, OPTION_BIAS_MANY, FIELD(logit_bias), "ID+X",
+     .help = "add X to the logit of token ID, or take it away with ID-X; ID-inf forbids the "
+             "token; may be repeated"},
+
+    {{"-o", "--output"}, COMMAND_LOGITS, OPTION_PATH, FIELD(output), "FILE",
+     .help = "where the logits go: float32 [tokens, vocabulary] in NumPy's format 1.0; the file "
+             "appears whole or not at all"},
+    {{"--ids"}, COMMAND_TOKENIZE, OPTION_FLAG, FIELD(ids),
+     .help = "print only the numbers, on one line"},
+    {{"--tensors"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(tensors),
+     .help = "list every tensor: name, type, shape, offset in the file, bytes"},
+    {{"--program"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(program),
+     .help = "list the operations that compute a token (loads the model)"},
+    {{"--json"}, COMMAND_TOKENIZE, OPTION_FLAG, FIELD(json),
+     .help = "print a JSON array: of objects with id and piece, or with --ids of numbers"},
+    {{"--json"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(json),
+     .help = "print the result as one JSON object"},
+    {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
+     .help = "print everything, tensors included, as one JSON object"},
+    {{"-q", "--quiet"}, COMMAND_RUN, OPTION_FLAG, FIELD(quiet),
+     .help = "no progress and no statistics on standard error"},
+    {{"-q", "--quiet"}, ALL & ~COMMAND_RUN, OPTION_FLAG, FIELD(quiet),
+     .help = "no progress on standard error"},
+    {{"-v", "--verbose"}, COMPUTING, OPTION_FLAG, FIELD(verbose),
+     .help = "describe the model, the machine and what is reserved"},
+    {{"-h", "--help"}, ALL, OPTION_FLAG, FIELD(help), .help = "show this help"},
+    {.names = {NULL}},
+};
+
+const command command_table[] = {
+    {"run", COMMAND_RUN, command_run, "complete a prompt", "-m MODEL [-p TEXT | -f FILE] [-n N] [options]",
+     "Completes a prompt. The generated text goes to standard output as it comes, everything else "
+     "to standard error. Without -p and -f the prompt is read from standard input, or is empty if "
+     "that is a terminal. It ends at the end of the text, after -n tokens, at a reverse prompt, "
+     "when the context is full, or on Ctrl-C (a second one ends it at once).", NULL},
+    {"tokenize", COMMAND_TOKENIZE, command_tokenize, "show the tokens of a text",
+     "-m MODEL [-p TEXT | -f FILE] [--ids | --json] [options]",
+     "Prints a line for each token of a text: its number, a tab, and the bytes it stands for in "
+     "quotes. The model file needs a tokenizer, but no tensors.", NULL},
+    {"logits", COMMAND_LOGITS, command_logits, "write the logits of a text to a file",
+     "-m MODEL (--tokens LIST | -p TEXT | -f FILE) -o FILE [options]",
+     "Computes the logits that follow each token and writes them as a NumPy array, for comparing "
+     "engines.", NULL},
+    {"perplexity", COMMAND_PERPLEXITY, command_perplexity, "measure how well a model predicts a text",
+     "-m MODEL -f FILE [-c N] [options]",
+     "Cuts a text into windows of -c tokens that do not overlap and prints how well each token is "
+     "predicted from those before it in its window. If the model's tokenizer begins a text with a "
+     "token of its own, each window begins with that one, and every token of the text is scored; "
+     "else the first token of each window is not. The last window may be shorter.", NULL},
+    {"inspect", COMMAND_INSPECT, command_inspect, "show what a model file holds",
+     "MODEL [--tensors] [--program] [--json] [options]",
+     "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
+     "unless --program asks for what loading makes of them.", "MODEL"},
+    {.name = NULL},
+};
+/* clang-format on */

@@ -1,0 +1,80 @@
+/* whole_file.c - whole_file.h. */
+#include "cli/whole_file.h"
+
+#include "cli/cli.h"
+#include "os/console/console.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void release(whole_file *w) {
+    console_remove_when_killed(NULL);
+    free(w->target);
+    free(w->temporary);
+    *w = (whole_file){0};
+}
+
+/* The file that `path` means once it exists: the end of a symbolic link, or itself. */
+static char *find_target(const char *path) {
+    char *const real = console_real_path(path);
+    return real ? real : strdup(path);
+}
+
+int whole_file_begin(const char *path, whole_file *w) {
+    *w = (whole_file){.target = find_target(path)};
+    const char *mode = "wb";
+    if (console_file_at(path) != CONSOLE_FILE_OTHER && w->target) {
+        const size_t size = strlen(w->target) + sizeof ".12345678.tmp";
+        w->temporary = malloc(size);
+        if (w->temporary) {
+            snprintf(w->temporary, size, "%s.%08x.tmp", w->target, console_random());
+        }
+        mode = "wbx"; /* never an existing file */
+    }
+    const bool memory = w->target && (w->temporary || mode[2] == '\0');
+    errno = ENOMEM;
+    w->file = memory ? fopen(w->temporary ? w->temporary : w->target, mode) : NULL;
+    if (!w->file) {
+        const int reason = errno;
+        release(w);
+        message("cannot write %s: %s", path, strerror(reason));
+        return reason == ENOSPC || reason == EDQUOT || reason == EIO ? CLI_FAILED : CLI_USAGE;
+    }
+    console_remove_when_killed(w->temporary);
+    return CLI_DONE;
+}
+
+bool whole_file_write(whole_file *w, const void *bytes, size_t size) {
+    if (w->failure == 0 && fwrite(bytes, 1, size, w->file) != size) {
+        w->failure = errno;
+    }
+    return w->failure == 0;
+}
+
+int whole_file_finish(whole_file *w, int status) {
+    if (fflush(w->file) != 0 && w->failure == 0) {
+        w->failure = errno;
+    }
+    if (status == CLI_DONE && w->failure == 0) {
+        w->failure = console_sync(w->file);
+    }
+    if (fclose(w->file) != 0 && w->failure == 0) {
+        w->failure = errno;
+    }
+    const bool keep = status == CLI_DONE && w->failure == 0;
+    if (keep && w->temporary && rename(w->temporary, w->target) != 0) {
+        w->failure = errno;
+    }
+    if (w->temporary && (!keep || w->failure)) {
+        remove(w->temporary);
+    }
+    if (w->failure && console_interrupted()) {
+        status = interrupted();
+    } else if (w->failure && status == CLI_DONE) {
+        message("cannot write %s: %s", w->target, strerror(w->failure));
+        status = CLI_FAILED;
+    }
+    release(w);
+    return status;
+}

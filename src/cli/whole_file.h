@@ -1,0 +1,33 @@
+/* whole_file.h - an output file that appears whole or not at all.
+ *
+ *     begin:   OUT.1a2b3c4d.tmp is made beside OUT (behind symbolic links)
+ *     finish:  it is written to the disk and takes OUT's name; or, after any failure, is removed
+ *
+ * A second Ctrl-C removes it too. What is not a plain file (/dev/stdout, a pipe) is written to
+ * directly: replacing it would do harm.
+ */
+#ifndef CLI_WHOLE_FILE_H
+#define CLI_WHOLE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+typedef struct whole_file {
+    FILE *file;
+    char *target;    /* real path */
+    char *temporary; /* NULL: written directly */
+    int failure;     /* errno of the first write that failed */
+} whole_file;
+
+/* Returns CLI_DONE, or the exit status after a message. */
+int whole_file_begin(const char *path, whole_file *w);
+
+/* Returns false once a write has failed; whole_file_finish says why. */
+bool whole_file_write(whole_file *w, const void *bytes, size_t size);
+
+/* Ends the file: keeps it if `status` is CLI_DONE and every write succeeded, else removes it.
+ * Returns `status`, or CLI_FAILED after a message. */
+int whole_file_finish(whole_file *w, int status);
+
+#endif

@@ -1,0 +1,520 @@
+#include "engine/executor.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/size.h"
+#include "cpu/cpu.h"
+#include "kernels/kernels.h"
+#include "ops/attention.h"
+#include "ops/linear.h"
+#include "ops/team.h"
+#include "os/os.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = 64, COUNTERS_PER_OP = 2 };
+
+/* Where everything is in the one block of memory. Bytes. */
+typedef struct layout {
+    size_t rows;     /* slots of all rows */
+    size_t selected; /* slots of rows with an output */
+    size_t prepared[KERNEL_ROW_LIMIT];
+    size_t counters, attention_rows, blocks, chosen;
+    size_t members; /* each: row, tile, attention, kernels */
+    size_t member_row, member_tile, member_attention, member_kernels, member_bytes;
+    size_t total;
+} layout;
+
+struct executor {
+    const program *p;
+    const residency *weights;
+    executor_options options;
+    kernel_table kernels;
+    layout at;
+    uint8_t *memory;
+    team *team;
+    kv_cache *kv;
+    /* The batch being run. */
+    const batch_row *batch;
+    size_t n_row, n_block, n_chosen;
+    executor_poll_fn poll;
+    void *user;
+    _Atomic size_t stop_after; /* number of an operation; SIZE_MAX: run to the end */
+};
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static size_t slot_stride(const slot_plan *s) {
+    return size_round_up(s->width, LINE / sizeof(float));
+}
+
+/* The widest prepared row of each form, and of all. */
+static void widest_rows(const program *p, size_t bytes[KERNEL_ROW_LIMIT], size_t *floats) {
+    memset(bytes, 0, KERNEL_ROW_LIMIT * sizeof *bytes);
+    *floats = 0;
+    for (size_t i = 0; i < p->ops.count; i++) {
+        const op *o = program_op(p, i);
+        if (o->kind != OP_LINEAR && o->kind != OP_NORM) {
+            continue;
+        }
+        *floats = size_max(*floats, o->as.linear.n_in);
+        for (size_t k = 0; k < o->as.linear.n_weight; k++) {
+            const kernel_row form = kernel_row_of(program_weight(p, o->as.linear.weight[k])->type);
+            bytes[form] = size_max(bytes[form], kernel_row_bytes(form, o->as.linear.n_in));
+        }
+    }
+    for (size_t i = 0; i < p->weights.count; i++) {
+        *floats = size_max(*floats, program_weight(p, (weight_id)i)->n_in); /* for EMBED */
+    }
+}
+
+static size_t attention_bytes(const program *p) {
+    size_t most = 0;
+    for (size_t i = 0; i < p->ops.count; i++) {
+        const op *o = program_op(p, i);
+        if (o->kind == OP_ATTENTION) {
+            const op_attention *a = &o->as.attention;
+            most = size_max(most,
+                            attention_scratch_bytes(a->n_head, a->n_head_kv, a->head_k, a->head_v));
+        }
+    }
+    return most;
+}
+
+/* Takes count * bytes at the layout's end; sticky overflow in total = SIZE_MAX. */
+static size_t reserve(layout *l, size_t count, size_t bytes) {
+    const size_t at = l->total;
+    size_t all;
+    if (at == SIZE_MAX || !size_mul(count, bytes, &all) || all > SIZE_MAX / 2 ||
+        !size_add(at, size_round_up(all, LINE), &l->total)) {
+        l->total = SIZE_MAX;
+    }
+    return at;
+}
+
+static layout plan_layout(const program *p, const executor_options *o) {
+    layout l = {0};
+    size_t row_bytes[KERNEL_ROW_LIMIT], row_floats;
+    widest_rows(p, row_bytes, &row_floats);
+
+    l.member_row = reserve(&l, row_floats, sizeof(float));
+    l.member_tile = reserve(&l, (size_t)LINEAR_TILE_OUT * o->n_batch, sizeof(float));
+    l.member_attention = reserve(&l, 1, attention_bytes(p));
+    l.member_kernels = reserve(&l, 1, KERNEL_SCRATCH_BYTES);
+    l.member_bytes = l.total;
+
+    l.total = 0;
+    l.members = reserve(&l, o->threads, l.member_bytes);
+    l.rows = reserve(&l, o->n_batch, p->row_width * sizeof(float));
+    l.selected = reserve(&l, o->n_output, p->selected_row_width * sizeof(float));
+    for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
+        l.prepared[form] = reserve(&l, o->n_batch, row_bytes[form]);
+    }
+    l.counters = reserve(&l, p->ops.count * COUNTERS_PER_OP, sizeof(_Atomic size_t));
+    l.attention_rows = reserve(&l, o->n_batch, sizeof(attention_row));
+    l.blocks = reserve(&l, o->n_batch, sizeof(attention_block));
+    l.chosen = reserve(&l, o->n_output, sizeof(size_t));
+    return l;
+}
+
+static sl_status check_option(const char *name, size_t value, size_t most, sl_error *error) {
+    if (value < 1 || value > most) {
+        return error_set(error, SL_ERR_ARGUMENT, "%s is %zu, expected 1 to %zu", name, value, most);
+    }
+    return SL_OK;
+}
+
+sl_status executor_make_plan(const program *p, const executor_options *options, executor_plan *plan,
+                             sl_error *error) {
+    const executor_options *o = options;
+    if (check_option("the number of threads", o->threads, LIMIT_THREADS, error) != SL_OK ||
+        check_option("the batch size", o->n_batch, LIMIT_BATCH, error) != SL_OK ||
+        check_option("the number of outputs", o->n_output, o->n_batch, error) != SL_OK ||
+        check_option("the number of sequences", o->n_seq, LIMIT_BATCH, error) != SL_OK ||
+        check_option("the context", o->n_positions, LIMIT_CONTEXT, error) != SL_OK) {
+        return SL_ERR_ARGUMENT;
+    }
+    const layout l = plan_layout(p, options);
+    const size_t pages = (o->n_positions + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
+    const size_t page_bytes = kv_page_bytes(p, o->type_k, o->type_v);
+    size_t kv_bytes;
+    if (l.total == SIZE_MAX || page_bytes == 0 || !size_mul(pages, page_bytes, &kv_bytes)) {
+        return error_set(error, SL_ERR_MEMORY, "the model's buffers would not fit any memory");
+    }
+    *plan = (executor_plan){.kv_bytes = kv_bytes, .buffer_bytes = l.total};
+    return SL_OK;
+}
+
+sl_status executor_create(const program *p, const residency *weights,
+                          const executor_options *options, executor **out, sl_error *error) {
+    executor_plan plan;
+    sl_status status = executor_make_plan(p, options, &plan, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    executor *e = calloc(1, sizeof *e);
+    if (!e) {
+        return error_memory(error, "the executor", sizeof *e);
+    }
+    *e = (executor){.p = p, .weights = weights, .options = *options};
+    e->at = plan_layout(p, options);
+    kernel_table_fill(&e->kernels, cpu_features() & ~options->hidden_features);
+    e->memory = os_pages_allocate(e->at.total);
+    status = e->memory ? SL_OK : error_memory(error, "activations", e->at.total);
+    if (status == SL_OK) {
+        status = kv_create(p, options->type_k, options->type_v, options->n_positions,
+                           options->n_seq, &e->kv, error);
+    }
+    if (status == SL_OK) {
+        status = team_create(options->threads, &e->team, error);
+    }
+    if (status != SL_OK) {
+        executor_free(e);
+        return status;
+    }
+    *out = e;
+    return SL_OK;
+}
+
+void executor_free(executor *e) {
+    if (!e) {
+        return;
+    }
+    team_free(e->team);
+    kv_free(e->kv);
+    os_pages_free(e->memory, e->at.total);
+    free(e);
+}
+
+kv_cache *executor_kv(executor *e) {
+    return e->kv;
+}
+
+/* ---- views of the memory -------------------------------------------------------------------- */
+
+static float *slot_rows(const executor *e, slot_id id) {
+    const slot_plan *s = program_slot(e->p, id);
+    float *base = (float *)(e->memory + (s->selected ? e->at.selected : e->at.rows));
+    return base + s->offset * (s->selected ? e->options.n_output : e->options.n_batch);
+}
+
+static float *slot_row(const executor *e, slot_id id, size_t row) {
+    return slot_rows(e, id) + row * slot_stride(program_slot(e->p, id));
+}
+
+static size_t slot_count(const executor *e, slot_id id) {
+    return program_slot(e->p, id)->selected ? e->n_chosen : e->n_row;
+}
+
+static uint8_t *member_memory(const executor *e, size_t member) {
+    return e->memory + e->at.members + member * e->at.member_bytes;
+}
+
+static _Atomic size_t *counter(const executor *e, size_t op_index, size_t which) {
+    return (_Atomic size_t *)(e->memory + e->at.counters) + op_index * COUNTERS_PER_OP + which;
+}
+
+static attention_row *attention_rows(const executor *e) {
+    return (attention_row *)(e->memory + e->at.attention_rows);
+}
+
+static attention_block *blocks(const executor *e) {
+    return (attention_block *)(e->memory + e->at.blocks);
+}
+
+static size_t *chosen_rows(const executor *e) {
+    return (size_t *)(e->memory + e->at.chosen);
+}
+
+float *executor_logits(executor *e, size_t index) {
+    return slot_row(e, e->p->logits, index);
+}
+
+float *executor_hidden(executor *e, size_t index) {
+    return slot_row(e, e->p->hidden, index);
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+static void embed_row(const executor *e, const op *o, size_t row, float *scratch) {
+    const batch_row *r = &e->batch[row];
+    float *out = slot_row(e, o->out, row);
+    const weight_ref *tokens = program_weight(e->p, o->as.embed.tokens);
+    if (r->vector) {
+        memcpy(out, r->vector, tokens->n_in * sizeof *out);
+    } else {
+        const char *rows = residency_matrix(e->weights, o->as.embed.tokens);
+        e->kernels.decode[tokens->type](rows + (size_t)r->token * tokens->row_stride, out,
+                                        tokens->n_in);
+    }
+    if (o->as.embed.positions != NO_WEIGHT) {
+        const weight_ref *positions = program_weight(e->p, o->as.embed.positions);
+        const char *rows = residency_matrix(e->weights, o->as.embed.positions);
+        e->kernels.decode[positions->type](rows + r->position * positions->row_stride, scratch,
+                                           positions->n_in);
+        e->kernels.add(scratch, out, positions->n_in);
+    }
+}
+
+static void angles_row(const executor *e, const op *o, size_t row) {
+    const angle_set *set = program_angle_set(e->p, o->as.angles.set);
+    float *out = slot_row(e, o->out, row);
+    for (size_t i = 0; i < set->n_pair; i++) {
+        const double angle = (double)e->batch[row].position * set->frequency[i];
+        out[2 * i] = (float)kernel_cos(angle);
+        out[2 * i + 1] = (float)kernel_sin(angle);
+    }
+}
+
+static linear_args linear_of(const executor *e, const op *o) {
+    const op_linear *l = &o->as.linear;
+    linear_args args = {
+        .kernels = &e->kernels,
+        .in = slot_rows(e, o->in),
+        .in_stride = slot_stride(program_slot(e->p, o->in)),
+        .n_row = slot_count(e, o->in),
+        .n_in = l->n_in,
+        .prepare = l->prepare,
+        .norm_weight = residency_vector(e->weights, l->norm_weight),
+        .norm_bias = residency_vector(e->weights, l->norm_bias),
+        .epsilon = l->epsilon,
+        .n_part = l->n_weight,
+        .out = slot_rows(e, o->out),
+        .out_stride = slot_stride(program_slot(e->p, o->out)),
+        .accumulate = l->accumulate,
+    };
+    for (size_t i = 0; i < l->n_weight; i++) {
+        const weight_ref *ref = program_weight(e->p, l->weight[i]);
+        args.part[i] = (linear_part){
+            .type = ref->type,
+            .weights = residency_matrix(e->weights, l->weight[i]),
+            .row_stride = ref->row_stride,
+            .n_out = ref->n_out,
+            .bias = residency_vector(e->weights, l->bias[i]),
+        };
+    }
+    for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
+        args.rows[form] = e->memory + e->at.prepared[form];
+    }
+    return args;
+}
+
+static void run_linear(executor *e, const op *o, size_t index, size_t member) {
+    uint8_t *mine = member_memory(e, member);
+    const linear_scratch scratch = {
+        .row = (float *)(mine + e->at.member_row),
+        .tile = (float *)(mine + e->at.member_tile),
+        .kernels = mine + e->at.member_kernels,
+    };
+    const linear_args args = linear_of(e, o);
+    linear_prepare(&args, &scratch, counter(e, index, 0));
+    team_barrier(e->team);
+    linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
+}
+
+static void store_heads(const float *heads, size_t n_head, size_t head, quant_type type,
+                        uint8_t *rows, size_t in_page) {
+    const size_t row_bytes = quant_row_bytes(type, head);
+    for (size_t h = 0; h < n_head; h++) {
+        quant_format_of(type)->encode(heads + h * head,
+                                      rows + (h * ATTENTION_PAGE + in_page) * row_bytes, head);
+    }
+}
+
+static void store_kv_row(const executor *e, const op *o, size_t row) {
+    const op_attention *a = &o->as.attention;
+    float *heads = slot_row(e, o->in, row);
+    if (a->angles != NO_SLOT) {
+        const float *angles = slot_row(e, a->angles, row);
+        for (size_t h = 0; h < a->n_head + a->n_head_kv; h++) {
+            e->kernels.rope_pairs(heads + h * a->head_k, angles, a->n_rot / 2);
+        }
+    }
+    const attention_row *r = &attention_rows(e)[row];
+    const kv_layout kv = kv_get_layout(e->kv);
+    uint8_t *page = kv.pool + r->pages[r->position / ATTENTION_PAGE] * kv.page_bytes;
+    const size_t in_page = r->position % ATTENTION_PAGE;
+    size_t k_offset, v_offset;
+    kv_slot_offsets(e->kv, a->kv_slot, &k_offset, &v_offset);
+    const float *keys = heads + a->n_head * a->head_k;
+    store_heads(keys, a->n_head_kv, a->head_k, kv.type_k, page + k_offset, in_page);
+    store_heads(keys + a->n_head_kv * a->head_k, a->n_head_kv, a->head_v, kv.type_v,
+                page + v_offset, in_page);
+}
+
+static void run_attention(executor *e, const op *o, size_t index, size_t member) {
+    const op_attention *a = &o->as.attention;
+    const kv_layout kv = kv_get_layout(e->kv);
+    attention_args args = {
+        .kernels = &e->kernels,
+        .rows = attention_rows(e),
+        .blocks = blocks(e),
+        .n_block = e->n_block,
+        .q = slot_rows(e, o->in),
+        .q_stride = slot_stride(program_slot(e->p, o->in)),
+        .out = slot_rows(e, o->out),
+        .out_stride = slot_stride(program_slot(e->p, o->out)),
+        .n_head = a->n_head,
+        .n_head_kv = a->n_head_kv,
+        .head_k = a->head_k,
+        .head_v = a->head_v,
+        .window = a->window,
+        .scale = a->scale,
+        .type_k = kv.type_k,
+        .type_v = kv.type_v,
+        .pool = kv.pool,
+        .page_bytes = kv.page_bytes,
+    };
+    kv_slot_offsets(e->kv, a->kv_slot, &args.k_offset, &args.v_offset);
+    uint8_t *mine = member_memory(e, member);
+    attention_run(&args, mine + e->at.member_attention, mine + e->at.member_kernels,
+                  counter(e, index, 0));
+}
+
+/* Operations on one row, which need nothing from other rows. */
+static void run_row(const executor *e, const op *o, size_t row, size_t member) {
+    switch (o->kind) {
+    case OP_EMBED:
+        embed_row(e, o, row, (float *)(member_memory(e, member) + e->at.member_row));
+        break;
+    case OP_ANGLES:
+        angles_row(e, o, row);
+        break;
+    case OP_STORE_KV:
+        store_kv_row(e, o, row);
+        break;
+    case OP_SELECT:
+        memcpy(slot_row(e, o->out, row), slot_row(e, o->in, chosen_rows(e)[row]),
+               program_slot(e->p, o->out)->width * sizeof(float));
+        break;
+    case OP_NORM: {
+        const linear_args args = linear_of(e, o);
+        linear_prepare_row(&args, slot_row(e, o->in, row), slot_row(e, o->out, row));
+        break;
+    }
+    case OP_LINEAR:
+    case OP_ATTENTION:
+        break;
+    }
+}
+
+static void run_op(executor *e, size_t index, size_t member) {
+    const op *o = program_op(e->p, index);
+    if (o->kind == OP_LINEAR) {
+        run_linear(e, o, index, member);
+    } else if (o->kind == OP_ATTENTION) {
+        run_attention(e, o, index, member);
+    } else {
+        const size_t rows = slot_count(e, o->kind == OP_STORE_KV ? o->in : o->out);
+        size_t row, end;
+        while (team_take(counter(e, index, 0), 1, rows, &row, &end)) {
+            run_row(e, o, row, member);
+        }
+    }
+}
+
+static void walk(void *context, size_t member) {
+    executor *e = context;
+    const size_t count = e->p->ops.count;
+    for (size_t i = 0; i < count; i++) {
+        if (program_op(e->p, i)->kind == OP_SELECT && e->n_chosen == 0) {
+            return;
+        }
+        if (member == 0 && e->poll && !e->poll(e->user, (double)i / (double)count)) {
+            atomic_store(&e->stop_after, i);
+        }
+        run_op(e, i, member);
+        team_barrier(e->team);
+        /* All members agree on it: member 0 can only have gone on to a later number. */
+        if (atomic_load(&e->stop_after) <= i) {
+            return;
+        }
+    }
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+static sl_status check_row(const executor *e, const batch_row *r, size_t index, sl_error *error) {
+    if (r->sequence >= e->options.n_seq) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         "row %zu is of sequence %zu, expected less than "
+                         "%zu",
+                         index, r->sequence, e->options.n_seq);
+    }
+    if (!r->vector && (r->token < 0 || (size_t)r->token >= e->p->n_vocab)) {
+        return error_set(error, SL_ERR_ARGUMENT, "token %d is outside the vocabulary of %zu tokens",
+                         r->token, e->p->n_vocab);
+    }
+    if (e->p->n_ctx_limit && r->position >= e->p->n_ctx_limit) {
+        return error_set(error, SL_ERR_ARGUMENT, "position %zu is beyond the model's %zu positions",
+                         r->position, e->p->n_ctx_limit);
+    }
+    return SL_OK;
+}
+
+/* Gives each row its place in the cache; n_row counts those that have one. */
+static sl_status place_rows(executor *e, const batch_row *rows, size_t n, sl_error *error) {
+    attention_row *places = attention_rows(e);
+    e->n_chosen = 0;
+    for (size_t i = 0; i < n; i++) {
+        e->n_row = i;
+        sl_status status = check_row(e, &rows[i], i, error);
+        if (status != SL_OK) {
+            return status;
+        }
+        const size_t length = kv_length(e->kv, rows[i].sequence);
+        if (rows[i].position != length) {
+            return error_set(error, SL_ERR_ARGUMENT,
+                             "row %zu is at position %zu of sequence %zu, expected %zu", i,
+                             rows[i].position, rows[i].sequence, length);
+        }
+        if (rows[i].output != ROW_NONE && e->n_chosen == e->options.n_output) {
+            return error_set(error, SL_ERR_ARGUMENT, "more than %zu rows of a batch want an output",
+                             e->options.n_output);
+        }
+        if ((status = kv_append(e->kv, rows[i].sequence, 1, error)) != SL_OK) {
+            return status;
+        }
+        places[i] =
+            (attention_row){rows[i].position, rows[i].sequence, kv_pages(e->kv, rows[i].sequence)};
+        if (rows[i].output != ROW_NONE) {
+            chosen_rows(e)[e->n_chosen++] = i;
+        }
+    }
+    e->n_row = n;
+    return SL_OK;
+}
+
+/* Takes the rows that have a place back out of their sequences, last first. */
+static void unplace_rows(executor *e, const batch_row *rows) {
+    for (size_t i = e->n_row; i > 0; i--) {
+        kv_truncate(e->kv, rows[i - 1].sequence, rows[i - 1].position);
+    }
+}
+
+sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_poll_fn poll,
+                       void *user, sl_error *error) {
+    if (n < 1 || n > e->options.n_batch) {
+        return error_set(error, SL_ERR_ARGUMENT, "a batch of %zu rows, expected 1 to %zu", n,
+                         e->options.n_batch);
+    }
+    sl_status status = place_rows(e, rows, n, error);
+    if (status != SL_OK) {
+        unplace_rows(e, rows);
+        return status;
+    }
+    e->batch = rows;
+    e->n_block = attention_cut(attention_rows(e), n, blocks(e));
+    e->poll = poll;
+    e->user = user;
+    atomic_store(&e->stop_after, SIZE_MAX);
+    memset(e->memory + e->at.counters, 0,
+           e->p->ops.count * COUNTERS_PER_OP * sizeof(_Atomic size_t));
+    team_run(e->team, walk, e);
+    if (atomic_load(&e->stop_after) != SIZE_MAX) {
+        unplace_rows(e, rows);
+        return error_set(error, SL_ERR_CANCELLED, "interrupted");
+    }
+    return SL_OK;
+}

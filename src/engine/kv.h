@@ -1,0 +1,54 @@
+/* kv.h - the cache of keys and values: pages of ATTENTION_PAGE positions in one pool.
+ *
+ *   sequence 0:  length 70   pages [ 4 | 1 | 7 ]        page 4, refs 2
+ *   sequence 1:  length 40   pages [ 4 | 9 ]            free: 0 2 3 5 6 8
+ *
+ * A page holds, for its positions, the keys and values of every layer: for each KV slot all key
+ * heads, then all value heads; for each head ATTENTION_PAGE rows. Sequences may share pages of a
+ * common prefix; whoever writes into a shared page first gets a copy of it.
+ */
+#ifndef ENGINE_KV_H
+#define ENGINE_KV_H
+
+#include "program/program.h"
+
+typedef struct kv_cache kv_cache;
+
+/* Bytes of one page, 0 if that overflows. Types whose blocks do not fit the heads are refused by
+ * kv_create. */
+size_t kv_page_bytes(const program *p, quant_type type_k, quant_type type_v);
+
+/* All memory is allocated here. n_positions: rounded up to pages; shared by all n_seq sequences,
+ * each of which may hold up to all of them. The program must outlive *out. */
+SL_CHECK sl_status kv_create(const program *p, quant_type type_k, quant_type type_v,
+                             size_t n_positions, size_t n_seq, kv_cache **out, sl_error *error);
+void kv_free(kv_cache *kv);
+
+size_t kv_sequences(const kv_cache *kv);
+size_t kv_length(const kv_cache *kv, size_t sequence);
+
+/* Makes room for n more positions and gives them to the sequence: copies a shared last page, takes
+ * free pages. SL_ERR_MEMORY, the sequence unchanged, if there are not enough. */
+SL_CHECK sl_status kv_append(kv_cache *kv, size_t sequence, size_t n, sl_error *error);
+
+/* Cuts the sequence back to its first `length` positions; pages that nobody uses become free. */
+void kv_truncate(kv_cache *kv, size_t sequence, size_t length);
+
+/* Makes `to` the first `length` positions of `from`, sharing its pages. from != to. */
+void kv_share(kv_cache *kv, size_t from, size_t to, size_t length);
+
+/* Page numbers of a sequence by position / ATTENTION_PAGE. */
+const uint32_t *kv_pages(const kv_cache *kv, size_t sequence);
+
+typedef struct kv_layout {
+    uint8_t *pool;
+    size_t page_bytes;
+    quant_type type_k, type_v;
+} kv_layout;
+
+kv_layout kv_get_layout(const kv_cache *kv);
+
+/* Where a KV slot's keys and values begin in each page. */
+void kv_slot_offsets(const kv_cache *kv, uint32_t slot, size_t *k_offset, size_t *v_offset);
+
+#endif

@@ -1,0 +1,323 @@
+/* model.c - sl_model: opening, checking, describing; tokens and text. */
+#include "engine/model.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "cpu/cpu.h"
+#include "formats/gguf.h"
+#include "models/models.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a process holds before and beside the model: the program and its libraries' pages, stacks,
+ * heap of small things. Measured as 6 to 9 MiB of VmHWM with a tiny model; rounded up. */
+static const uint64_t process_bytes = 16 << 20;
+
+const char *sl_version(void) {
+    return SLUICE_VERSION;
+}
+
+void sl_free(void *pointer) {
+    free(pointer);
+}
+
+void sl_guard_mappings(void) {
+    os_guard_install();
+}
+
+void sl_model_options_init(sl_model_options *options) {
+    *options = (sl_model_options){0};
+}
+
+sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl_error *error) {
+    *file = (model_file){0};
+    *mapping = (os_mapping){0};
+    sl_error inner;
+    sl_status status = os_map(path, mapping, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    os_guard_add(mapping->bytes, mapping->size);
+    if (!gguf_detect(mapping->bytes, mapping->size)) {
+        status = error_set(error, SL_ERR_FORMAT,
+                           "%s: is no model file that is known; expected GGUF, which begins with "
+                           "the bytes 'GGUF'",
+                           path);
+    } else if ((status = gguf_parse(mapping->bytes, mapping->size, file, &inner)) != SL_OK) {
+        error_set(error, status, "%s: %s", path, inner.message);
+    }
+    if (status == SL_OK && os_guard_faulted(mapping->bytes)) {
+        model_file_free(file);
+        status = error_set(error, SL_ERR_FILE, "%s: was cut short while it was read", path);
+    }
+    if (status != SL_OK) {
+        *file = (model_file){0};
+        os_guard_remove(mapping->bytes);
+        os_unmap(mapping);
+    }
+    return status;
+}
+
+uint64_t model_memory(const sl_model *model) {
+    const uint64_t tables = model->file.meta_count * sizeof(meta_entry) +
+                            model->file.tensor_count * sizeof(tensor_entry) +
+                            model->computation.ops.capacity * sizeof(op);
+    return process_bytes + model->mapping.size + tables + tokenizer_bytes(model->words) +
+           (model->weights ? residency_bytes(model->weights) : 0);
+}
+
+static sl_status check_budget(const sl_model *model, sl_error *error) {
+    const uint64_t need = model_memory(model);
+    if (need <= model->memory_budget) {
+        return SL_OK;
+    }
+    return error_set(error, SL_ERR_MEMORY,
+                     "the model needs %llu MiB of memory, but the budget is %llu MiB",
+                     (unsigned long long)(need + (1 << 20) - 1) >> 20,
+                     (unsigned long long)model->memory_budget >> 20);
+}
+
+/* A program and its weights, and their size against the vocabulary's. */
+static sl_status build(sl_model *model, sl_error *error) {
+    sl_status status = model_build(&model->file, &model->computation, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    if (tokenizer_count(model->words) > model->computation.n_vocab) {
+        return error_set(error, SL_ERR_FORMAT,
+                         "the vocabulary has %zu tokens, but tensor 'token_embd.weight' only %zu "
+                         "rows",
+                         tokenizer_count(model->words), model->computation.n_vocab);
+    }
+    return residency_create(&model->computation, &model->file, &model->weights, error);
+}
+
+static char *copy_string(const model_file *file, const char *key) {
+    str value = {"", 0};
+    if (meta_get_string(file, key, false, &value, NULL) != SL_OK) {
+        value.len = 0;
+    }
+    char *copy = malloc(value.len + 1);
+    if (copy) {
+        memcpy(copy, value.ptr, value.len);
+        copy[value.len] = 0;
+    }
+    return copy;
+}
+
+/* Says what is known to be slower or left out than it might be. */
+static void notify(const sl_model *model, const sl_model_options *options) {
+    if (!options->notice) {
+        return;
+    }
+    if (cpu_mask_error()) {
+        char line[200];
+        snprintf(line, sizeof line, "SLUICE_CPU is '%s', which is not understood and hides nothing",
+                 cpu_mask_error());
+        options->notice(options->user, line);
+    }
+    const size_t used = model->computation.weights.count;
+    if (model->weights && used < model->file.tensor_count) {
+        char line[120];
+        snprintf(line, sizeof line, "the model uses %zu of the file's %zu tensors", used,
+                 model->file.tensor_count);
+        options->notice(options->user, line);
+    }
+}
+
+static sl_status load(sl_model *model, const char *path, const sl_model_options *options,
+                      sl_error *error) {
+    sl_status status = model_open(path, &model->mapping, &model->file, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    sl_error inner = {0};
+    model->architecture = copy_string(&model->file, "general.architecture");
+    model->name = copy_string(&model->file, "general.name");
+    if (!model->architecture || !model->name) {
+        return error_memory(error, "a name", 0);
+    }
+    status = tokenizer_create(&model->file, &model->words, &inner);
+    if (status == SL_OK && !options->vocabulary_only) {
+        status = build(model, &inner);
+    }
+    if (status != SL_OK) {
+        return error_set(error, status, "%s: %s", path, inner.message);
+    }
+    if (options->vocabulary_only) {
+        return SL_OK;
+    }
+    status = check_budget(model, error);
+    /* Below this share the pages come in fast enough while computing. */
+    if (status == SL_OK && os_mapping_cold_bytes(&model->mapping) > model->mapping.size / 64) {
+        status = os_mapping_populate(&model->mapping, 2 * os_core_count(), options->progress,
+                                     options->user, error);
+    }
+    if (status == SL_OK) {
+        notify(model, options);
+    }
+    return status;
+}
+
+sl_status sl_model_load(const char *path, const sl_model_options *options, sl_model **model,
+                        sl_error *error) {
+    sl_model_options defaults;
+    sl_model_options_init(&defaults);
+    options = options ? options : &defaults;
+    sl_model *m = calloc(1, sizeof *m);
+    if (!m) {
+        return error_memory(error, "a model", sizeof *m);
+    }
+    const uint64_t start = os_now();
+    m->computation = program_new();
+    m->memory_budget = options->memory_budget ? options->memory_budget
+                                              : os_memory_available() + os_memory_resident();
+    const sl_status status = load(m, path, options, error);
+    if (status != SL_OK) {
+        sl_model_free(m);
+        return status;
+    }
+    m->load_seconds = (double)(os_now() - start) * 1e-9;
+    *model = m;
+    return SL_OK;
+}
+
+void sl_model_free(sl_model *model) {
+    if (!model) {
+        return;
+    }
+    residency_free(model->weights);
+    program_free(&model->computation);
+    tokenizer_free(model->words);
+    model_file_free(&model->file);
+    if (model->mapping.bytes) {
+        os_guard_remove(model->mapping.bytes);
+        os_unmap(&model->mapping);
+    }
+    free(model->architecture);
+    free(model->name);
+    free(model);
+}
+
+/* ---- description ---------------------------------------------------------------------------- */
+
+/* The type that holds most bytes, of all tensors. */
+static const char *main_type(const model_file *file) {
+    uint64_t bytes[QUANT_TYPE_LIMIT] = {0};
+    size_t most = QUANT_F32;
+    for (size_t i = 0; i < file->tensor_count; i++) {
+        bytes[file->tensors[i].type] += file->tensors[i].bytes;
+    }
+    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
+        most = bytes[type] > bytes[most] ? type : most;
+    }
+    return quant_format_of((uint32_t)most)->name;
+}
+
+void sl_model_get_info(const sl_model *model, sl_model_info *info) {
+    *info = (sl_model_info){
+        .architecture = model->architecture,
+        .name = model->name,
+        .type = main_type(&model->file),
+        .bytes_per_token = model->weights ? residency_token_bytes(model->weights) : 0,
+        .n_ctx_train = model->computation.n_ctx_train,
+        .n_vocab = model->weights ? model->computation.n_vocab : tokenizer_count(model->words),
+        .n_layer = model->computation.n_layer,
+        .n_embd = model->computation.n_embd,
+        .load_seconds = model->load_seconds,
+    };
+    for (size_t i = 0; i < model->file.tensor_count; i++) {
+        const tensor_entry *t = &model->file.tensors[i];
+        info->weight_bytes += t->bytes;
+        info->parameter_count += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
+    }
+}
+
+void sl_model_print_program(const sl_model *model, void (*emit)(void *user, const char *line),
+                            void *user) {
+    char line[400];
+    for (size_t i = 0; i < model->computation.ops.count; i++) {
+        program_print_op(&model->computation, i, line, sizeof line);
+        emit(user, line);
+    }
+}
+
+/* ---- tokens --------------------------------------------------------------------------------- */
+
+sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, unsigned flags,
+                      int32_t **tokens, size_t *count, sl_error *error) {
+    if (length > LIMIT_TEXT_BYTES) {
+        return error_set(error, SL_ERR_ARGUMENT, "a text of %zu bytes, expected at most %u", length,
+                         LIMIT_TEXT_BYTES);
+    }
+    array out = array_new(sizeof(int32_t), (size_t)LIMIT_TEXT_BYTES + 16);
+    sl_status status = array_reserve(&out, 1, error);
+    if (status == SL_OK) {
+        status = tokenizer_encode(model->words, (str){text, length}, flags, &out, error);
+    }
+    if (status != SL_OK) {
+        array_free(&out);
+        return status;
+    }
+    *tokens = out.items;
+    *count = out.count;
+    return SL_OK;
+}
+
+int32_t sl_token_bos(const sl_model *model) {
+    return tokenizer_bos(model->words);
+}
+
+int32_t sl_token_eos(const sl_model *model) {
+    return tokenizer_eos(model->words);
+}
+
+bool sl_token_is_end(const sl_model *model, int32_t token) {
+    return tokenizer_is_end(model->words, token);
+}
+
+size_t sl_token_piece(const sl_model *model, int32_t token, bool special, const char **bytes) {
+    const str piece = tokenizer_piece(model->words, token, special);
+    *bytes = piece.ptr;
+    return piece.len;
+}
+
+struct sl_decoder {
+    tokenizer_decoder *inner;
+};
+
+sl_status sl_decoder_create(const sl_model *model, bool special, sl_decoder **decoder,
+                            sl_error *error) {
+    sl_decoder *d = calloc(1, sizeof *d);
+    if (!d) {
+        return error_memory(error, "a decoder", sizeof *d);
+    }
+    const sl_status status = tokenizer_decoder_create(model->words, special, &d->inner, error);
+    if (status != SL_OK) {
+        free(d);
+        return status;
+    }
+    *decoder = d;
+    return SL_OK;
+}
+
+void sl_decoder_free(sl_decoder *decoder) {
+    if (decoder) {
+        tokenizer_decoder_free(decoder->inner);
+        free(decoder);
+    }
+}
+
+size_t sl_decoder_add(sl_decoder *decoder, int32_t token, const char **text) {
+    const str piece = tokenizer_decoder_add(decoder->inner, token);
+    *text = piece.ptr;
+    return piece.len;
+}
+
+size_t sl_decoder_finish(sl_decoder *decoder, const char **text) {
+    const str piece = tokenizer_decoder_finish(decoder->inner);
+    *text = piece.ptr;
+    return piece.len;
+}

@@ -1,0 +1,101 @@
+#include "ops/linear.h"
+
+#include "base/size.h"
+
+#include <string.h>
+
+void linear_prepare_row(const linear_args *args, const float *in, float *out) {
+    const kernel_table *k = args->kernels;
+    const size_t n = args->n_in;
+    switch (args->prepare) {
+    case PREPARE_NONE:
+        memcpy(out, in, n * sizeof *out);
+        break;
+    case PREPARE_RMS_NORM:
+        k->rms_norm(in, args->norm_weight, args->epsilon, out, n);
+        break;
+    case PREPARE_LAYER_NORM:
+        k->layer_norm(in, args->norm_weight, args->norm_bias, args->epsilon, out, n);
+        break;
+    case PREPARE_SILU_MUL:
+        k->silu_mul(in, in + n, out, n);
+        break;
+    case PREPARE_GELU:
+        memcpy(out, in, n * sizeof *out);
+        k->gelu_tanh(out, n);
+        break;
+    }
+}
+
+void linear_prepare(const linear_args *args, const linear_scratch *scratch,
+                    _Atomic size_t *counter) {
+    size_t begin, end;
+    while (team_take(counter, 1, args->n_row, &begin, &end)) {
+        const float *row = args->in + begin * args->in_stride;
+        if (args->prepare != PREPARE_NONE) {
+            linear_prepare_row(args, row, scratch->row);
+            row = scratch->row;
+        }
+        bool made[KERNEL_ROW_LIMIT] = {false};
+        for (size_t i = 0; i < args->n_part; i++) {
+            const kernel_row form = kernel_row_of(args->part[i].type);
+            if (!made[form]) {
+                char *to = (char *)args->rows[form] + begin * kernel_row_bytes(form, args->n_in);
+                args->kernels->make_row[form](row, args->n_in, to);
+                made[form] = true;
+            }
+        }
+    }
+}
+
+/* Columns [begin, begin + count) of one part, which begins at column `at` of out. */
+static void multiply_columns(const linear_args *args, const linear_scratch *scratch,
+                             const linear_part *part, size_t at, size_t begin, size_t count) {
+    const kernel_table *k = args->kernels;
+    const kernel_row form = kernel_row_of(part->type);
+    const char *weights = (const char *)part->weights + begin * part->row_stride;
+    float *out = args->out + at + begin;
+    float *y = args->accumulate ? scratch->tile : out;
+    const size_t y_stride = args->accumulate ? LINEAR_TILE_OUT : args->out_stride;
+    k->matmul[part->type](count, args->n_row, args->n_in, weights, part->row_stride,
+                          args->rows[form], kernel_row_bytes(form, args->n_in), y, y_stride,
+                          scratch->kernels);
+    for (size_t i = 0; i < args->n_row && (part->bias || args->accumulate); i++) {
+        if (part->bias) {
+            k->add(part->bias + begin, y + i * y_stride, count);
+        }
+        if (args->accumulate) {
+            k->add(y + i * y_stride, out + i * args->out_stride, count);
+        }
+    }
+}
+
+/* Small enough that every member gets several, so that one that is held up does not hold up all;
+ * a multiple of 16 rows, which is what kernels work on. */
+static size_t tile_columns(size_t n_out, size_t members) {
+    const size_t share = n_out / (4 * members) / 16 * 16;
+    return size_max(16, size_min(share, LINEAR_TILE_OUT));
+}
+
+void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
+                     _Atomic size_t *counter) {
+    size_t tiles[LINEAR_MAX_PARTS], total = 0, n_out = 0;
+    for (size_t i = 0; i < args->n_part; i++) {
+        n_out += args->part[i].n_out;
+    }
+    const size_t step = tile_columns(n_out, members);
+    for (size_t i = 0; i < args->n_part; i++) {
+        tiles[i] = (args->part[i].n_out + step - 1) / step;
+        total += tiles[i];
+    }
+    size_t tile, end;
+    while (team_take(counter, 1, total, &tile, &end)) {
+        size_t part = 0, at = 0;
+        while (tile >= tiles[part]) {
+            tile -= tiles[part];
+            at += args->part[part++].n_out;
+        }
+        const linear_part *p = &args->part[part];
+        multiply_columns(args, scratch, p, at, tile * step, size_min(step, p->n_out - tile * step));
+    }
+}

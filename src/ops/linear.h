@@ -1,0 +1,64 @@
+/* linear.h - out = W prepare(in) + bias for a batch of rows, split over a team. */
+#ifndef OPS_LINEAR_H
+#define OPS_LINEAR_H
+
+#include "kernels/kernels.h"
+#include "ops/team.h"
+
+/* What is done to an input row before it meets the weights. */
+typedef enum prepare_kind {
+    PREPARE_NONE,
+    PREPARE_RMS_NORM,
+    PREPARE_LAYER_NORM,
+    PREPARE_SILU_MUL, /* in holds gate and up side by side: silu(gate) * up */
+    PREPARE_GELU,
+} prepare_kind;
+
+enum { LINEAR_MAX_PARTS = 3 };
+
+/* One of the matrices side by side. */
+typedef struct linear_part {
+    quant_type type;
+    const void *weights; /* n_out rows of n_in values */
+    size_t row_stride;   /* bytes */
+    size_t n_out;
+    const float *bias; /* n_out, or NULL */
+} linear_part;
+
+typedef struct linear_args {
+    const kernel_table *kernels;
+    const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for PREPARE_SILU_MUL */
+    size_t in_stride, n_row, n_in;
+    prepare_kind prepare;
+    const float *norm_weight, *norm_bias; /* n_in; NULL where unused */
+    float epsilon;
+    size_t n_part;
+    linear_part part[LINEAR_MAX_PARTS];
+    float *out; /* n_row rows, out_stride floats apart; parts side by side */
+    size_t out_stride;
+    bool accumulate;              /* out += instead of = */
+    void *rows[KERNEL_ROW_LIMIT]; /* where prepared rows go, for the forms that the parts need */
+} linear_args;
+
+/* What a member brings: nobody else uses it during the call. */
+typedef struct linear_scratch {
+    float *row;    /* room for the widest prepared row */
+    float *tile;   /* LINEAR_TILE_OUT * n_row floats */
+    void *kernels; /* KERNEL_SCRATCH_BYTES */
+} linear_scratch;
+
+/* Most columns computed at a time. */
+enum { LINEAR_TILE_OUT = 64 };
+
+/* First phase, by all members: prepares rows taken from *counter. A barrier must follow. */
+void linear_prepare(const linear_args *args, const linear_scratch *scratch,
+                    _Atomic size_t *counter);
+
+/* Applies `prepare` to one row: n_in floats to out, which is not `in`. */
+void linear_prepare_row(const linear_args *args, const float *in, float *out);
+
+/* Second phase, by all members: columns taken from *counter. */
+void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
+                     _Atomic size_t *counter);
+
+#endif

@@ -1,0 +1,90 @@
+/* os.h - all that the engine asks of the operating system: files, memory, threads, time.
+ *
+ * os/ is the only room of the library that makes system calls: this header, and one .c per system.
+ */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "sluice.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* A whole file mapped read-only and shared. */
+typedef struct os_mapping {
+    const uint8_t *bytes;
+    size_t size;
+} os_mapping;
+
+/* Refuses what is no regular file, and empty files. The file may be closed and removed afterwards;
+ * see os_guard_add for a file that shrinks. */
+SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error);
+
+/* A zeroed mapping is allowed. */
+void os_unmap(os_mapping *mapping);
+
+/* Bytes of [offset, offset + size) that are not in the page cache, by the kernel's word. */
+size_t os_mapping_cold_bytes(const os_mapping *mapping);
+
+/* Reads the mapping into the page cache with several threads, telling progress (may be NULL) from
+ * this thread a few times a second. SL_ERR_CANCELLED if progress says so. */
+SL_CHECK sl_status os_mapping_populate(const os_mapping *mapping, size_t threads,
+                                       sl_progress_fn progress, void *user, sl_error *error);
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+/* Installs the SIGBUS handler: a fault inside a guarded range puts a page of zeros there and sets
+ * the range's flag, so that the computation runs on and is thrown away by whoever asks
+ * os_guard_faulted; every other fault goes to the handler that was there before. */
+void os_guard_install(void);
+
+/* At most 64 ranges at a time. A range that finds no place is simply not guarded. */
+void os_guard_add(const void *bytes, size_t size);
+void os_guard_remove(const void *bytes);
+bool os_guard_faulted(const void *bytes);
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* Zeroed pages, aligned to 4096 bytes (2 MiB and huge pages where large); NULL if there are none.
+ * Nothing is resident until touched. */
+void *os_pages_allocate(size_t bytes);
+void os_pages_free(void *pages, size_t bytes);
+
+uint64_t os_memory_total(void);     /* physical, or the cgroup's limit if that is smaller */
+uint64_t os_memory_available(void); /* without swapping: free and reclaimable, in the cgroup too */
+uint64_t os_memory_peak(void);      /* most resident bytes of this process so far (VmHWM) */
+uint64_t os_memory_resident(void);  /* now (VmRSS) */
+
+/* ---- threads and time ----------------------------------------------------------------------- */
+
+typedef struct os_thread os_thread;
+
+/* Signals are blocked in the new thread, but for those that faults raise. */
+SL_CHECK sl_status os_thread_start(void (*run)(void *argument), void *argument, os_thread **thread,
+                                   sl_error *error);
+void os_thread_join(os_thread *thread); /* and frees it */
+
+/* Sleeps while *word == value (may wake early); wakes all sleepers on word. */
+void os_wait(_Atomic uint32_t *word, uint32_t value);
+void os_wake_all(_Atomic uint32_t *word);
+
+/* Tells the processor that this is a spinning wait. */
+static inline void os_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Physical cores that affinity and cgroup quota leave to this process, at least 1. */
+size_t os_core_count(void);
+
+/* Nanoseconds of a clock that never goes back. */
+uint64_t os_now(void);
+
+#endif

@@ -1,0 +1,299 @@
+/* os_linux.c - os.h on Linux: files, faults, memory, threads, time. Limits: os_linux_limits.c. */
+#include "os/os.h"
+
+#include "base/error.h"
+#include "base/size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+enum { PAGE = 4096, HUGE_PAGE = 2 << 20, POPULATE_STEP = 8 << 20 };
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, sl_error *error) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return error_set(error, SL_ERR_FILE, "%s: is a directory, expected a model file", path);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return error_set(error, SL_ERR_FILE, "%s: is not a regular file", path);
+    }
+    if (status.st_size <= 0) {
+        return error_set(error, SL_ERR_FORMAT, "%s: is empty", path);
+    }
+    const size_t size = (size_t)status.st_size;
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED) {
+        return error_set(error, SL_ERR_FILE, "%s: cannot be mapped: %s", path, strerror(errno));
+    }
+    *mapping = (os_mapping){.bytes = bytes, .size = size};
+    return SL_OK;
+}
+
+sl_status os_map(const char *path, os_mapping *mapping, sl_error *error) {
+    /* Non-blocking, so that a pipe without a writer is refused and not waited for. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
+    }
+    const sl_status result = map_descriptor(fd, path, mapping, error);
+    close(fd);
+    return result;
+}
+
+void os_unmap(os_mapping *mapping) {
+    if (mapping->bytes) {
+        munmap((void *)mapping->bytes, mapping->size);
+    }
+    *mapping = (os_mapping){0};
+}
+
+size_t os_mapping_cold_bytes(const os_mapping *mapping) {
+    unsigned char present[4096];
+    size_t cold = 0;
+    const size_t step = sizeof present * PAGE;
+    for (size_t at = 0; at < mapping->size; at += step) {
+        const size_t length = size_min(step, mapping->size - at);
+        if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
+            return 0;
+        }
+        for (size_t page = 0; page < (length + PAGE - 1) / PAGE; page++) {
+            cold += (present[page] & 1) ? 0 : PAGE;
+        }
+    }
+    return size_min(cold, mapping->size);
+}
+
+typedef struct populate_job {
+    const os_mapping *mapping;
+    _Atomic size_t next, done;
+    _Atomic uint32_t running;
+    _Atomic bool stop;
+} populate_job;
+
+static void populate_touch(const uint8_t *bytes, size_t length) {
+    volatile uint8_t sink = 0;
+    for (size_t i = 0; i < length; i += PAGE) {
+        sink = (uint8_t)(sink + bytes[i]);
+    }
+}
+
+static void populate_worker(void *argument) {
+    populate_job *job = argument;
+    while (!atomic_load(&job->stop)) {
+        const size_t at = atomic_fetch_add(&job->next, POPULATE_STEP);
+        if (at >= job->mapping->size) {
+            break;
+        }
+        const uint8_t *bytes = job->mapping->bytes + at;
+        const size_t length = size_min(POPULATE_STEP, job->mapping->size - at);
+        if (madvise((void *)bytes, length, MADV_POPULATE_READ) != 0) {
+            populate_touch(bytes, length);
+        }
+        atomic_fetch_add(&job->done, length);
+    }
+    atomic_fetch_sub(&job->running, 1);
+}
+
+sl_status os_mapping_populate(const os_mapping *mapping, size_t threads, sl_progress_fn progress,
+                              void *user, sl_error *error) {
+    enum { MOST = 8 };
+    os_thread *started[MOST];
+    size_t count = 0;
+    populate_job job = {.mapping = mapping};
+    threads = size_max(1, size_min(threads, MOST));
+    for (; count < threads; count++) {
+        atomic_fetch_add(&job.running, 1);
+        if (os_thread_start(populate_worker, &job, &started[count], error) != SL_OK) {
+            atomic_fetch_sub(&job.running, 1);
+            break;
+        }
+    }
+    if (count == 0) {
+        return SL_ERR_MEMORY;
+    }
+    while (atomic_load(&job.running) > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
+        if (progress && !progress(user, "loading", atomic_load(&job.done), mapping->size)) {
+            atomic_store(&job.stop, true);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        os_thread_join(started[i]);
+    }
+    return atomic_load(&job.stop) ? error_set(error, SL_ERR_CANCELLED, "loading was interrupted")
+                                  : SL_OK;
+}
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+typedef struct guarded_range {
+    _Atomic uintptr_t start; /* 0: free */
+    _Atomic size_t size;
+    _Atomic bool faulted;
+} guarded_range;
+
+static guarded_range guarded[64];
+static struct sigaction previous_bus_action;
+
+static guarded_range *guard_find(uintptr_t address) {
+    for (size_t i = 0; i < COUNT_OF(guarded); i++) {
+        const uintptr_t start = atomic_load(&guarded[i].start);
+        if (start != 0 && address >= start && address - start < atomic_load(&guarded[i].size)) {
+            return &guarded[i];
+        }
+    }
+    return NULL;
+}
+
+/* mmap is a plain system call on Linux and as such safe in a handler. */
+static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
+    const int saved = errno;
+    guarded_range *range = guard_find((uintptr_t)info->si_addr);
+    if (range) {
+        void *page = (void *)((uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1));
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+        if (mmap(page, PAGE, PROT_READ, flags, -1, 0) != MAP_FAILED) {
+            atomic_store(&range->faulted, true);
+            errno = saved;
+            return;
+        }
+    }
+    if (previous_bus_action.sa_flags & SA_SIGINFO) {
+        previous_bus_action.sa_sigaction(signal_number, info, context);
+    } else if (previous_bus_action.sa_handler != SIG_DFL &&
+               previous_bus_action.sa_handler != SIG_IGN) {
+        previous_bus_action.sa_handler(signal_number);
+    } else {
+        sigaction(SIGBUS, &previous_bus_action, NULL); /* the fault repeats and ends the process */
+    }
+    errno = saved;
+}
+
+void os_guard_install(void) {
+    static _Atomic bool installed;
+    if (!atomic_exchange(&installed, true)) {
+        struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+        sigemptyset(&action.sa_mask);
+        sigaction(SIGBUS, &action, &previous_bus_action);
+    }
+}
+
+void os_guard_add(const void *bytes, size_t size) {
+    for (size_t i = 0; i < COUNT_OF(guarded); i++) {
+        uintptr_t expected = 0;
+        if (atomic_compare_exchange_strong(&guarded[i].start, &expected, (uintptr_t)bytes)) {
+            atomic_store(&guarded[i].faulted, false);
+            atomic_store(&guarded[i].size, size);
+            return;
+        }
+    }
+}
+
+void os_guard_remove(const void *bytes) {
+    guarded_range *range = guard_find((uintptr_t)bytes);
+    if (range) {
+        atomic_store(&range->size, 0);
+        atomic_store(&range->start, 0);
+    }
+}
+
+bool os_guard_faulted(const void *bytes) {
+    const guarded_range *range = guard_find((uintptr_t)bytes);
+    return range && atomic_load(&range->faulted);
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+void *os_pages_allocate(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) {
+        return NULL;
+    }
+    if (bytes >= 4 * (size_t)HUGE_PAGE) {
+        (void)madvise(pages, bytes, MADV_HUGEPAGE); /* a wish */
+    }
+    return pages;
+}
+
+void os_pages_free(void *pages, size_t bytes) {
+    if (pages) {
+        munmap(pages, bytes);
+    }
+}
+
+/* ---- threads and time ----------------------------------------------------------------------- */
+
+struct os_thread {
+    pthread_t handle;
+    void (*run)(void *);
+    void *argument;
+};
+
+static void *thread_main(void *argument) {
+    os_thread *thread = argument;
+    thread->run(thread->argument);
+    return NULL;
+}
+
+sl_status os_thread_start(void (*run)(void *argument), void *argument, os_thread **thread,
+                          sl_error *error) {
+    os_thread *t = malloc(sizeof *t);
+    if (!t) {
+        return error_memory(error, "a thread", sizeof *t);
+    }
+    *t = (os_thread){.run = run, .argument = argument};
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int result = pthread_create(&t->handle, NULL, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        free(t);
+        return error_set(error, SL_ERR_MEMORY, "cannot start a thread: %s", strerror(result));
+    }
+    *thread = t;
+    return SL_OK;
+}
+
+void os_thread_join(os_thread *thread) {
+    pthread_join(thread->handle, NULL);
+    free(thread);
+}
+
+void os_wait(_Atomic uint32_t *word, uint32_t value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+void os_wake_all(_Atomic uint32_t *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+uint64_t os_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

@@ -1,0 +1,200 @@
+/* os_linux_limits.c - how much memory and how many cores this process may use: /proc, /sys and
+ * cgroups of both versions. Nothing here allocates: files are read into a buffer on the stack. */
+#include "base/size.h"
+#include "base/str.h"
+#include "os/os.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 1024 };
+
+/* Returns the length read, 0 if the file is not to be had. */
+static size_t read_text(const char *path, char text[TEXT_BYTES]) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    size_t length = 0;
+    ssize_t n;
+    while (length < TEXT_BYTES - 1 && (n = read(fd, text + length, TEXT_BYTES - 1 - length)) > 0) {
+        length += (size_t)n;
+    }
+    close(fd);
+    text[length] = 0;
+    return length;
+}
+
+/* The number behind `key` at the beginning of a line, or `otherwise`. */
+static uint64_t number_after(const char *text, const char *key, uint64_t otherwise) {
+    const size_t length = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, length) == 0) {
+            return strtoull(line + length, NULL, 10);
+        }
+    }
+    return otherwise;
+}
+
+static uint64_t kilobytes_of(const char *path, const char *key) {
+    char text[TEXT_BYTES];
+    return read_text(path, text) ? number_after(text, key, 0) * 1024 : 0;
+}
+
+uint64_t os_memory_peak(void) {
+    return kilobytes_of("/proc/self/status", "VmHWM:");
+}
+
+uint64_t os_memory_resident(void) {
+    return kilobytes_of("/proc/self/status", "VmRSS:");
+}
+
+/* ---- cgroups -------------------------------------------------------------------------------- */
+
+/* Where a cgroup hierarchy is and what its files are called. */
+typedef struct cgroup_version {
+    const char *root;
+    const char *line; /* how /proc/self/cgroup names the path: what stands before it */
+    const char *limit_file, *usage_file, *cache_key;
+} cgroup_version;
+
+static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "0::", "memory.max", "memory.current",
+                                         "file "};
+static const cgroup_version memory_v1 = {"/sys/fs/cgroup/memory",
+                                         ":memory:", "memory.limit_in_bytes",
+                                         "memory.usage_in_bytes", "total_cache "};
+
+/* Writes root + this process's path; false if /proc/self/cgroup has no such line. */
+static bool cgroup_path(const char *root, const char *line_mark, char path[PATH_BYTES]) {
+    char text[TEXT_BYTES];
+    if (!read_text("/proc/self/cgroup", text)) {
+        return false;
+    }
+    const char *found = strstr(text, line_mark);
+    if (!found) {
+        return false;
+    }
+    found += strlen(line_mark);
+    const size_t length = strcspn(found, "\n");
+    const int written = snprintf(path, PATH_BYTES, "%s%.*s", root, (int)length, found);
+    return written > 0 && written < PATH_BYTES;
+}
+
+static bool cgroup_number(const char *directory, const char *file, uint64_t *number) {
+    char path[PATH_BYTES + 64], text[TEXT_BYTES];
+    snprintf(path, sizeof path, "%s/%s", directory, file);
+    if (!read_text(path, text) || strncmp(text, "max", 3) == 0) {
+        return false;
+    }
+    *number = strtoull(text, NULL, 10);
+    return true;
+}
+
+/* Cuts the last component off; false at the root. */
+static bool cgroup_up(const char *root, char path[PATH_BYTES]) {
+    char *slash = strrchr(path, '/');
+    if (strlen(path) <= strlen(root) || !slash) {
+        return false;
+    }
+    *slash = 0;
+    return strlen(path) >= strlen(root);
+}
+
+/* The tightest limit and the least room left, over all levels up to the root. Cache counts as
+ * room, since it is given up first. */
+static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64_t *room) {
+    char path[PATH_BYTES];
+    if (!cgroup_path(version->root, version->line, path)) {
+        return;
+    }
+    do {
+        uint64_t most, used;
+        if (!cgroup_number(path, version->limit_file, &most)) {
+            continue;
+        }
+        *limit = most < *limit ? most : *limit;
+        if (cgroup_number(path, version->usage_file, &used)) {
+            char stat_path[PATH_BYTES + 16], text[TEXT_BYTES];
+            snprintf(stat_path, sizeof stat_path, "%s/memory.stat", path);
+            const uint64_t cache =
+                read_text(stat_path, text) ? number_after(text, version->cache_key, 0) : 0;
+            used -= cache < used ? cache : used;
+            const uint64_t left = most > used ? most - used : 0;
+            *room = left < *room ? left : *room;
+        }
+    } while (cgroup_up(version->root, path));
+}
+
+static void memory_limits(uint64_t *total, uint64_t *available) {
+    *total = kilobytes_of("/proc/meminfo", "MemTotal:");
+    *available = kilobytes_of("/proc/meminfo", "MemAvailable:");
+    cgroup_memory(&memory_v2, total, available);
+    cgroup_memory(&memory_v1, total, available);
+}
+
+uint64_t os_memory_total(void) {
+    uint64_t total, available;
+    memory_limits(&total, &available);
+    return total;
+}
+
+uint64_t os_memory_available(void) {
+    uint64_t total, available;
+    memory_limits(&total, &available);
+    return available;
+}
+
+/* ---- cores ---------------------------------------------------------------------------------- */
+
+/* CPU quota of cgroup v2 ("max 100000" or "150000 100000") in whole cores, rounded up. */
+static size_t quota_cores(void) {
+    char path[PATH_BYTES], file[PATH_BYTES + 16], text[TEXT_BYTES];
+    size_t cores = MOST_CORES;
+    if (!cgroup_path("/sys/fs/cgroup", "0::", path)) {
+        return cores;
+    }
+    do {
+        snprintf(file, sizeof file, "%s/cpu.max", path);
+        unsigned long long quota, period;
+        if (read_text(file, text) && sscanf(text, "%llu %llu", &quota, &period) == 2 && period) {
+            cores = size_min(cores, (size_t)((quota + period - 1) / period));
+        }
+    } while (cgroup_up("/sys/fs/cgroup", path));
+    return cores;
+}
+
+/* The lowest-numbered processor of the same physical core. */
+static int first_sibling(int processor) {
+    char path[PATH_BYTES], text[TEXT_BYTES];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+             processor);
+    return read_text(path, text) ? atoi(text) : processor;
+}
+
+size_t os_core_count(void) {
+    cpu_set_t *allowed = CPU_ALLOC(MOST_CORES);
+    const size_t bytes = CPU_ALLOC_SIZE(MOST_CORES);
+    size_t cores = 0;
+    if (allowed && sched_getaffinity(0, bytes, allowed) == 0) {
+        bool counted[MOST_CORES] = {false};
+        for (int i = 0; i < MOST_CORES; i++) {
+            if (!CPU_ISSET_S((size_t)i, bytes, allowed)) {
+                continue;
+            }
+            const int core = first_sibling(i);
+            if (core < 0 || core >= MOST_CORES || !counted[core]) {
+                cores++;
+            }
+            if (core >= 0 && core < MOST_CORES) {
+                counted[core] = true;
+            }
+        }
+    }
+    CPU_FREE(allowed);
+    return size_max(1, size_min(cores, quota_cores()));
+}

@@ -1,0 +1,195 @@
+#include "program/program.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/size.h"
+
+#include <stdlib.h>
+
+program program_new(void) {
+    return (program){
+        .ops = array_new(sizeof(op), 16 * LIMIT_LAYERS),
+        .slots = array_new(sizeof(slot_plan), 16 * LIMIT_LAYERS),
+        .weights = array_new(sizeof(weight_ref), 32 * LIMIT_LAYERS),
+        .kv_slots = array_new(sizeof(kv_slot), LIMIT_LAYERS),
+        .angle_sets = array_new(sizeof(angle_set), 16),
+        .hidden = NO_SLOT,
+        .logits = NO_SLOT,
+    };
+}
+
+void program_free(program *p) {
+    for (size_t i = 0; i < p->angle_sets.count; i++) {
+        free(((angle_set *)p->angle_sets.items)[i].frequency);
+    }
+    array_free(&p->ops);
+    array_free(&p->slots);
+    array_free(&p->weights);
+    array_free(&p->kv_slots);
+    array_free(&p->angle_sets);
+}
+
+/* The number of the element just pushed, or UINT32_MAX. */
+static uint32_t add(array *a, const void *item, sl_error *error) {
+    return array_push(a, item, error) == SL_OK ? (uint32_t)(a->count - 1) : UINT32_MAX;
+}
+
+slot_id program_add_slot(program *p, size_t width, sl_error *error) {
+    return add(&p->slots, &(slot_plan){.width = width, .first_op = SIZE_MAX}, error);
+}
+
+weight_id program_add_weight(program *p, const weight_ref *weight, sl_error *error) {
+    return add(&p->weights, weight, error);
+}
+
+uint32_t program_add_kv_slot(program *p, const kv_slot *kv, sl_error *error) {
+    return add(&p->kv_slots, kv, error);
+}
+
+uint32_t program_add_angle_set(program *p, size_t n_pair, double *frequency, sl_error *error) {
+    const uint32_t id = add(&p->angle_sets, &(angle_set){n_pair, frequency}, error);
+    if (id == UINT32_MAX) {
+        free(frequency);
+    }
+    return id;
+}
+
+sl_status program_add_op(program *p, const op *operation, sl_error *error) {
+    return array_push(&p->ops, operation, error);
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static bool is_vector(const program *p, weight_id id, size_t length) {
+    if (id == NO_WEIGHT) {
+        return true;
+    }
+    const weight_ref *w = program_weight(p, id);
+    return w->vector && w->n_in == length;
+}
+
+static bool prepare_fits(const program *p, const op *o) {
+    const op_linear *linear = &o->as.linear;
+    const size_t in_width = program_slot(p, o->in)->width;
+    const size_t wanted = linear->prepare == PREPARE_SILU_MUL ? 2 * linear->n_in : linear->n_in;
+    const bool rms = linear->prepare == PREPARE_RMS_NORM;
+    const bool layer = linear->prepare == PREPARE_LAYER_NORM;
+    return in_width == wanted && (linear->norm_weight != NO_WEIGHT) == (rms || layer) &&
+           (linear->norm_bias != NO_WEIGHT) == layer &&
+           is_vector(p, linear->norm_weight, in_width) && is_vector(p, linear->norm_bias, in_width);
+}
+
+static bool linear_fits(const program *p, const op *o) {
+    const op_linear *linear = &o->as.linear;
+    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS) {
+        return false;
+    }
+    size_t out_width = 0;
+    for (size_t i = 0; i < linear->n_weight; i++) {
+        const weight_ref *w = program_weight(p, linear->weight[i]);
+        if (w->vector || w->n_in != linear->n_in || !is_vector(p, linear->bias[i], w->n_out)) {
+            return false;
+        }
+        out_width += w->n_out;
+    }
+    return out_width == program_slot(p, o->out)->width;
+}
+
+static bool attention_fits(const program *p, const op *o) {
+    const op_attention *a = &o->as.attention;
+    const kv_slot *kv = program_kv_slot(p, a->kv_slot);
+    const size_t in_width = a->n_head * a->head_k + a->n_head_kv * (a->head_k + a->head_v);
+    const bool rotated = a->angles == NO_SLOT ||
+                         (a->n_rot <= a->head_k && program_slot(p, a->angles)->width == a->n_rot);
+    return a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0 && rotated &&
+           kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k && kv->head_v == a->head_v &&
+           program_slot(p, o->in)->width == in_width &&
+           (o->kind == OP_STORE_KV || program_slot(p, o->out)->width == a->n_head * a->head_v);
+}
+
+static bool op_fits(const program *p, const op *o) {
+    switch (o->kind) {
+    case OP_EMBED:
+        return program_weight(p, o->as.embed.tokens)->n_in == program_slot(p, o->out)->width &&
+               (o->as.embed.positions == NO_WEIGHT ||
+                program_weight(p, o->as.embed.positions)->n_in == program_slot(p, o->out)->width);
+    case OP_ANGLES:
+        return 2 * program_angle_set(p, o->as.angles.set)->n_pair == program_slot(p, o->out)->width;
+    case OP_LINEAR:
+        return linear_fits(p, o);
+    case OP_STORE_KV:
+    case OP_ATTENTION:
+        return attention_fits(p, o);
+    case OP_SELECT:
+        return program_slot(p, o->in)->width == program_slot(p, o->out)->width;
+    case OP_NORM:
+        return prepare_fits(p, o) && o->as.linear.n_in == program_slot(p, o->out)->width;
+    }
+    return false;
+}
+
+/* ---- plan ----------------------------------------------------------------------------------- */
+
+static void touch(program *p, slot_id id, size_t op_index) {
+    if (id == NO_SLOT) {
+        return;
+    }
+    slot_plan *s = &((slot_plan *)p->slots.items)[id];
+    s->first_op = size_min(s->first_op, op_index);
+    s->last_op = op_index;
+}
+
+static bool in_the_way(const slot_plan *a, const slot_plan *b) {
+    return a->selected == b->selected && a->first_op <= b->last_op && b->first_op <= a->last_op;
+}
+
+/* First fit in order of birth: the lowest offset at which no living slot is in the way. */
+static void place_slot(program *p, size_t index) {
+    slot_plan *slots = p->slots.items;
+    slot_plan *mine = &slots[index];
+    const size_t width = size_round_up(mine->width, 16); /* rows stay on 64-byte lines */
+    size_t offset = 0;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < index; i++) {
+            const size_t other_end = slots[i].offset + size_round_up(slots[i].width, 16);
+            if (in_the_way(&slots[i], mine) && offset < other_end &&
+                slots[i].offset < offset + width) {
+                offset = other_end;
+                moved = true;
+            }
+        }
+    }
+    mine->offset = offset;
+    size_t *row_width = mine->selected ? &p->selected_row_width : &p->row_width;
+    *row_width = size_max(*row_width, offset + width);
+}
+
+sl_status program_finish(program *p, sl_error *error) {
+    bool selected = false;
+    for (size_t i = 0; i < p->ops.count; i++) {
+        const op *o = program_op(p, i);
+        if (!op_fits(p, o)) {
+            char line[200];
+            program_print_op(p, i, line, sizeof line);
+            return error_set(error, SL_ERR_FORMAT, "operation %zu does not fit together: %s", i,
+                             line);
+        }
+        touch(p, o->in, i);
+        touch(p, o->out, i);
+        if (o->kind == OP_STORE_KV) {
+            touch(p, o->as.attention.angles, i);
+        }
+        selected = selected || o->kind == OP_SELECT;
+        if (selected && o->out != NO_SLOT) {
+            ((slot_plan *)p->slots.items)[o->out].selected = true;
+        }
+    }
+    touch(p, p->hidden, p->ops.count);
+    touch(p, p->logits, p->ops.count);
+    for (size_t i = 0; i < p->slots.count; i++) {
+        place_slot(p, i);
+    }
+    return SL_OK;
+}

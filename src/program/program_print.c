@@ -1,0 +1,111 @@
+/* program_print.c - a program's operations as text, one line each. */
+#include "program/program.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const prepare_names[] = {"", "rms_norm", "layer_norm", "silu_mul", "gelu"};
+
+typedef struct line_writer {
+    char *text;
+    size_t size, used;
+} line_writer;
+
+static SL_PRINTF(2, 3) void put(line_writer *w, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int n = vsnprintf(w->text + w->used, w->size - w->used, format, arguments);
+    va_end(arguments);
+    if (n > 0) {
+        w->used += (size_t)n < w->size - w->used ? (size_t)n : w->size - w->used - 1;
+    }
+}
+
+static void put_slot(line_writer *w, const program *p, slot_id id) {
+    put(w, "s%u[%zu]", id, program_slot(p, id)->width);
+}
+
+static void put_weight(line_writer *w, const program *p, weight_id id) {
+    const weight_ref *ref = program_weight(p, id);
+    put(w, "w%u %s %zux%zu", id, quant_format_of(ref->type)->name, ref->n_out, ref->n_in);
+}
+
+static void put_linear(line_writer *w, const program *p, const op *o) {
+    const op_linear *linear = &o->as.linear;
+    put_slot(w, p, o->out);
+    put(w, " %s linear(%s%s", linear->accumulate ? "+=" : "=", prepare_names[linear->prepare],
+        linear->prepare == PREPARE_NONE ? "" : " ");
+    put_slot(w, p, o->in);
+    for (size_t i = 0; i < linear->n_weight; i++) {
+        put(w, ", ");
+        put_weight(w, p, linear->weight[i]);
+        put(w, "%s", linear->bias[i] != NO_WEIGHT ? " + bias" : "");
+    }
+    put(w, ")");
+}
+
+static void put_attention(line_writer *w, const program *p, const op *o) {
+    const op_attention *a = &o->as.attention;
+    if (o->kind == OP_STORE_KV) {
+        put(w, "kv%u = store(", a->kv_slot);
+        put_slot(w, p, o->in);
+        if (a->angles != NO_SLOT) {
+            put(w, ", rotate %zu", a->n_rot);
+        }
+        put(w, ")");
+        return;
+    }
+    put_slot(w, p, o->out);
+    put(w, " = attention(");
+    put_slot(w, p, o->in);
+    put(w, ", kv%u, heads %zu/%zu of %zu", a->kv_slot, a->n_head, a->n_head_kv, a->head_k);
+    if (a->window) {
+        put(w, ", window %zu", a->window);
+    }
+    put(w, ")");
+}
+
+void program_print_op(const program *p, size_t index, char *line, size_t line_bytes) {
+    line_writer w = {line, line_bytes, 0};
+    const op *o = program_op(p, index);
+    if (o->layer == UINT32_MAX) {
+        put(&w, "%5zu        ", index);
+    } else {
+        put(&w, "%5zu  L%-4u ", index, o->layer);
+    }
+    switch (o->kind) {
+    case OP_EMBED:
+        put_slot(&w, p, o->out);
+        put(&w, " = embed(");
+        put_weight(&w, p, o->as.embed.tokens);
+        if (o->as.embed.positions != NO_WEIGHT) {
+            put(&w, ", ");
+            put_weight(&w, p, o->as.embed.positions);
+        }
+        put(&w, ")");
+        break;
+    case OP_ANGLES:
+        put_slot(&w, p, o->out);
+        put(&w, " = angles(position)");
+        break;
+    case OP_LINEAR:
+        put_linear(&w, p, o);
+        break;
+    case OP_STORE_KV:
+    case OP_ATTENTION:
+        put_attention(&w, p, o);
+        break;
+    case OP_SELECT:
+        put_slot(&w, p, o->out);
+        put(&w, " = select(");
+        put_slot(&w, p, o->in);
+        put(&w, ")");
+        break;
+    case OP_NORM:
+        put_slot(&w, p, o->out);
+        put(&w, " = %s(", prepare_names[o->as.linear.prepare]);
+        put_slot(&w, p, o->in);
+        put(&w, ")");
+        break;
+    }
+}

@@ -1,0 +1,85 @@
+/* merges.h - the one merging loop behind both kinds of tokenizer.
+ *
+ * A word is a list of symbols (token ids, or numbers past the vocabulary for characters that are no
+ * tokens). A table says which two neighbours may become one, and how soon: the pair of the lowest
+ * rank goes first, the leftmost among equals, until none is left.
+ */
+#ifndef TOKENIZER_MERGES_H
+#define TOKENIZER_MERGES_H
+
+#include "sluice.h"
+
+#define MERGE_NONE UINT32_MAX
+
+typedef struct merge_pair {
+    uint32_t left, right;
+    uint32_t rank;
+    uint32_t result;
+} merge_pair;
+
+/* Open addressing, at most half full; left is MERGE_NONE in an empty slot. */
+typedef struct merge_table {
+    merge_pair *slots;
+    size_t mask;
+    size_t count;
+    uint64_t seed;
+    size_t rank_count; /* all ranks are below */
+} merge_table;
+
+/* Room for `pairs`, whose ranks will be below rank_count. The seed makes collisions unforeseeable
+ * for who writes the pairs. */
+SL_CHECK sl_status merge_table_init(merge_table *table, size_t pairs, size_t rank_count,
+                                    uint64_t seed, sl_error *error);
+void merge_table_free(merge_table *table);
+size_t merge_table_bytes(const merge_table *table);
+
+/* Adds one of the pairs that room was made for; one that is there already stays as it is. */
+void merge_table_add(merge_table *table, merge_pair pair);
+
+/* Scrambles 64 bits: the finalizer of MurmurHash3 (public domain, Austin Appleby). */
+static inline uint64_t merge_scramble(uint64_t x) {
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
+/* NULL if the two do not merge. */
+static inline const merge_pair *merge_table_find(const merge_table *table, uint32_t left,
+                                                 uint32_t right) {
+    const uint64_t key = (uint64_t)left << 32 | right;
+    size_t slot = merge_scramble(key + table->seed) & table->mask;
+    for (;; slot = (slot + 1) & table->mask) {
+        const merge_pair *pair = &table->slots[slot];
+        if (pair->left == MERGE_NONE) {
+            return NULL;
+        }
+        if (pair->left == left && pair->right == right) {
+            return pair;
+        }
+    }
+}
+
+/* What long words need besides their symbols; see merge_queue.c. Zeroed is empty. */
+typedef struct merge_queue {
+    uint32_t *positions; /* four arrays of `capacity` */
+    size_t capacity;
+    uint32_t *first, *last; /* rank_count each */
+    uint8_t *states;
+    uint64_t *bits; /* the four levels, one behind the other */
+    size_t level_at[4];
+    size_t rank_count;
+} merge_queue;
+
+void merge_queue_free(merge_queue *queue);
+
+/* Merges symbols[0..*count) in place. Takes time in proportion to the count (times a logarithm
+ * where a hostile table makes it so); words over MERGE_SHORT symbols need 16 bytes of the queue for
+ * each. */
+SL_CHECK sl_status merge_word(const merge_table *table, merge_queue *queue, uint32_t *symbols,
+                              size_t *count, sl_error *error);
+
+/* For merge_word. */
+SL_CHECK sl_status merge_long(const merge_table *table, merge_queue *queue, uint32_t *symbols,
+                              size_t *count, sl_error *error);
+
+#endif

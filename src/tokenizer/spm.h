@@ -1,0 +1,43 @@
+/* spm.h - SentencePiece's BPE ("llama"): a text's characters are merged into the pieces of the
+ * highest score; a space is U+2581, and a character that is in no piece becomes its bytes. */
+#ifndef TOKENIZER_SPM_H
+#define TOKENIZER_SPM_H
+
+#include "base/str.h"
+#include "tokenizer/encoder.h"
+#include "tokenizer/vocabulary.h"
+
+#define SPM_PAGES (0x110000u / 256u)
+
+/* Read-only once built. */
+typedef struct spm {
+    size_t vocabulary;
+    /* The symbol of each character: pages of 256 code points, page 0 all MERGE_NONE. Symbols from
+     * `vocabulary` on are characters that are no tokens but begin or end one. */
+    uint16_t page_at[SPM_PAGES];
+    uint32_t *pages;
+    size_t page_count;
+    uint32_t *odd_codes; /* the code points of symbols vocabulary + 0, 1, ... */
+    size_t odd_count;
+    int32_t bytes[256]; /* -1: no token */
+    int32_t unknown;    /* -1: none */
+    bool add_space;
+    /* Which two characters some merge joins: between all others a word can be cut. Bits for
+     * ASCII, else an open-addressing set of first << 32 | second. */
+    uint64_t ascii_seams[128][2];
+    uint64_t *seams; /* 0: empty */
+    size_t seam_mask;
+    uint64_t seed;
+} spm;
+
+/* Fills a zeroed *s and the merges from the vocabulary. SL_ERR_FORMAT if a byte has neither a token
+ * nor an unknown token to stand for it. The caller frees both in any case. */
+SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,
+                             sl_error *error);
+void spm_free(spm *s);
+size_t spm_bytes(const spm *s);
+
+/* Appends the tokens of a text without special tokens, with a space put before if asked. */
+SL_CHECK sl_status spm_encode(const spm *s, encoder *e, str text, bool space);
+
+#endif

@@ -1,0 +1,392 @@
+/* spm_build.c - from pieces and scores to a table of merges.
+ *
+ * SentencePiece merges any two neighbours whose texts together are a piece; the better its score,
+ * the sooner. So each piece gives one pair for every place where it can be cut into two that are
+ * pieces or single characters. Cutting places are found without looking at all of them: among the
+ * pieces sorted by text, those that begin a piece form a chain (the longest, the longest that
+ * begins that one, ...), and among the pieces sorted by reversed text so do those that end it. */
+#include "base/error.h"
+#include "base/limits.h"
+#include "tokenizer/spm.h"
+#include "tokenizer/utf8.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct piece {
+    str text;
+    uint32_t token;
+    uint32_t rank;
+    float score;
+    uint32_t first, last;             /* its first and last character */
+    uint32_t first_bytes, last_bytes; /* their lengths */
+    uint32_t prefix, suffix;          /* the longest other pieces that begin and end it, or NONE */
+} piece;
+
+typedef struct builder {
+    spm *s;
+    merge_table *merges;
+    const vocabulary *v;
+    piece *pieces;
+    size_t count;
+    uint32_t *piece_of; /* by token; while sorting */
+    uint32_t *left_at;  /* by length: the symbol of that much of the piece at hand */
+    size_t rank_count;
+    size_t pair_count; /* counted first, then added */
+    bool adding;
+    sl_error *error;
+} builder;
+
+/* ---- pieces that merge ---------------------------------------------------------------------- */
+
+/* Whether text can be merged into it: well-formed, not empty, and without the space that a text has
+ * none of once it is U+2581. Fills in its ends. */
+static bool describe(piece *p) {
+    size_t at = 0;
+    while (at < p->text.len) {
+        uint32_t code;
+        const size_t length = utf8_decode(p->text.ptr + at, p->text.len - at, &code);
+        if (length == 0 || code == ' ') {
+            return false;
+        }
+        code = code == 0x2581 ? ' ' : code;
+        if (at == 0) {
+            p->first = code;
+            p->first_bytes = (uint32_t)length;
+        }
+        p->last = code;
+        p->last_bytes = (uint32_t)length;
+        at += length;
+    }
+    return at > 0;
+}
+
+static sl_status collect(builder *b) {
+    const meta_entry *scores;
+    const sl_status status =
+        meta_get_array(b->v->file, "tokenizer.ggml.scores", true, META_F32, &scores, b->error);
+    if (status != SL_OK) {
+        return status;
+    }
+    if (scores->count != b->v->count) {
+        return error_set(b->error, SL_ERR_FORMAT,
+                         "byte %" PRIu64 ": metadata \"tokenizer.ggml.scores\": expected %zu "
+                         "elements, one for each token, found %" PRIu64,
+                         scores->offset, b->v->count, scores->count);
+    }
+    for (size_t i = 0; i < b->v->count; i++) {
+        piece p = {.text = b->v->texts[i],
+                   .token = (uint32_t)i,
+                   .score = meta_array_float(scores, i),
+                   .prefix = MERGE_NONE,
+                   .suffix = MERGE_NONE};
+        if (isnan(p.score)) {
+            return error_set(b->error, SL_ERR_FORMAT,
+                             "metadata \"tokenizer.ggml.scores\": the score of token %zu is not a "
+                             "number",
+                             i);
+        }
+        if (vocabulary_is_plain(b->v, i) && describe(&p)) {
+            b->pieces[b->count++] = p;
+        }
+    }
+    return SL_OK;
+}
+
+/* ---- order ---------------------------------------------------------------------------------- */
+
+static int by_score(const void *a, const void *b) {
+    const piece *p = a, *q = b;
+    return p->score > q->score ? -1 : p->score < q->score;
+}
+
+static int by_length(size_t a, size_t b) {
+    return a < b ? -1 : a > b;
+}
+
+static int by_text(const void *a, const void *b) {
+    const str s = ((const piece *)a)->text, t = ((const piece *)b)->text;
+    const int order = memcmp(s.ptr, t.ptr, s.len < t.len ? s.len : t.len);
+    return order ? order : by_length(s.len, t.len);
+}
+
+static int by_reversed_text(const void *a, const void *b) {
+    const str s = ((const piece *)a)->text, t = ((const piece *)b)->text;
+    for (size_t i = 1; i <= s.len && i <= t.len; i++) {
+        const uint8_t x = (uint8_t)s.ptr[s.len - i], y = (uint8_t)t.ptr[t.len - i];
+        if (x != y) {
+            return x < y ? -1 : 1;
+        }
+    }
+    return by_length(s.len, t.len);
+}
+
+static void rank_by_score(builder *b) {
+    qsort(b->pieces, b->count, sizeof *b->pieces, by_score);
+    for (size_t i = 0; i < b->count; i++) {
+        if (i > 0 && b->pieces[i].score != b->pieces[i - 1].score) {
+            b->rank_count++;
+        }
+        b->pieces[i].rank = (uint32_t)b->rank_count;
+    }
+    b->rank_count++;
+}
+
+/* Tokens are kept in prefix and suffix, as sorting moves the pieces. */
+static void link_prefixes(builder *b) {
+    qsort(b->pieces, b->count, sizeof *b->pieces, by_text);
+    for (size_t i = 0; i < b->count; i++) {
+        b->piece_of[b->pieces[i].token] = (uint32_t)i;
+    }
+    for (size_t i = 1; i < b->count; i++) {
+        const str text = b->pieces[i].text;
+        uint32_t token = b->pieces[i - 1].token;
+        while (token != MERGE_NONE) {
+            const piece *p = &b->pieces[b->piece_of[token]];
+            if (p->text.len < text.len && memcmp(p->text.ptr, text.ptr, p->text.len) == 0) {
+                break;
+            }
+            token = p->prefix;
+        }
+        b->pieces[i].prefix = token;
+    }
+}
+
+static void link_suffixes(builder *b) {
+    qsort(b->pieces, b->count, sizeof *b->pieces, by_reversed_text);
+    for (size_t i = 0; i < b->count; i++) {
+        b->piece_of[b->pieces[i].token] = (uint32_t)i;
+    }
+    for (size_t i = 1; i < b->count; i++) {
+        const str text = b->pieces[i].text;
+        uint32_t token = b->pieces[i - 1].token;
+        while (token != MERGE_NONE) {
+            const piece *p = &b->pieces[b->piece_of[token]];
+            if (p->text.len < text.len &&
+                memcmp(p->text.ptr, text.ptr + text.len - p->text.len, p->text.len) == 0) {
+                break;
+            }
+            token = p->suffix;
+        }
+        b->pieces[i].suffix = token;
+    }
+}
+
+/* ---- characters ----------------------------------------------------------------------------- */
+
+static uint32_t *symbol_place(spm *s, uint32_t code) {
+    uint16_t *page = &s->page_at[code / 256];
+    if (*page == 0) {
+        *page = (uint16_t)s->page_count++;
+    }
+    return &s->pages[(size_t)*page * 256 + code % 256];
+}
+
+/* A character that begins or ends a piece without being one. */
+static void add_odd(spm *s, uint32_t code) {
+    uint32_t *symbol = symbol_place(s, code);
+    if (*symbol == MERGE_NONE) {
+        *symbol = (uint32_t)(s->vocabulary + s->odd_count);
+        s->odd_codes[s->odd_count++] = code;
+    }
+}
+
+static sl_status assign_symbols(builder *b) {
+    spm *s = b->s;
+    const size_t pages = 1 + (2 * b->count < SPM_PAGES ? 2 * b->count : SPM_PAGES);
+    s->pages = malloc(pages * 256 * sizeof *s->pages);
+    s->odd_codes = malloc((2 * b->count + 1) * sizeof *s->odd_codes);
+    if (!s->pages || !s->odd_codes) {
+        return error_memory(b->error, "the vocabulary's characters",
+                            pages * 256 * sizeof *s->pages);
+    }
+    memset(s->pages, 0xff, pages * 256 * sizeof *s->pages);
+    s->page_count = 1;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->pieces[i].text.len == b->pieces[i].first_bytes) {
+            *symbol_place(s, b->pieces[i].first) = b->pieces[i].token;
+        }
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->pieces[i].text.len > b->pieces[i].first_bytes) {
+            add_odd(s, b->pieces[i].first);
+            add_odd(s, b->pieces[i].last);
+        }
+    }
+    return SL_OK;
+}
+
+static uint32_t symbol_at(const spm *s, uint32_t code) {
+    return s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
+}
+
+/* ---- pairs ---------------------------------------------------------------------------------- */
+
+static void add_seam(spm *s, uint32_t first, uint32_t second) {
+    if (first < 128 && second < 128) {
+        s->ascii_seams[first][second / 64] |= (uint64_t)1 << second % 64;
+        return;
+    }
+    const uint64_t key = (uint64_t)first << 32 | second;
+    size_t slot = merge_scramble(key + s->seed) & s->seam_mask;
+    while (s->seams[slot] && s->seams[slot] != key) {
+        slot = (slot + 1) & s->seam_mask;
+    }
+    s->seams[slot] = key;
+}
+
+/* The character of which these are the last bytes. */
+static uint32_t last_code(const char *end) {
+    const char *at = end - 1;
+    while (((uint8_t)*at & 0xc0) == 0x80) {
+        at--;
+    }
+    uint32_t code = 0;
+    (void)utf8_decode(at, (size_t)(end - at), &code);
+    return code == 0x2581 ? ' ' : code;
+}
+
+static uint32_t first_code(const char *at, const char *end) {
+    uint32_t code = 0;
+    (void)utf8_decode(at, (size_t)(end - at), &code);
+    return code == 0x2581 ? ' ' : code;
+}
+
+static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_bytes) {
+    const size_t cut = p->text.len - right_bytes;
+    const uint32_t left = b->left_at[cut];
+    if (left == MERGE_NONE) {
+        return;
+    }
+    b->pair_count++;
+    if (b->adding) {
+        const char *end = p->text.ptr + p->text.len;
+        merge_table_add(b->merges, (merge_pair){left, right, p->rank, p->token});
+        add_seam(b->s, last_code(end - right_bytes), first_code(end - right_bytes, end));
+    }
+}
+
+static void cut_piece(builder *b, const piece *p) {
+    const bool odd_first = symbol_at(b->s, p->first) >= b->s->vocabulary;
+    const bool odd_last = symbol_at(b->s, p->last) >= b->s->vocabulary;
+    if (odd_first) {
+        b->left_at[p->first_bytes] = symbol_at(b->s, p->first);
+    }
+    for (uint32_t token = p->prefix; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].prefix) {
+        b->left_at[b->v->texts[token].len] = token;
+    }
+    for (uint32_t token = p->suffix; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].suffix) {
+        add_pair(b, p, token, b->v->texts[token].len);
+    }
+    if (odd_last) {
+        add_pair(b, p, symbol_at(b->s, p->last), p->last_bytes);
+    }
+    b->left_at[p->first_bytes] = MERGE_NONE;
+    for (uint32_t token = p->prefix; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].prefix) {
+        b->left_at[b->v->texts[token].len] = MERGE_NONE;
+    }
+}
+
+static void cut_pieces(builder *b, bool adding) {
+    b->adding = adding;
+    b->pair_count = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->pieces[i].text.len > b->pieces[i].first_bytes) {
+            cut_piece(b, &b->pieces[i]);
+        }
+    }
+}
+
+static sl_status add_pairs(builder *b) {
+    cut_pieces(b, false);
+    sl_status status =
+        merge_table_init(b->merges, b->pair_count, b->rank_count, b->s->seed, b->error);
+    if (status != SL_OK) {
+        return status;
+    }
+    size_t slots = 16;
+    while (slots < 2 * b->pair_count) {
+        slots *= 2;
+    }
+    b->s->seams = calloc(slots, sizeof *b->s->seams);
+    b->s->seam_mask = slots - 1;
+    if (!b->s->seams) {
+        return error_memory(b->error, "the vocabulary's characters", slots * sizeof *b->s->seams);
+    }
+    cut_pieces(b, true);
+    return SL_OK;
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+static sl_status assign_bytes(spm *s, const vocabulary *v, sl_error *error) {
+    memset(s->bytes, 0xff, sizeof s->bytes);
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->types[i] == TOKEN_BYTE) {
+            s->bytes[vocabulary_byte_value(v->texts[i])] = (int32_t)i;
+        }
+    }
+    s->unknown = v->unknown;
+    for (unsigned byte = 0; byte < 256 && s->unknown < 0; byte++) {
+        if (s->bytes[byte] < 0) {
+            return error_set(error, SL_ERR_FORMAT,
+                             "the vocabulary has neither a token \"<0x%02X>\" for that byte nor an "
+                             "unknown token (tokenizer.ggml.unknown_token_id)",
+                             byte);
+        }
+    }
+    return SL_OK;
+}
+
+static sl_status build(builder *b) {
+    const size_t count = b->v->count;
+    b->pieces = malloc(count * sizeof *b->pieces);
+    b->piece_of = malloc(count * sizeof *b->piece_of);
+    b->left_at = malloc((LIMIT_TOKEN_BYTES + 1) * sizeof *b->left_at);
+    if (!b->pieces || !b->piece_of || !b->left_at) {
+        return error_memory(b->error, "the vocabulary", count * sizeof *b->pieces);
+    }
+    memset(b->left_at, 0xff, (LIMIT_TOKEN_BYTES + 1) * sizeof *b->left_at);
+    const sl_status status = collect(b);
+    if (status != SL_OK) {
+        return status;
+    }
+    rank_by_score(b);
+    link_prefixes(b);
+    link_suffixes(b);
+    const sl_status assigned = assign_symbols(b);
+    return assigned == SL_OK ? add_pairs(b) : assigned;
+}
+
+sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,
+                    sl_error *error) {
+    s->vocabulary = v->count;
+    s->add_space = add_space;
+    s->seed = v->index.key[0];
+    sl_status status = assign_bytes(s, v, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    builder b = {.s = s, .merges = merges, .v = v, .error = error};
+    status = build(&b);
+    free(b.pieces);
+    free(b.piece_of);
+    free(b.left_at);
+    return status;
+}
+
+void spm_free(spm *s) {
+    free(s->pages);
+    free(s->odd_codes);
+    free(s->seams);
+    *s = (spm){0};
+}
+
+size_t spm_bytes(const spm *s) {
+    return s->page_count * 256 * sizeof *s->pages + s->odd_count * sizeof *s->odd_codes +
+           (s->seams ? (s->seam_mask + 1) * sizeof *s->seams : 0);
+}

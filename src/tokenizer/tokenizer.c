@@ -1,0 +1,315 @@
+#include "tokenizer/tokenizer.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "tokenizer/tokenizer_parts.h"
+
+#include <stdlib.h>
+
+/* ---- making one ----------------------------------------------------------------------------- */
+
+/* A piece of SentencePiece with its spaces; out has room for as many bytes as the text. */
+static size_t spaces_from_marks(str text, char *out) {
+    size_t length = 0;
+    for (size_t i = 0; i < text.len;) {
+        if (text.len - i >= 3 && memcmp(text.ptr + i, "\xe2\x96\x81", 3) == 0) {
+            out[length++] = ' ';
+            i += 3;
+        } else {
+            out[length++] = text.ptr[i++];
+        }
+    }
+    return length;
+}
+
+/* The bytes that token number i stands for; no more than its text has. */
+static size_t write_piece(const tokenizer *t, const vocabulary *v, size_t i, char *out) {
+    const str text = v->texts[i];
+    const uint8_t type = v->types[i];
+    if (type == TOKEN_BYTE) {
+        out[0] = (char)vocabulary_byte_value(text);
+        return 1;
+    }
+    if (t->sentencepiece && type != TOKEN_CONTROL && type != TOKEN_UNKNOWN) {
+        return spaces_from_marks(text, out);
+    }
+    size_t length;
+    if (!t->sentencepiece && vocabulary_is_plain(v, i) && bpe_decode_text(text, out, &length)) {
+        return length;
+    }
+    memcpy(out, text.len ? text.ptr : "", text.len);
+    return text.len;
+}
+
+static sl_status write_pieces(tokenizer *t, const vocabulary *v, sl_error *error) {
+    size_t room = 1;
+    for (size_t i = 0; i < v->count; i++) {
+        room += v->texts[i].len;
+    }
+    t->pieces = malloc(v->count * sizeof *t->pieces);
+    t->piece_bytes = malloc(room);
+    if (!t->pieces || !t->piece_bytes) {
+        return error_memory(error, "the vocabulary", room + v->count * sizeof *t->pieces);
+    }
+    for (size_t i = 0; i < v->count; i++) {
+        char *out = t->piece_bytes + t->piece_total;
+        const size_t length = write_piece(t, v, i, out);
+        t->pieces[i] = (str){out, length};
+        t->piece_total += length;
+        t->longest_piece = length > t->longest_piece ? length : t->longest_piece;
+    }
+    return SL_OK;
+}
+
+static sl_status find_specials(tokenizer *t, const vocabulary *v, sl_error *error) {
+    special_source *sources = malloc(v->count * sizeof *sources);
+    if (!sources) {
+        return error_memory(error, "special tokens", v->count * sizeof *sources);
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->types[i] == TOKEN_USER_DEFINED) {
+            sources[count++] = (special_source){v->texts[i], (uint32_t)i, t->sentencepiece};
+        }
+    }
+    sl_status status = special_tokens_build(&t->user_defined, sources, count, error);
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->types[i] == TOKEN_CONTROL || v->types[i] == TOKEN_UNKNOWN) {
+            sources[count++] = (special_source){v->texts[i], (uint32_t)i, false};
+        }
+    }
+    if (status == SL_OK) {
+        status = special_tokens_build(&t->all_special, sources, count, error);
+    }
+    free(sources);
+    return status;
+}
+
+/* Which kind of tokenizer, and for byte-level BPE its pre-tokenizer. */
+static sl_status read_kind(tokenizer *t, const model_file *file, sl_error *error) {
+    str model = {NULL, 0}, pre = str_from("default");
+    sl_status status = meta_get_string(file, "tokenizer.ggml.model", true, &model, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    t->sentencepiece = str_is(model, "llama");
+    if (!t->sentencepiece && !str_is(model, "gpt2")) {
+        return error_set(error, SL_ERR_UNSUPPORTED,
+                         "metadata \"tokenizer.ggml.model\": unknown tokenizer \"%.*s\" (known: "
+                         "llama, gpt2)",
+                         STR_ARG(model));
+    }
+    if (t->sentencepiece) {
+        return SL_OK;
+    }
+    status = meta_get_string(file, "tokenizer.ggml.pre", false, &pre, error);
+    return status == SL_OK ? pretokenizer_create(&t->bpe.pre, pre, error) : status;
+}
+
+static sl_status build_merges(tokenizer *t, const vocabulary *v, sl_error *error) {
+    if (!t->sentencepiece) {
+        return bpe_build(&t->bpe, &t->merges, v, t->pieces, error);
+    }
+    bool add_space = true;
+    const sl_status status =
+        meta_get_bool(v->file, "tokenizer.ggml.add_space_prefix", false, &add_space, error);
+    return status == SL_OK ? spm_build(&t->spm, &t->merges, v, add_space, error) : status;
+}
+
+static sl_status build(tokenizer *t, vocabulary *v, const model_file *file, sl_error *error) {
+    sl_status status = read_kind(t, file, error);
+    if (status == SL_OK) {
+        const vocabulary_defaults defaults = {.sentencepiece = t->sentencepiece,
+                                              .add_bos = t->sentencepiece || t->bpe.pre.add_bos};
+        status = vocabulary_read(v, file, &defaults, error);
+    }
+    status = status == SL_OK ? write_pieces(t, v, error) : status;
+    status = status == SL_OK ? find_specials(t, v, error) : status;
+    return status == SL_OK ? build_merges(t, v, error) : status;
+}
+
+sl_status tokenizer_create(const model_file *file, tokenizer **out, sl_error *error) {
+    tokenizer *t = calloc(1, sizeof *t);
+    if (!t) {
+        return error_memory(error, "the tokenizer", sizeof *t);
+    }
+    vocabulary v = {0};
+    const sl_status status = build(t, &v, file, error);
+    if (status == SL_OK) {
+        t->count = v.count;
+        t->types = v.types;
+        t->ends = v.ends;
+        v.types = NULL;
+        v.ends = NULL;
+        t->bos = v.bos;
+        t->eos = v.eos;
+        t->add_bos = v.add_bos;
+        t->add_eos = v.add_eos;
+        *out = t;
+    } else {
+        tokenizer_free(t);
+    }
+    vocabulary_free(&v);
+    return status;
+}
+
+void tokenizer_free(tokenizer *t) {
+    if (!t) {
+        return;
+    }
+    spm_free(&t->spm);
+    bpe_free(&t->bpe);
+    merge_table_free(&t->merges);
+    special_tokens_free(&t->user_defined);
+    special_tokens_free(&t->all_special);
+    free(t->types);
+    free(t->ends);
+    free(t->pieces);
+    free(t->piece_bytes);
+    free(t);
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+static bool exists(const tokenizer *t, int32_t token) {
+    return token >= 0 && (size_t)token < t->count;
+}
+
+size_t tokenizer_count(const tokenizer *t) {
+    return t->count;
+}
+
+int32_t tokenizer_bos(const tokenizer *t) {
+    return t->bos;
+}
+
+int32_t tokenizer_eos(const tokenizer *t) {
+    return t->eos;
+}
+
+bool tokenizer_is_end(const tokenizer *t, int32_t token) {
+    return exists(t, token) && t->ends[token];
+}
+
+bool tokenizer_is_control(const tokenizer *t, int32_t token) {
+    return exists(t, token) &&
+           (t->types[token] == TOKEN_CONTROL || t->types[token] == TOKEN_UNKNOWN);
+}
+
+bool tokenizer_adds_space(const tokenizer *t) {
+    return t->sentencepiece && t->spm.add_space;
+}
+
+size_t tokenizer_bytes(const tokenizer *t) {
+    return sizeof *t + t->count * (sizeof *t->types + sizeof *t->ends + sizeof *t->pieces) +
+           t->piece_total + special_tokens_bytes(&t->user_defined) +
+           special_tokens_bytes(&t->all_special) + merge_table_bytes(&t->merges) +
+           spm_bytes(&t->spm) + bpe_bytes(&t->bpe);
+}
+
+str tokenizer_piece(const tokenizer *t, int32_t token, bool special) {
+    if (!exists(t, token) || (!special && tokenizer_is_control(t, token))) {
+        return (str){"", 0};
+    }
+    return t->pieces[token];
+}
+
+size_t tokenizer_longest_piece(const tokenizer *t) {
+    return t->longest_piece;
+}
+
+/* ---- encoding ------------------------------------------------------------------------------- */
+
+static sl_status encode_plain(const tokenizer *t, encoder *e, str text, bool space) {
+    return t->sentencepiece ? spm_encode(&t->spm, e, text, space) : bpe_encode(&t->bpe, e, text);
+}
+
+/* The text between special tokens, and these. Positions count the space that is put before a
+ * SentencePiece text, as a user-defined token may begin with it. A control token begins a new text
+ * in this respect, a user-defined one does not. */
+static sl_status encode_pieces(const tokenizer *t, encoder *e, str text,
+                               const special_tokens *special, const array *matches) {
+    const special_match *found = matches->items;
+    const size_t in_front = tokenizer_adds_space(t) ? 1 : 0;
+    const size_t end = text.len + in_front;
+    size_t at = 0;
+    bool space = in_front; /* the next plain text gets a space before */
+    for (size_t i = matches->count;; i--) {
+        while (i > 0 && found[i - 1].start < at) {
+            i--;
+        }
+        const size_t next = i > 0 ? found[i - 1].start : end;
+        const size_t from = at > in_front ? at - in_front : 0;
+        const special_pattern *pattern = i > 0 ? &special->patterns[found[i - 1].pattern] : NULL;
+        const str plain = {text.ptr + from, next > at ? next - in_front - from : 0};
+        /* Before a user-defined token the space stands alone, before a control token not at all. */
+        const bool alone =
+            next > at && pattern && !tokenizer_is_control(t, (int32_t)pattern->token);
+        if (plain.len > 0 || (space && alone)) {
+            const sl_status status = encode_plain(t, e, plain, space);
+            if (status != SL_OK) {
+                return status;
+            }
+        }
+        if (!pattern) {
+            return SL_OK;
+        }
+        const sl_status status = encoder_put(e, &pattern->token, 1);
+        if (status != SL_OK) {
+            return status;
+        }
+        at = next + pattern->length;
+        space = in_front && tokenizer_is_control(t, (int32_t)pattern->token);
+    }
+}
+
+static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool parse_special) {
+    if (text.len >= ENCODER_CACHE_FROM) {
+        /* Without it, it only takes longer. */
+        e->cache = calloc(WORD_CACHE_ENTRIES, sizeof *e->cache);
+    }
+    sl_status status =
+        t->sentencepiece ? SL_OK : pretokenizer_match_create(&e->match, &t->bpe.pre, e->error);
+    const special_tokens *special = parse_special ? &t->all_special : &t->user_defined;
+    array matches = array_new(sizeof(special_match), LIMIT_TEXT_BYTES + 1);
+    if (status == SL_OK) {
+        status = special_tokens_find(special, text, tokenizer_adds_space(t), &matches, e->error);
+    }
+    if (status == SL_OK) {
+        status = encode_pieces(t, e, text, special, &matches);
+    }
+    array_free(&matches);
+    pretokenizer_match_free(&e->match);
+    merge_queue_free(&e->queue);
+    array_free(&e->symbols);
+    free(e->cache);
+    return status;
+}
+
+sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
+                           sl_error *error) {
+    if (text.len > LIMIT_TEXT_BYTES) {
+        return error_set(error, SL_ERR_ARGUMENT, "a text of %zu bytes: at most %u are tokenized",
+                         text.len, LIMIT_TEXT_BYTES);
+    }
+    const size_t before = out->count;
+    encoder e = {.merges = &t->merges,
+                 .vocabulary = t->count,
+                 .out = out,
+                 .symbols = array_new(sizeof(uint32_t), LIMIT_TEXT_BYTES + 1),
+                 .error = error};
+    sl_status status = SL_OK;
+    if (flags & SL_TOKENIZE_BOS && t->add_bos) {
+        status = encoder_put(&e, (const uint32_t *)&t->bos, 1);
+    }
+    if (status == SL_OK && text.len > 0) {
+        status = encode_text(t, &e, text, flags & SL_TOKENIZE_SPECIAL);
+    }
+    if (status == SL_OK && flags & SL_TOKENIZE_BOS && t->add_eos) {
+        status = encoder_put(&e, (const uint32_t *)&t->eos, 1);
+    }
+    if (status != SL_OK) {
+        out->count = before;
+    }
+    return status;
+}

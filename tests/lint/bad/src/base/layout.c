@@ -1,0 +1,4 @@
+/* What clang-format would write otherwise. */
+int base_layout(int a) { /* expect: format */
+  return a;
+}

@@ -1,0 +1,2 @@
+/* The first of its name. */
+#include "os/console/terminal.h" /* expect: rooms */

@@ -1,0 +1,2 @@
+#!/bin/sh
+for x in a; do done # expect: scripts

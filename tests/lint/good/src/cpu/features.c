@@ -1,0 +1,3 @@
+/* The processor may be asked. */
+#include <pthread.h>
+#include <sys/auxv.h>
