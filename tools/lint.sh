@@ -35,7 +35,7 @@ all_files() {
         git ls-files --cached --others --exclude-standard
     else
         find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||'
-    fi | LC_ALL=C sort -u | grep -v -E '^(build|tests/lint/(bad|good)|tests/golden|fuzz/corpus)/' |
+    fi | LC_ALL=C sort -u | grep -v -E '^(build/|tests/lint/(bad|good)/|tests/golden/|fuzz/corpus/|models/heldout)' |
         while read -r file; do
             [ ! -f "$file" ] || printf '%s\n' "$file"
         done
