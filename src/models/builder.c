@@ -32,8 +32,8 @@ uint64_t builder_u64(builder *b, const char *name, uint64_t otherwise, uint64_t 
     key_of(b, name, key);
     uint64_t value = otherwise == BUILDER_REQUIRED ? low : otherwise;
     if (b->status == SL_OK) {
-        b->status = meta_get_u64(b->file, key, otherwise == BUILDER_REQUIRED, low, high, &value,
-                                 b->error);
+        b->status =
+            meta_get_u64(b->file, key, otherwise == BUILDER_REQUIRED, low, high, &value, b->error);
     }
     return b->status == SL_OK ? value : low;
 }
@@ -190,15 +190,15 @@ void builder_op(builder *b, const op *operation) {
 
 slot_id builder_linear(builder *b, uint32_t layer, slot_id in, op_linear linear, size_t n_out) {
     const slot_id out = builder_slot(b, n_out);
-    builder_op(b, &(op){.kind = OP_LINEAR, .layer = layer, .in = in, .out = out,
-                        .as.linear = linear});
+    builder_op(b,
+               &(op){.kind = OP_LINEAR, .layer = layer, .in = in, .out = out, .as.linear = linear});
     return out;
 }
 
 void builder_linear_add(builder *b, uint32_t layer, slot_id in, slot_id out, op_linear linear) {
     linear.accumulate = true;
-    builder_op(b, &(op){.kind = OP_LINEAR, .layer = layer, .in = in, .out = out,
-                        .as.linear = linear});
+    builder_op(b,
+               &(op){.kind = OP_LINEAR, .layer = layer, .in = in, .out = out, .as.linear = linear});
 }
 
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
@@ -209,7 +209,10 @@ void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, 
     const slot_id chosen = builder_slot(b, last.n_in);
     builder_op(b, &(op){.kind = OP_SELECT, .layer = UINT32_MAX, .in = x, .out = chosen});
     b->p->hidden = builder_slot(b, last.n_in);
-    builder_op(b, &(op){.kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = b->p->hidden,
+    builder_op(b, &(op){.kind = OP_NORM,
+                        .layer = UINT32_MAX,
+                        .in = chosen,
+                        .out = b->p->hidden,
                         .as.linear = last});
     const op_linear head = {
         .norm_weight = NO_WEIGHT,

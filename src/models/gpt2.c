@@ -72,10 +72,16 @@ static void build_attention(builder *b, const gpt2_shape *s, uint32_t layer, slo
         .head_v = head,
         .scale = 1.0f / sqrtf((float)head),
     };
-    builder_op(b, &(op){.kind = OP_STORE_KV, .layer = layer, .in = heads, .out = NO_SLOT,
+    builder_op(b, &(op){.kind = OP_STORE_KV,
+                        .layer = layer,
+                        .in = heads,
+                        .out = NO_SLOT,
                         .as.attention = attention});
     const slot_id mixed = builder_slot(b, s->n_embd);
-    builder_op(b, &(op){.kind = OP_ATTENTION, .layer = layer, .in = heads, .out = mixed,
+    builder_op(b, &(op){.kind = OP_ATTENTION,
+                        .layer = layer,
+                        .in = heads,
+                        .out = mixed,
                         .as.attention = attention});
     builder_linear_add(b, layer, mixed, x,
                        linear_of(b, layer, PREPARE_NONE, s->n_embd, "attn_output.weight",
@@ -83,13 +89,13 @@ static void build_attention(builder *b, const gpt2_shape *s, uint32_t layer, slo
 }
 
 static void build_feed_forward(builder *b, const gpt2_shape *s, uint32_t layer, slot_id x) {
-    op_linear up = linear_of(b, layer, PREPARE_LAYER_NORM, s->n_embd, "ffn_up.weight",
-                             "ffn_up.bias", s->n_ff);
+    op_linear up =
+        linear_of(b, layer, PREPARE_LAYER_NORM, s->n_embd, "ffn_up.weight", "ffn_up.bias", s->n_ff);
     add_norm(b, s, layer, "ffn_norm.weight", "ffn_norm.bias", &up);
     const slot_id hidden = builder_linear(b, layer, x, up, s->n_ff);
-    builder_linear_add(b, layer, hidden, x,
-                       linear_of(b, layer, PREPARE_GELU, s->n_ff, "ffn_down.weight",
-                                 "ffn_down.bias", s->n_embd));
+    builder_linear_add(
+        b, layer, hidden, x,
+        linear_of(b, layer, PREPARE_GELU, s->n_ff, "ffn_down.weight", "ffn_down.bias", s->n_embd));
 }
 
 void gpt2_build(builder *b) {
@@ -99,7 +105,10 @@ void gpt2_build(builder *b) {
     const weight_id positions =
         builder_matrix(b, -1, "position_embd.weight", s.n_embd, b->p->n_ctx_train);
     const slot_id x = builder_slot(b, s.n_embd);
-    builder_op(b, &(op){.kind = OP_EMBED, .layer = UINT32_MAX, .in = NO_SLOT, .out = x,
+    builder_op(b, &(op){.kind = OP_EMBED,
+                        .layer = UINT32_MAX,
+                        .in = NO_SLOT,
+                        .out = x,
                         .as.embed = {embedding, positions}});
     for (size_t layer = 0; layer < s.n_layer && b->status == SL_OK; layer++) {
         build_attention(b, &s, (uint32_t)layer, x);

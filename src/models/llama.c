@@ -64,8 +64,8 @@ static llama_shape read_shape(builder *b) {
 static void scale_like_llama3(builder *b, double *frequency, size_t n_pair, double factor) {
     const double low = builder_float(b, "rope.scaling.low_freq_factor", false, 1, 1e-6, 1e6);
     const double high = builder_float(b, "rope.scaling.high_freq_factor", false, 4, 1e-6, 1e6);
-    const double old_context = (double)builder_u64(b, "rope.scaling.original_context_length", 8192,
-                                                   1, LIMIT_CONTEXT);
+    const double old_context =
+        (double)builder_u64(b, "rope.scaling.original_context_length", 8192, 1, LIMIT_CONTEXT);
     if (b->status == SL_OK && high <= low) {
         builder_fail(b, SL_ERR_FORMAT,
                      "rope.scaling.high_freq_factor is %g, expected more than low_freq_factor %g",
@@ -146,8 +146,10 @@ static slot_id build_angles(builder *b, const llama_shape *s) {
         b->status = SL_ERR_MEMORY;
     }
     const slot_id out = builder_slot(b, s->n_rot);
-    builder_op(b, &(op){.kind = OP_ANGLES, .layer = UINT32_MAX, .in = NO_SLOT, .out = out,
-                        .as.angles = {set}});
+    builder_op(
+        b,
+        &(op){
+            .kind = OP_ANGLES, .layer = UINT32_MAX, .in = NO_SLOT, .out = out, .as.angles = {set}});
     return out;
 }
 
@@ -196,10 +198,16 @@ static void build_attention(builder *b, const llama_shape *s, uint32_t layer, sl
         .window = s->window,
         .scale = 1.0f / sqrtf((float)s->head_k),
     };
-    builder_op(b, &(op){.kind = OP_STORE_KV, .layer = layer, .in = heads, .out = NO_SLOT,
+    builder_op(b, &(op){.kind = OP_STORE_KV,
+                        .layer = layer,
+                        .in = heads,
+                        .out = NO_SLOT,
                         .as.attention = attention});
     const slot_id mixed = builder_slot(b, s->n_head * s->head_v);
-    builder_op(b, &(op){.kind = OP_ATTENTION, .layer = layer, .in = heads, .out = mixed,
+    builder_op(b, &(op){.kind = OP_ATTENTION,
+                        .layer = layer,
+                        .in = heads,
+                        .out = mixed,
                         .as.attention = attention});
 
     op_linear output = plain(PREPARE_NONE, s->n_head * s->head_v);
@@ -223,7 +231,10 @@ void llama_build(builder *b) {
     b->p->n_layer = s.n_layer;
     const weight_id embedding = builder_matrix(b, -1, "token_embd.weight", s.n_embd, s.n_vocab);
     const slot_id x = builder_slot(b, s.n_embd);
-    builder_op(b, &(op){.kind = OP_EMBED, .layer = UINT32_MAX, .in = NO_SLOT, .out = x,
+    builder_op(b, &(op){.kind = OP_EMBED,
+                        .layer = UINT32_MAX,
+                        .in = NO_SLOT,
+                        .out = x,
                         .as.embed = {embedding, NO_WEIGHT}});
     const slot_id angles = build_angles(b, &s);
     for (size_t layer = 0; layer < s.n_layer && b->status == SL_OK; layer++) {

@@ -117,8 +117,8 @@ static void weigh(const attention_args *a, const attention_scratch *s, size_t qu
 }
 
 /* part[query] = sum of weight * value over what each row sees. */
-static void mix_part(const attention_args *a, const attention_scratch *s,
-                     const attention_row *rows, size_t n_row, size_t head, span part) {
+static void mix_part(const attention_args *a, const attention_scratch *s, const attention_row *rows,
+                     size_t n_row, size_t head, span part) {
     const size_t group = a->n_head / a->n_head_kv;
     const size_t row_bytes = quant_row_bytes(a->type_v, a->head_v);
     for (size_t at = part.begin; at < part.end; at += ATTENTION_PAGE) {
@@ -154,8 +154,7 @@ static void merge(const attention_args *a, const attention_scratch *s, size_t qu
     const float keep = kernel_exp(old_max - max), take = kernel_exp(part_max - max);
     a->kernels->scale(keep, total, a->head_v);
     a->kernels->axpy(take, part, total, a->head_v);
-    s->total_sum[query] =
-        __builtin_fmaf(take, s->part_sum[query], keep * s->total_sum[query]);
+    s->total_sum[query] = __builtin_fmaf(take, s->part_sum[query], keep * s->total_sum[query]);
     s->total_max[query] = max;
 }
 

@@ -65,9 +65,9 @@ typedef struct cgroup_version {
 
 static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "0::", "memory.max", "memory.current",
                                          "file "};
-static const cgroup_version memory_v1 = {"/sys/fs/cgroup/memory", ":memory:",
-                                         "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                         "total_cache "};
+static const cgroup_version memory_v1 = {"/sys/fs/cgroup/memory",
+                                         ":memory:", "memory.limit_in_bytes",
+                                         "memory.usage_in_bytes", "total_cache "};
 
 /* Writes root + this process's path; false if /proc/self/cgroup has no such line. */
 static bool cgroup_path(const char *root, const char *line_mark, char path[PATH_BYTES]) {
