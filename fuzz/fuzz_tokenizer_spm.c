@@ -1,5 +1,5 @@
-/* SentencePiece vocabularies of any pieces, scores and types, and any text. The input is a GGUF file
- * or: a byte of options, the number of pieces, the pieces (length and type, score, bytes), the
+/* SentencePiece vocabularies of any pieces, scores and types, and any text. The input is a GGUF
+ * file or: a byte of options, the number of pieces, the pieces (length and type, score, bytes), the
  * text. */
 #include "fuzz_tokenizer.h"
 

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "cpu/cpu.h"
 #include "formats/gguf.h"
+#include "kernels/kernels.h"
 #include "models/models.h"
 
 #include <stdio.h>
@@ -118,7 +119,7 @@ static void notify(const sl_model *model, const sl_model_options *options) {
                  cpu_mask_error());
         options->notice(options->user, line);
     }
-    const size_t used = model->computation.weights.count;
+    const size_t used = model->computation.weights.count + model->computation.n_table;
     if (model->weights && used < model->file.tensor_count) {
         char line[120];
         snprintf(line, sizeof line, "the model uses %zu of the file's %zu tensors", used,
@@ -174,7 +175,12 @@ sl_status sl_model_load(const char *path, const sl_model_options *options, sl_mo
     m->computation = program_new();
     m->memory_budget = options->memory_budget ? options->memory_budget
                                               : os_memory_available() + os_memory_resident();
-    const sl_status status = load(m, path, options, error);
+    const uint64_t mode = kernel_set_float_mode(); /* for the tables of angles */
+    sl_status status = load(m, path, options, error);
+    kernel_restore_float_mode(mode);
+    if (status == SL_OK && os_guard_faulted(m->mapping.bytes)) {
+        status = error_set(error, SL_ERR_FILE, "%s: was cut short while it was read", path);
+    }
     if (status != SL_OK) {
         sl_model_free(m);
         return status;

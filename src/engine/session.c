@@ -17,7 +17,9 @@ struct sl_session {
     batch_row *rows; /* n_batch */
     int32_t *tokens; /* n_ctx: what the cache holds */
     size_t position;
-    bool has_logits; /* of the last token */
+    bool has_logits;   /* of the last token */
+    size_t logits_row; /* which of the last run's outputs they are */
+    bool logits_lent;  /* to the caller, who may have written to them */
 };
 
 void sl_session_options_init(sl_session_options *options) {
@@ -193,6 +195,8 @@ static sl_status run_chunk(sl_session *s, const int32_t *tokens, size_t n, size_
     memcpy(s->tokens + s->position, tokens, n * sizeof *tokens);
     s->position += n;
     s->has_logits = outputs > 0;
+    s->logits_row = outputs - s->has_logits;
+    s->logits_lent = false;
     return SL_OK;
 }
 
@@ -223,10 +227,10 @@ sl_status sl_session_eval(sl_session *session, const int32_t *tokens, size_t cou
     while (common < s->position && common < count && s->tokens[common] == tokens[common]) {
         common++;
     }
-    if (common == count && common == s->position && s->has_logits) {
+    if (common == count && common == s->position && s->has_logits && !s->logits_lent) {
         return SL_OK;
     }
-    common = size_min(common, count - 1); /* the last one is computed anew for its logits */
+    common = size_min(common, count - 1); /* the last one is computed anew, for its own logits */
     if (common < s->position) {
         cut_back(s, common);
     }
@@ -259,7 +263,6 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
         }
         for (size_t i = 0; i < n; i++) {
             if (!each(user, before + i, executor_logits(s->runner, i))) {
-                s->has_logits = i + 1 == n && s->has_logits;
                 return error_set(error, SL_ERR_CANCELLED, "interrupted");
             }
         }
@@ -268,5 +271,7 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
 }
 
 float *sl_session_logits(sl_session *session) {
-    return session->has_logits ? executor_logits(session->runner, 0) : NULL;
+    sl_session *s = session;
+    s->logits_lent = s->has_logits;
+    return s->has_logits ? executor_logits(s->runner, s->logits_row) : NULL;
 }

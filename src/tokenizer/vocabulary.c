@@ -9,8 +9,8 @@
 
 #define KEY(name) "tokenizer.ggml." name
 
-/* "<|end of sentence|>" with a fullwidth bar and U+2581 for the spaces. In two strings, as 'e' would
- * go on the escape before it. */
+/* "<|end of sentence|>" with a fullwidth bar and U+2581 for the spaces. In two strings, as 'e'
+ * would go on the escape before it. */
 #define DEEPSEEK_END                                                                               \
     "<\xef\xbd\x9c"                                                                                \
     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"

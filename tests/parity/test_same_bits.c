@@ -238,6 +238,27 @@ static void for_each_cache_type(void **state) {
     unbuild();
 }
 
+/* Every weight type with every cache type: the largest difference in how, on the best kernels. */
+static void for_each_pair_of_types(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof weight_types / sizeof *weight_types; i++) {
+        if (leave_out(weight_types[i])) {
+            continue;
+        }
+        build(weight_types[i]);
+        for (size_t k = 0; k < sizeof cache_types / sizeof *cache_types; k++) {
+            if (leave_out(cache_types[k])) {
+                continue;
+            }
+            float *expected = run(1, N_TOKEN, cache_types[k], 0);
+            assert_finite(expected);
+            assert_same(expected, run(3, 7, cache_types[k], 0), "threads and chunks");
+            free(expected);
+        }
+        unbuild();
+    }
+}
+
 /* A vector row is its token's row; a hidden state is what the logits come from. */
 static void a_vector_stands_for_its_token(void **state) {
     (void)state;
@@ -280,6 +301,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_each_weight_type),
         cmocka_unit_test(for_each_cache_type),
+        cmocka_unit_test(for_each_pair_of_types),
         cmocka_unit_test(a_vector_stands_for_its_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

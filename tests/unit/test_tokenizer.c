@@ -198,7 +198,7 @@ static void random_text_comes_back(void **state) {
     char text[4 * 200];
     for (size_t i = 0; i < COUNT_OF(small); i++) {
         tokenizer *t = open_small(i);
-        for (size_t k = 0; k < 3000; k++) {
+        for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_text(&r, text, random_u64(&r) % 200);
             tokenizer_round_trip(t, (str){text, length}, true);
         }
@@ -212,7 +212,7 @@ static void random_bytes_come_back(void **state) {
     random_seed(&r, 12);
     for (size_t i = 0; i < COUNT_OF(small); i++) {
         tokenizer *t = open_small(i);
-        for (size_t k = 0; k < 3000; k++) {
+        for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_u64(&r) % 200;
             char *text = malloc(length); /* its size exactly, so that reading past it shows */
             for (size_t at = 0; at < length; at++) {

@@ -16,7 +16,8 @@
 
 #define SYMBOLS 40u
 
-/* The definition: of all pairs that can merge, the one of the lowest rank, the leftmost of those. */
+/* The definition: of all pairs that can merge, the one of the lowest rank, the leftmost of
+ * those. */
 static size_t merge_slowly(const merge_table *table, uint32_t *symbols, size_t count) {
     for (;;) {
         const merge_pair *best = NULL;
