@@ -143,7 +143,7 @@ typedef struct kernel_table {
 /* Fills a table with the best entries for `features` (CPU_* bits). */
 void kernel_table_fill(kernel_table *table, uint32_t features);
 
-/* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------- */
+/* ---- scalar mathematics, the same bits everywhere (ref/math.c) ------------------------------ */
 
 /* Ours, because the system's differ between machines. Error bounds stand in ref/math.c and are
  * tested. kernel_exp: 0 below -103.98, inf above 88.73, subnormal results between; NaN stays. */

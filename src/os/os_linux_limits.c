@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 1024 };
+enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = CPU_SETSIZE };
 
 /* Returns the length read, 0 if the file is not to be had. */
 static size_t read_text(const char *path, char text[TEXT_BYTES]) {
@@ -177,13 +177,12 @@ static int first_sibling(int processor) {
 }
 
 size_t os_core_count(void) {
-    cpu_set_t *allowed = CPU_ALLOC(MOST_CORES);
-    const size_t bytes = CPU_ALLOC_SIZE(MOST_CORES);
+    cpu_set_t allowed;
     size_t cores = 0;
-    if (allowed && sched_getaffinity(0, bytes, allowed) == 0) {
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
         bool counted[MOST_CORES] = {false};
         for (int i = 0; i < MOST_CORES; i++) {
-            if (!CPU_ISSET_S((size_t)i, bytes, allowed)) {
+            if (!CPU_ISSET((size_t)i, &allowed)) {
                 continue;
             }
             const int core = first_sibling(i);
@@ -195,6 +194,5 @@ size_t os_core_count(void) {
             }
         }
     }
-    CPU_FREE(allowed);
     return size_max(1, size_min(cores, quota_cores()));
 }

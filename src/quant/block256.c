@@ -131,7 +131,7 @@ const block256_format block256_q4_k = {144, true, unpack_q4_k};
 const block256_format block256_q5_k = {176, true, unpack_q5_k};
 const block256_format block256_q6_k = {210, false, unpack_q6_k};
 
-/* ---- decoding ---------------------------------------------------------------------------------
+/* ---- decoding ----------------------------------------------------------------------------------
  * d * scale has at most 11 + 7 bits, times q at most 24: exact in a float, as is dmin * min. Only
  * the subtraction rounds, so the order of the products does not matter. */
 

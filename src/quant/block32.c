@@ -73,7 +73,7 @@ const block32_format block32_q5_0 = {22, false, unpack_q5_0};
 const block32_format block32_q5_1 = {24, true, unpack_q5_1};
 const block32_format block32_q8_0 = {34, false, unpack_q8_0};
 
-/* ---- decoding ---------------------------------------------------------------------------------
+/* ---- decoding ----------------------------------------------------------------------------------
  * The product of an f16 and q is exact in a float, so only the addition of m rounds. */
 
 static void decode(const block32_format *format, const void *blocks, float *values, size_t n) {
@@ -112,7 +112,7 @@ void block_decode_q8_0(const void *blocks, float *values, size_t n) {
     decode(&block32_q8_0, blocks, values, n);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------
+/* ---- encoding ----------------------------------------------------------------------------------
  * The integers are those nearest to value / step (ties to even), where step is the scale before it
  * is rounded to f16, as ggml has it. A block whose values, or whose range, are not finite gets a
  * NaN for its scale; one whose step is so small that its inverse is not finite (below 2^-121 or

@@ -25,11 +25,11 @@ static inline float half_bits_float(uint32_t bits) {
  * times 2^-112 (bias 127 against 15); the product puts that right, also for subnormals. */
 static inline float half_from_f16(uint16_t h) {
     const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-    uint32_t bits = half_float_bits(half_bits_float(magnitude) * 0x1p112f);
-    if (magnitude >= 0x0f800000) { /* exponent of all ones: infinity, or NaN made quiet */
-        bits |= magnitude > 0x0f800000 ? 0x7fc00000 : 0x7f800000;
-    }
-    return half_bits_float(bits | (uint32_t)(h & 0x8000) << 16);
+    const uint32_t bits = half_float_bits(half_bits_float(magnitude) * 0x1p112f);
+    /* Exponent of all ones: infinity, or NaN made quiet. */
+    const uint32_t infinity = magnitude >= 0x0f800000 ? 0x7f800000 : 0;
+    const uint32_t quiet = magnitude > 0x0f800000 ? 0x00400000 : 0;
+    return half_bits_float(bits | infinity | quiet | (uint32_t)(h & 0x8000) << 16);
 }
 
 static inline uint16_t half_to_f16(float f) {

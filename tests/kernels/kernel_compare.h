@@ -26,8 +26,7 @@ static void compare_set_up(void) {
     memory_c = guarded_new(VECTOR_LENGTH_MAX * sizeof(float) * 2);
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------ */
+/* ---- products ------------------------------------------------------------------------------- */
 
 typedef struct shape {
     size_t n_out, n_row, n_in;
@@ -115,8 +114,7 @@ static void compare_products(const kernel_table *plain, const kernel_table *tabl
     compare_product(plain, table, type, (shape){1024, 1, block > 1 ? block : 100}, false);
 }
 
-/* ---- rows and decoding
- * --------------------------------------------------------------------------- */
+/* ---- rows and decoding ---------------------------------------------------------------------- */
 
 /* The defined bytes of two rows of a form. */
 static bool same_row(kernel_row form, size_t n, const uint8_t *a, const uint8_t *b) {
@@ -187,8 +185,7 @@ static void compare_decoding(const kernel_table *table, quant_type type) {
     }
 }
 
-/* ---- vectors
- * ------------------------------------------------------------------------------------- */
+/* ---- vectors -------------------------------------------------------------------------------- */
 
 /* One call of each vector entry. in[0..2] are read-only copies of the operands, out[0] is written
  * (and is a copy of in[0] before). Reductions write out[0][0]. */
@@ -395,8 +392,7 @@ static size_t compare_vectors(const kernel_table *plain, const kernel_table *les
     return count;
 }
 
-/* ---- all
- * ----------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------ */
 
 /* What `lesser` has too has been compared already. */
 static void compare_tables(const kernel_table *plain, const kernel_table *lesser,

@@ -6,12 +6,13 @@
 #define TESTS_KERNEL_EXACT_H
 
 #include "kernel_tools.h"
+
+#include "kernels/ref/ref.h"
 #include "quant/blocks.h"
 
 static const double EPS = 0x1p-24;
 
-/* ---- products
- * ------------------------------------------------------------------------------------ */
+/* ---- products ------------------------------------------------------------------------------- */
 
 /* What an activation row holds, as float64. */
 static void row_values(kernel_row form, const uint8_t *row, size_t n, double *values) {
@@ -114,8 +115,57 @@ static void exact_products(const kernel_table *plain) {
     }
 }
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------- */
+/* ---- sixteen at once ------------------------------------------------------------------------ */
+
+/* Operands of which double arithmetic alone would round a * b + c twice to harm: c has an odd last
+ * bit, and the product is a little less than half of that bit's weight. */
+static void nearly_middle(float *a, float *b, float *c, bool is_subnormal) {
+    const uint32_t fraction = (uint32_t)random_u64(&rng) & 0x7ffffe;
+    const int shift = is_subnormal ? 0 : (int)pick(60) - 30;
+    *c = is_subnormal ? bits_float(fraction | 0x1001)
+                      : ldexpf(bits_float(0x3f800001 | fraction), shift);
+    *a = is_subnormal ? 0x1.000002p-75f : 0x1.000002p-12f;
+    *b = is_subnormal ? 0x1.fffffcp-76f : ldexpf(0x1.fffffcp-13f, shift);
+}
+
+/* The loops that avoid fmaf() against fmaf(), on data of every kind. */
+static void exact_fma16(void) {
+    float a[16], b[16], c[16], s[16];
+    bool is_right = true, is_right_flushed = true;
+    for (int round = 0; round < 40000; round++) {
+        random_floats((kind)(round % KINDS), a, 16);
+        random_floats((kind)(pick(2) ? (size_t)(round % KINDS) : pick(KINDS)), b, 16);
+        random_floats((kind)pick(KINDS), c, 16);
+        if (pick(2)) {
+            const size_t at = pick(16);
+            nearly_middle(&a[at], &b[at], &c[at], pick(2));
+        }
+        memcpy(s, c, sizeof s);
+        ref_fma16(a, b, s);
+        for (int i = 0; i < 16; i++) {
+            is_right &= same_float(s[i], fmaf(a[i], b[i], c[i]));
+            a[i] = quant_bf16_to_f32(quant_f32_to_bf16(a[i]));
+            b[i] = quant_bf16_to_f32(quant_f32_to_bf16(b[i]));
+            a[i] = fabsf(a[i]) < 0x1p-126f ? 0 : a[i]; /* as the caller does */
+            b[i] = fabsf(b[i]) < 0x1p-126f ? 0 : b[i];
+            c[i] = fabsf(c[i]) < 0x1p-126f ? 0 : c[i];
+        }
+        memcpy(s, c, sizeof s);
+        ref_fma16_flushed(a, b, s);
+        for (int i = 0; i < 16; i++) {
+            is_right_flushed &= same_float(s[i], ref_fma_flushed(a[i], b[i], c[i]));
+        }
+    }
+    float x = 0, y = 0, z = 0;
+    for (int i = 0; i < 2; i++) {
+        nearly_middle(&x, &y, &z, i);
+        check((float)((double)x * y + z) != fmaf(x, y, z), "the hard case is not hard");
+    }
+    check(is_right, "ref_fma16 is not fmaf");
+    check(is_right_flushed, "ref_fma16_flushed is not ref_fma_flushed");
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 /* The definition of a Q8 row once more, in other words: C's own rounding, float64 for the check. */
 static void exact_q8_rows(const kernel_table *plain) {
@@ -158,8 +208,7 @@ static void exact_q8_rows(const kernel_table *plain) {
           "plain Q8 row with infinity and NaN");
 }
 
-/* ---- vectors
- * ------------------------------------------------------------------------------------- */
+/* ---- vectors -------------------------------------------------------------------------------- */
 
 static double exact_silu(double v) {
     return v / (1 + exp(-v));

@@ -40,8 +40,7 @@ __attribute__((format(printf, 2, 3))) static void check(bool is_right, const cha
     va_end(arguments);
 }
 
-/* ---- memory between two forbidden pages
- * ---------------------------------------------------------- */
+/* ---- memory between two forbidden pages ----------------------------------------------------- */
 
 typedef struct guarded {
     uint8_t *start; /* a page boundary */
@@ -73,8 +72,7 @@ static void *guarded_place(const guarded *memory, size_t n, bool is_end) {
     return is_end ? end - n : memory->start;
 }
 
-/* ---- bits
- * ---------------------------------------------------------------------------------------- */
+/* ---- bits ----------------------------------------------------------------------------------- */
 
 static uint32_t float_bits(float f) {
     uint32_t bits;
@@ -101,8 +99,7 @@ static size_t first_difference(const float *a, const float *b, size_t n) {
     return k;
 }
 
-/* ---- seeded data
- * --------------------------------------------------------------------------------- */
+/* ---- seeded data ---------------------------------------------------------------------------- */
 
 static random_state rng;
 
@@ -121,11 +118,10 @@ typedef enum kind {
     ZEROS, /* of both signs */
     TINY,  /* around the least normal number, its square root and below */
     HUGE_SIZED,
+    HALVES,   /* multiples of 0.5 up to 127, that often: ties when they become int8 */
     ANY_BITS, /* NaN and infinities too */
     KINDS,
 } kind;
-
-static const char *const kind_names[KINDS] = {"ordinary", "zeros", "tiny", "huge", "any bits"};
 
 static float random_float(kind k) {
     const uint32_t bits = (uint32_t)random_u64(&rng);
@@ -139,6 +135,8 @@ static float random_float(kind k) {
         return bits_float((bits & 0x807fffff) | tiny_exponents[pick(12)] << 23);
     case HUGE_SIZED:
         return bits_float((bits & 0x807fffff) | (uint32_t)(150 + pick(105)) << 23);
+    case HALVES:
+        return pick(16) ? 0.5f * (float)((int)pick(509) - 254) : 127;
     case ANY_BITS:
     case KINDS:
         break;
@@ -147,8 +145,9 @@ static float random_float(kind k) {
 }
 
 static void random_floats(kind k, float *values, size_t n) {
+    const bool is_minus_zero = k == ZEROS && pick(3) == 0;
     for (size_t i = 0; i < n; i++) {
-        values[i] = random_float(k);
+        values[i] = is_minus_zero ? -0.0f : random_float(k);
     }
 }
 
@@ -181,6 +180,7 @@ static uint16_t random_scale(kind k) {
         return bits & 0x83ff; /* subnormal */
     case HUGE_SIZED:
         return (bits & 0x83ff) | 0x7800; /* 32768 to 65504 */
+    case HALVES:
     case ANY_BITS:
     case KINDS:
         break;

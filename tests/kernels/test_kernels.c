@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     exact_products(&tables[0]);
+    exact_fma16();
     exact_q8_rows(&tables[0]);
     exact_vectors(&tables[0]);
     compare_set_up();

@@ -28,8 +28,7 @@ static bool same_bits(const void *a, const void *b, size_t n) {
     return memcmp(a, b, n) == 0;
 }
 
-/* ---- halves
- * -------------------------------------------------------------------------------------- */
+/* ---- halves --------------------------------------------------------------------------------- */
 
 /* The value of a half by its definition. */
 static double half_value(uint16_t h) {
@@ -104,8 +103,7 @@ static void floats_round_to_nearest_even(void **state) {
     assert_int_equal(quant_f32_to_f16(0x1.000002p-25f), 1);
 }
 
-/* ---- decoders
- * ------------------------------------------------------------------------------------ */
+/* ---- decoders ------------------------------------------------------------------------------- */
 
 static const uint32_t all_types[] = {
     QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
@@ -178,8 +176,7 @@ static void tables_agree_with_themselves(void **state) {
     assert_null(quant_name_of(1000));
 }
 
-/* ---- encoders
- * ------------------------------------------------------------------------------------ */
+/* ---- encoders ------------------------------------------------------------------------------- */
 
 static void encode_decode(uint32_t type, const float *values, float *back, size_t n) {
     uint8_t blocks[4096];

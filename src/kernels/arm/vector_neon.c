@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- reductions
- * ---------------------------------------------------------------------------------- */
+/* ---- reductions ----------------------------------------------------------------------------- */
 
 float neon_dot(const float *a, const float *b, size_t n) {
     sum16 s = {0};
@@ -56,8 +55,7 @@ float neon_max(const float *a, size_t n) {
     return vmaxvq_f32(most) + 0.0f;
 }
 
-/* ---- elementwise
- * --------------------------------------------------------------------------------- */
+/* ---- elementwise ---------------------------------------------------------------------------- */
 
 void neon_axpy(float a, const float *x, float *y, size_t n) {
     size_t k = 0;

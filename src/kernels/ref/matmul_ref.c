@@ -29,32 +29,36 @@ static void matmul_by(row_dot *dot, size_t n_out, size_t n_row, size_t n_in, con
 /* ---- floats ------------------------------------------------------------------------------------
  */
 
-static float load_f32(const uint8_t *w) {
-    float f;
-    memcpy(&f, w, sizeof f);
-    return f;
-}
-
-static uint16_t load_16(const uint8_t *w) {
-    uint16_t h;
-    memcpy(&h, w, sizeof h);
-    return h;
-}
-
 static float dot_f32(const uint8_t *w, const void *x, size_t n) {
     const float *x32 = x;
-    float s[SUM16] = {0};
-    for (size_t k = 0; k < n; k++) {
-        s[k % SUM16] = fmaf(load_f32(w + 4 * k), x32[k], s[k % SUM16]);
+    float s[SUM16] = {0}, part[SUM16];
+    size_t k = 0;
+    for (; k + SUM16 <= n; k += SUM16) {
+        memcpy(part, w + 4 * k, sizeof part);
+        ref_fma16(part, x32 + k, s);
+    }
+    memcpy(part, w + 4 * k, (n - k) * sizeof(float));
+    for (size_t i = 0; k + i < n; i++) {
+        s[i] = fmaf(part[i], x32[k + i], s[i]);
     }
     return ref_tree16(s);
 }
 
 static float dot_f16(const uint8_t *w, const void *x, size_t n) {
     const float *x32 = x;
-    float s[SUM16] = {0};
-    for (size_t k = 0; k < n; k++) {
-        s[k % SUM16] = fmaf(half_from_f16(load_16(w + 2 * k)), x32[k], s[k % SUM16]);
+    float s[SUM16] = {0}, part[SUM16];
+    uint16_t halves[SUM16];
+    size_t k = 0;
+    for (; k + SUM16 <= n; k += SUM16) {
+        memcpy(halves, w + 2 * k, sizeof halves);
+        for (int i = 0; i < SUM16; i++) {
+            part[i] = half_from_f16(halves[i]);
+        }
+        ref_fma16(part, x32 + k, s);
+    }
+    memcpy(halves, w + 2 * k, (n - k) * sizeof(uint16_t));
+    for (size_t i = 0; k + i < n; i++) {
+        s[i] = fmaf(half_from_f16(halves[i]), x32[k + i], s[i]);
     }
     return ref_tree16(s);
 }
@@ -84,19 +88,44 @@ float ref_fma_flushed(float a, float b, float c) {
     return flush(result);
 }
 
+/* Of two bfloat16 in one word, the even element is the low half. Subnormals become zero. */
+static float flushed_bf16(uint32_t bits) {
+    return half_bits_float(bits & 0x7f800000 ? bits : bits & 0x80000000);
+}
+
+static void split_pairs(const uint16_t *halves, float *even, float *odd) {
+    uint32_t pairs[SUM16];
+    memcpy(pairs, halves, sizeof pairs);
+    for (int i = 0; i < SUM16; i++) {
+        even[i] = flushed_bf16(pairs[i] << 16);
+        odd[i] = flushed_bf16(pairs[i] & 0xffff0000);
+    }
+}
+
 static float dot_bf16(const uint8_t *w, const void *x, size_t n) {
-    const uint16_t *x16 = x;
+    enum { STEP = 2 * SUM16 };
+    const uint8_t *x_bytes = x;
     float s[SUM16] = {0};
-    for (size_t k = 0; k < n; k += 2) {
-        const size_t lane = k / 2 % SUM16;
-        float w_odd = 0, x_odd = 0; /* beyond an odd end */
-        if (k + 1 < n) {
-            w_odd = half_from_bf16(load_16(w + 2 * k + 2));
-            x_odd = half_from_bf16(x16[k + 1]);
-        }
-        s[lane] = ref_fma_flushed(w_odd, x_odd, s[lane]);
-        s[lane] =
-            ref_fma_flushed(half_from_bf16(load_16(w + 2 * k)), half_from_bf16(x16[k]), s[lane]);
+    uint16_t w16[STEP], x16[STEP];
+    float w_even[SUM16], w_odd[SUM16], x_even[SUM16], x_odd[SUM16];
+    size_t k = 0;
+    for (; k + STEP <= n; k += STEP) {
+        memcpy(w16, w + 2 * k, sizeof w16);
+        memcpy(x16, x_bytes + 2 * k, sizeof x16);
+        split_pairs(w16, w_even, w_odd);
+        split_pairs(x16, x_even, x_odd);
+        ref_fma16_flushed(w_odd, x_odd, s);
+        ref_fma16_flushed(w_even, x_even, s);
+    }
+    memset(w16, 0, sizeof w16); /* so that the element missing at an odd end is zero */
+    memset(x16, 0, sizeof x16);
+    memcpy(w16, w + 2 * k, (n - k) * sizeof(uint16_t));
+    memcpy(x16, x_bytes + 2 * k, (n - k) * sizeof(uint16_t));
+    split_pairs(w16, w_even, w_odd);
+    split_pairs(x16, x_even, x_odd);
+    for (size_t i = 0; k + 2 * i < n; i++) {
+        s[i] = ref_fma_flushed(w_odd[i], x_odd[i], s[i]);
+        s[i] = ref_fma_flushed(w_even[i], x_even[i], s[i]);
     }
     return ref_tree16(s);
 }

@@ -20,6 +20,16 @@ kernel_matmul ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, 
  * result that is subnormal after rounding. a and b are bfloat16 values. */
 float ref_fma_flushed(float a, float b, float c);
 
+/* ---- fma16_ref.c */
+
+enum { SUM16 = 16 };
+
+/* s[i] = fma(a[i], b[i], s[i]) for i < 16. */
+void ref_fma16(const float *a, const float *b, float *s);
+
+/* s[i] = ref_fma_flushed(a[i], b[i], s[i]) for i < 16, where all three are flushed already. */
+void ref_fma16_flushed(const float *a, const float *b, float *s);
+
 /* ---- rows_ref.c */
 void ref_make_row_f32(const float *x, size_t n, void *row);
 void ref_make_row_bf16(const float *x, size_t n, void *row);
@@ -44,8 +54,6 @@ void ref_layer_norm(const float *x, const float *weight, const float *bias, floa
 void ref_rope_pairs(float *x, const float *cs, size_t n_pair);
 
 /* ---- helpers */
-
-enum { SUM16 = 16 };
 
 /* The final tree of sum16: 8, 4, 2, 1. Changes s. */
 static inline float ref_tree16(float *s) {

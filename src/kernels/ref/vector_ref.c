@@ -9,8 +9,12 @@
 
 float ref_dot(const float *a, const float *b, size_t n) {
     float s[SUM16] = {0};
-    for (size_t k = 0; k < n; k++) {
-        s[k % SUM16] = fmaf(a[k], b[k], s[k % SUM16]);
+    size_t k = 0;
+    for (; k + SUM16 <= n; k += SUM16) {
+        ref_fma16(a + k, b + k, s);
+    }
+    for (size_t i = 0; k + i < n; i++) {
+        s[i] = fmaf(a[k + i], b[k + i], s[i]);
     }
     return ref_tree16(s);
 }
@@ -33,7 +37,15 @@ float ref_max(const float *a, size_t n) {
 }
 
 void ref_axpy(float a, const float *x, float *y, size_t n) {
-    for (size_t k = 0; k < n; k++) {
+    float factors[SUM16];
+    for (int i = 0; i < SUM16; i++) {
+        factors[i] = a;
+    }
+    size_t k = 0;
+    for (; k + SUM16 <= n; k += SUM16) {
+        ref_fma16(factors, x + k, y + k);
+    }
+    for (; k < n; k++) {
         y[k] = fmaf(a, x[k], y[k]);
     }
 }

@@ -12,6 +12,10 @@
 
 #define X86_INLINE static inline __attribute__((always_inline))
 
+enum {
+    FLOAT_GROUP_512 = 4, /* activation rows at a time */
+};
+
 typedef struct steps_512 {
     size_t values;  /* in a step */
     size_t w_bytes; /* of weights in a step */
@@ -27,8 +31,8 @@ typedef struct steps_512 {
 X86_INLINE void multiply_512(const steps_512 type, const size_t n_w, const size_t n_x,
                              const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
                              size_t x_stride, bool first, float_partial *partial, size_t at) {
-    __m512 sum[8][FLOAT_GROUP];
-    __m512i xs[FLOAT_GROUP];
+    __m512 sum[8][FLOAT_GROUP_512];
+    __m512i xs[FLOAT_GROUP_512];
     for (size_t r = 0; r < n_w; r++) {
         for (size_t i = 0; i < n_x; i++) {
             sum[r][i] = first ? _mm512_setzero_ps() : _mm512_load_ps(partial[i].s[at + r]);

@@ -29,13 +29,16 @@ typedef struct operands {
     size_t y_stride;
 } operands;
 
-/* A few activation rows: the weights are used as they come, once. The last group of rows begins
+/* A few activation rows: the weights are used as they come. The last group of rows begins
  * early enough to be full, and has some products computed twice. */
 static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
     for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
         const size_t first = least(r, o->n_out - FLOAT_ROWS);
-        kernel->direct(o->w + first * o->w_stride, o->w_stride, o->n_in, o->x, o->x_stride,
-                       o->n_row, true, work->partial[0]);
+        for (size_t i = 0; i < o->n_row; i += kernel->group) {
+            kernel->direct(o->w + first * o->w_stride, o->w_stride, o->n_in, o->x + i * o->x_stride,
+                           o->x_stride, least(kernel->group, o->n_row - i), true,
+                           &work->partial[0][i]);
+        }
         for (size_t i = 0; i < o->n_row; i++) {
             kernel->finish(&work->partial[0][i], FLOAT_ROWS, o->y + i * o->y_stride + first);
         }
@@ -48,10 +51,10 @@ static void add_stretch(const float_kernel *kernel, const operands *o, size_t k,
     for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
         kernel->fill(o->w + r * o->w_stride + k * kernel->w_bytes, o->w_stride, o->n_out - r, n,
                      work->panel, kernel->panel_stride);
-        for (size_t i = 0; i < o->n_row; i += FLOAT_GROUP) {
+        for (size_t i = 0; i < o->n_row; i += kernel->group) {
             kernel->panel(work->panel, kernel->panel_stride, n,
                           o->x + i * o->x_stride + k * kernel->x_bytes, o->x_stride,
-                          least(FLOAT_GROUP, o->n_row - i), k == 0,
+                          least(kernel->group, o->n_row - i), k == 0,
                           &work->partial[r / FLOAT_ROWS][i]);
         }
     }
@@ -76,7 +79,7 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     assert(kernel->panel_stride * FLOAT_ROWS <= sizeof((workspace *)scratch)->panel);
     operands o = {n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride};
-    if (n_row <= FLOAT_GROUP && n_out >= FLOAT_ROWS) {
+    if (n_row <= kernel->few && n_out >= FLOAT_ROWS) {
         times_few(kernel, &o, scratch);
         return;
     }

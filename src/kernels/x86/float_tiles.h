@@ -11,8 +11,7 @@
 #include "kernels/kernels.h"
 
 enum {
-    FLOAT_ROWS = 8,  /* weight rows of a group */
-    FLOAT_GROUP = 4, /* most activation rows that one call takes */
+    FLOAT_ROWS = 8, /* weight rows of a group */
     FLOAT_SUMS = 16,
 };
 
@@ -21,7 +20,7 @@ typedef struct float_partial {
     float s[FLOAT_ROWS][FLOAT_SUMS];
 } float_partial;
 
-/* Adds the products of n values of FLOAT_ROWS weight rows and of n_row <= FLOAT_GROUP activation
+/* Adds the products of n values of FLOAT_ROWS weight rows and of n_row <= `group` activation
  * rows to partial[0 .. n_row - 1]; `first`: these count as zero. Only the last stretch of a row may
  * have an n that is not a multiple of a vector. */
 typedef void float_multiply(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
@@ -36,6 +35,8 @@ typedef void float_fill(const uint8_t *w, size_t w_stride, size_t n_out, size_t 
 typedef void float_finish(const float_partial *partial, size_t n_out, float *y);
 
 typedef struct float_kernel {
+    size_t group;   /* activation rows that one call takes */
+    size_t few;     /* up to so many activation rows a panel does not pay */
     size_t w_bytes; /* of a value in the file */
     size_t x_bytes; /* of an activation */
     size_t stretch; /* values; a multiple of a vector */

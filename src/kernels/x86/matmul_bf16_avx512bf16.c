@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    STRETCH_BYTES = 2048,
+    STRETCH_BYTES = 4096,
     PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
 };
 
@@ -36,8 +36,16 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply, multiply, fill, finish};
+    static const float_kernel kernel = {FLOAT_GROUP_512,
+                                        2 * FLOAT_GROUP_512,
+                                        2,
+                                        2,
+                                        STRETCH_BYTES / 2,
+                                        PANEL_STRIDE,
+                                        multiply,
+                                        multiply,
+                                        fill,
+                                        finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

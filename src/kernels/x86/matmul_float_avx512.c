@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    STRETCH_BYTES = 2048,
+    STRETCH_BYTES = 4096,
     PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
     FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
 };
@@ -128,21 +128,24 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        4, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f32, multiply_f32, fill_f32, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 4,        4,     STRETCH_BYTES / 4, PANEL_STRIDE,
+        multiply_f32,    multiply_f32,        fill_f32, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        2, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f16, multiply_f32, fill_f16, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,        4,     STRETCH_BYTES / 4, PANEL_STRIDE,
+        multiply_f16,    multiply_f32,        fill_f16, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply_bf16, multiply_bf16, fill_bf16, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,         2,     STRETCH_BYTES / 2, PANEL_STRIDE,
+        multiply_bf16,   multiply_bf16,       fill_bf16, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

@@ -1,0 +1,290 @@
+/* matmul_float_avx2.c - products of F32, F16 and BF16 weights in AVX2.
+ *
+ * The sixteen partial sums of a pair of rows are two vectors. To leave registers for more pairs,
+ * one pass goes over the first eight of every sixteen sums and another over the rest, except with
+ * one activation row, where memory is the limit and both are taken along.
+ *
+ * BF16 as VDPBF16PS does it: the odd values, then the even ones, each by one fma that takes and
+ * gives zero for subnormals. That mode is on only while partial sums are added to; the final tree
+ * keeps subnormals.
+ */
+#include "kernels/x86/float_tiles.h"
+#include "kernels/x86/parts.h"
+#include "kernels/x86/q8_rows.h"
+
+#include <immintrin.h>
+
+enum {
+    STRETCH_BYTES = 2048,
+    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
+    FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
+};
+
+/* A half step takes 32 bytes of activations, 8 floats or 16 bfloat16, and as many weights. */
+typedef struct steps {
+    size_t values;  /* in a half step */
+    size_t w_bytes; /* of weights in a half step */
+    size_t w_value; /* bytes of one weight */
+    __m256i (*load)(const void *w);
+    __m256 (*add)(__m256 sum, __m256i w, __m256i x);
+} steps;
+
+/* The first `bytes` of 32, the others zero. */
+static inline __m256i load_some(const uint8_t *p, size_t bytes) {
+    _Alignas(32) uint8_t whole[32] = {0};
+    memcpy(whole, p, bytes);
+    return _mm256_load_si256((const __m256i *)(const void *)whole);
+}
+
+/* All bits of the first n lanes. */
+X86_INLINE __m256 first_lanes(size_t n) {
+    const __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), at));
+}
+
+/* Sums number `half` * 8 and on of one pair, from n values that are less than a half step. */
+X86_INLINE __m256 add_some(const steps type, __m256 sum, const uint8_t *w, const uint8_t *x,
+                           size_t n) {
+    _Alignas(32) uint8_t w_whole[32] = {0};
+    memcpy(w_whole, w, n * type.w_value);
+    const __m256i xs = load_some(x, n * (32 / type.values));
+    const size_t lanes = (n * 8 + type.values - 1) / type.values;
+    return _mm256_blendv_ps(sum, type.add(sum, type.load(w_whole), xs), first_lanes(lanes));
+}
+
+/* The values after the last whole step, for one pair and one half. */
+X86_INLINE __m256 add_tail(const steps type, __m256 sum, const uint8_t *w, const uint8_t *x,
+                           size_t n, size_t half) {
+    const size_t before = half * type.values;
+    if (n <= before) {
+        return sum;
+    }
+    w += half * type.w_bytes;
+    x += half * 32;
+    if (n - before < type.values) {
+        return add_some(type, sum, w, x, n - before);
+    }
+    return type.add(sum, type.load(w), _mm256_load_si256((const __m256i *)(const void *)x));
+}
+
+/* float_multiply for n_w weight rows and n_x activation rows, and for `halves` of the sums from
+ * half `from` on; these are constants. Partial sums are those of weight row `at` and on. */
+X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, const size_t from,
+                         const size_t halves, const uint8_t *w, size_t w_stride, size_t n,
+                         const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
+                         size_t at) {
+    __m256 sum[2][4][3];
+    w += at * w_stride;
+    for (size_t h = 0; h < halves; h++) {
+        for (size_t r = 0; r < n_w; r++) {
+            for (size_t i = 0; i < n_x; i++) {
+                const float *s = partial[i].s[at + r] + 8 * (from + h);
+                sum[h][r][i] = first ? _mm256_setzero_ps() : _mm256_load_ps(s);
+            }
+        }
+    }
+    for (; n >= 2 * type.values; n -= 2 * type.values, w += 2 * type.w_bytes, x += 64) {
+        for (size_t h = 0; h < halves; h++) {
+            __m256i xs[3];
+            for (size_t i = 0; i < n_x; i++) {
+                const uint8_t *p = x + i * x_stride + 32 * (from + h);
+                xs[i] = _mm256_load_si256((const __m256i *)(const void *)p);
+            }
+            for (size_t r = 0; r < n_w; r++) {
+                const __m256i ws = type.load(w + r * w_stride + (from + h) * type.w_bytes);
+                for (size_t i = 0; i < n_x; i++) {
+                    sum[h][r][i] = type.add(sum[h][r][i], ws, xs[i]);
+                }
+            }
+        }
+    }
+    for (size_t h = 0; h < halves; h++) {
+        for (size_t r = 0; r < n_w; r++) {
+            for (size_t i = 0; i < n_x; i++) {
+                float *s = partial[i].s[at + r] + 8 * (from + h);
+                sum[h][r][i] =
+                    add_tail(type, sum[h][r][i], w + r * w_stride, x + i * x_stride, n, from + h);
+                _mm256_store_ps(s, sum[h][r][i]);
+            }
+        }
+    }
+}
+
+/* All sums of FLOAT_ROWS rows and n_x activation rows: four weight rows at a time, so that with
+ * three activation rows sums and operands are just sixteen vectors. */
+X86_INLINE void multiply_halves(const steps type, const size_t n_x, const uint8_t *w,
+                                size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
+                                bool first, float_partial *partial) {
+    multiply(type, 4, n_x, 0, 1, w, w_stride, n, x, x_stride, first, partial, 0);
+    multiply(type, 4, n_x, 1, 1, w, w_stride, n, x, x_stride, first, partial, 0);
+    multiply(type, 4, n_x, 0, 1, w, w_stride, n, x, x_stride, first, partial, 4);
+    multiply(type, 4, n_x, 1, 1, w, w_stride, n, x, x_stride, first, partial, 4);
+}
+
+/* float_multiply for up to 3 activation rows. */
+X86_INLINE void multiply_rows(const steps type, const uint8_t *w, size_t w_stride, size_t n,
+                              const uint8_t *x, size_t x_stride, size_t n_row, bool first,
+                              float_partial *partial) {
+    switch (n_row) {
+    case 1:
+        multiply(type, 4, 1, 0, 2, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply(type, 4, 1, 0, 2, w, w_stride, n, x, x_stride, first, partial, 4);
+        break;
+    case 2:
+        multiply_halves(type, 2, w, w_stride, n, x, x_stride, first, partial);
+        break;
+    default:
+        multiply_halves(type, 3, w, w_stride, n, x, x_stride, first, partial);
+        break;
+    }
+}
+
+/* ---- the final tree ----------------------------------------------------------------------------
+ */
+
+X86_INLINE __m256 tree8(const float *s) {
+    return _mm256_add_ps(_mm256_load_ps(s), _mm256_load_ps(s + 8));
+}
+
+X86_INLINE __m256 tree4(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+
+X86_INLINE __m256 tree2(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+}
+
+X86_INLINE __m256 tree1(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+}
+
+/* float_finish: row r's sums become lane r. */
+static void finish(const float_partial *partial, size_t n_out, float *y) {
+    __m256 t[4];
+    for (size_t d = 0; d < 4; d++) {
+        t[d] = tree4(tree8(partial->s[d]), tree8(partial->s[d + 4]));
+    }
+    const __m256 all = tree1(tree2(t[0], t[1]), tree2(t[2], t[3]));
+    _mm256_maskstore_ps(y, _mm256_castps_si256(first_lanes(n_out)), all);
+}
+
+/* ---- F32 and F16
+ * --------------------------------------------------------------------------------- */
+
+X86_INLINE __m256i load_whole(const void *w) {
+    return _mm256_loadu_si256((const __m256i *)w);
+}
+
+X86_INLINE __m256i load_f16(const void *w) {
+    return _mm256_castps_si256(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)w)));
+}
+
+X86_INLINE __m256 add_f32(__m256 sum, __m256i w, __m256i x) {
+    return _mm256_fmadd_ps(_mm256_castsi256_ps(w), _mm256_castsi256_ps(x), sum);
+}
+
+static void multiply_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    const steps type = {8, 32, 4, load_whole, add_f32};
+    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void multiply_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    const steps type = {8, 16, 2, load_f16, add_f32};
+    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void fill_f32(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                     size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 4);
+    }
+}
+
+static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                     size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        const uint8_t *from = w + (r < n_out ? r : n_out - 1) * w_stride;
+        size_t k = 0;
+        for (; k + 8 <= n; k += 8) {
+            _mm256_store_si256((__m256i *)(void *)(to + 4 * k), load_f16(from + 2 * k));
+        }
+        if (k < n) {
+            uint8_t whole[16] = {0};
+            memcpy(whole, from + 2 * k, 2 * (n - k));
+            _mm256_store_si256((__m256i *)(void *)(to + 4 * k), load_f16(whole));
+        }
+    }
+}
+
+/* ---- BF16
+ * ---------------------------------------------------------------------------------------- */
+
+X86_INLINE __m256 odd_bf16(__m256i v) {
+    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
+}
+
+X86_INLINE __m256 even_bf16(__m256i v) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16));
+}
+
+X86_INLINE __m256 add_bf16(__m256 sum, __m256i w, __m256i x) {
+    sum = _mm256_fmadd_ps(odd_bf16(w), odd_bf16(x), sum);
+    return _mm256_fmadd_ps(even_bf16(w), even_bf16(x), sum);
+}
+
+/* Not inlined, so that nothing moves out of the caller's flush mode. */
+static __attribute__((noinline)) void multiply_flushed(const uint8_t *w, size_t w_stride, size_t n,
+                                                       const uint8_t *x, size_t x_stride,
+                                                       size_t n_row, bool first,
+                                                       float_partial *partial) {
+    const steps type = {16, 32, 2, load_whole, add_bf16};
+    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void multiply_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                          size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | FLUSH_MODE);
+    multiply_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    _mm_setcsr(mode);
+}
+
+static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
+                      size_t to_stride) {
+    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
+        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
+    }
+}
+
+/* ---- the types
+ * ----------------------------------------------------------------------------------- */
+
+static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        3, 3, 4, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f32, multiply_f32, fill_f32, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        3, 3, 2, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f16, multiply_f32, fill_f16, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const float_kernel kernel = {
+        2,         2,     2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply_bf16, multiply_bf16,
+        fill_bf16, finish};
+    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+void matmul_float_fill_avx2(kernel_table *table) {
+    table->matmul[QUANT_F32] = matmul_f32;
+    table->matmul[QUANT_F16] = matmul_f16;
+    table->matmul[QUANT_BF16] = matmul_bf16;
+}

@@ -1,0 +1,121 @@
+/* vec_avx2.h - a vector of floats in AVX2, in the words of vector_loops.h. */
+#ifndef KERNELS_X86_VEC_AVX2_H
+#define KERNELS_X86_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define X86_INLINE static inline __attribute__((always_inline))
+
+enum { VEC_WIDTH = 8 };
+
+typedef __m256 vec;
+
+X86_INLINE __m256i vec_first(size_t n) {
+    const __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), at);
+}
+
+X86_INLINE vec vec_all(float f) {
+    return _mm256_set1_ps(f);
+}
+
+X86_INLINE vec vec_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+X86_INLINE void vec_store(float *p, vec v) {
+    _mm256_storeu_ps(p, v);
+}
+
+/* The first n < VEC_WIDTH values, zeros after them; touches nothing else in memory. */
+X86_INLINE vec vec_load_part(const float *p, size_t n) {
+    return _mm256_maskload_ps(p, vec_first(n));
+}
+
+X86_INLINE void vec_store_part(float *p, vec v, size_t n) {
+    _mm256_maskstore_ps(p, vec_first(n), v);
+}
+
+/* a in the first n lanes, b in the others. */
+X86_INLINE vec vec_choose_first(size_t n, vec a, vec b) {
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vec_first(n)));
+}
+
+X86_INLINE vec vec_add(vec a, vec b) {
+    return _mm256_add_ps(a, b);
+}
+
+X86_INLINE vec vec_sub(vec a, vec b) {
+    return _mm256_sub_ps(a, b);
+}
+
+X86_INLINE vec vec_mul(vec a, vec b) {
+    return _mm256_mul_ps(a, b);
+}
+
+X86_INLINE vec vec_div(vec a, vec b) {
+    return _mm256_div_ps(a, b);
+}
+
+X86_INLINE vec vec_fma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+/* a > b ? a : b and a < b ? a : b, so b if one is NaN. */
+X86_INLINE vec vec_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+
+X86_INLINE vec vec_min(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+
+X86_INLINE vec vec_negative(vec v) {
+    return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
+}
+
+X86_INLINE vec vec_magnitude(vec v) {
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+}
+
+/* |v| with the sign of `sign`, for v that is not negative. */
+X86_INLINE vec vec_with_sign(vec v, vec sign) {
+    return _mm256_or_ps(v, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
+}
+
+/* a < b ? yes : no; `no` if one is NaN. */
+X86_INLINE vec vec_if_less(vec a, vec b, vec yes, vec no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+/* Lanes that are NaN become NaN in `to`. */
+X86_INLINE vec vec_keep_nan(vec to, vec v) {
+    return _mm256_or_ps(to, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+
+/* The numbers of the bits, less those of `zero`, as integers n: 2^(n >> 1) and 2^(n - (n >> 1)). */
+X86_INLINE void vec_two_to(vec shifted, vec zero, vec *first, vec *second) {
+    const __m256i n = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(zero));
+    const __m256i half = _mm256_srai_epi32(n, 1), rest = _mm256_sub_epi32(n, half);
+    const __m256i bias = _mm256_set1_epi32(127);
+    *first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+    *second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
+}
+
+/* Pairs (a, b) turned by (c, s): fma(a, c, -(b * s)), fma(a, s, b * c). */
+X86_INLINE vec vec_rotate(vec ab, vec cs) {
+    const vec product = _mm256_mul_ps(_mm256_movehdup_ps(ab), _mm256_permute_ps(cs, 0xb1));
+    return _mm256_fmaddsub_ps(_mm256_moveldup_ps(ab), cs, product);
+}
+
+/* Sixteen sums, s[0] the first eight: the tree 8, 4, 2, 1. */
+X86_INLINE float vec_tree(const vec *s) {
+    const __m256 eight = _mm256_add_ps(s[0], s[1]);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif

@@ -1,0 +1,9 @@
+/* vector_avx512.c - the loops over float vectors in AVX-512: vector_loops.h with that vector. */
+#include "kernels/x86/vec_avx512.h"
+
+#include "kernels/x86/parts.h"
+#include "kernels/x86/vector_loops.h"
+
+void vector_fill_avx512(kernel_table *table) {
+    vector_loops_fill(table);
+}

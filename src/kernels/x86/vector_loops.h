@@ -1,0 +1,309 @@
+/* vector_loops.h - the loops over float vectors, for a vector of any width.
+ *
+ * Included after vec_avx2.h or vec_avx512.h, which say what a `vec` is; vector_ref.c says what
+ * rounds, and in what order. Everything here is static: each level's file has its own copy.
+ */
+#ifndef KERNELS_X86_VECTOR_LOOPS_H
+#define KERNELS_X86_VECTOR_LOOPS_H
+
+#include "kernels/kernels.h"
+
+#include <math.h>
+
+/* ---- element by element ------------------------------------------------------------------------ */
+
+/* One result from a parameter that is the same for all and up to three operands. */
+typedef vec element(vec p, vec a, vec b, vec c);
+
+X86_INLINE vec load_if(const float *p, size_t k) {
+    return p ? vec_load(p + k) : vec_all(0);
+}
+
+X86_INLINE vec load_part_if(const float *p, size_t k, size_t n) {
+    return p ? vec_load_part(p + k, n) : vec_all(0);
+}
+
+/* y[k] = f(p, a[k], b[k], c[k]); operands that f does not use are NULL. */
+X86_INLINE void each(element *f, float p, const float *a, const float *b, const float *c, float *y,
+                     size_t n) {
+    const vec all = vec_all(p);
+    size_t k = 0;
+    for (; k + VEC_WIDTH <= n; k += VEC_WIDTH) {
+        vec_store(y + k, f(all, load_if(a, k), load_if(b, k), load_if(c, k)));
+    }
+    if (k < n) {
+        const vec last =
+            f(all, load_part_if(a, k, n - k), load_part_if(b, k, n - k), load_part_if(c, k, n - k));
+        vec_store_part(y + k, last, n - k);
+    }
+}
+
+/* kernel_exp; math.c has the reasons. */
+X86_INLINE vec exp_of(vec x) {
+    const vec shift = vec_all(0x1.8p23f);
+    x = vec_min(vec_all(89.0f), vec_max(vec_all(-104.0f), x));
+    const vec shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
+    const vec n = vec_sub(shifted, shift);
+    vec r = vec_fma(n, vec_all(-0x1.62e430p-1f), x);
+    r = vec_fma(n, vec_all(0x1.05c610p-29f), r);
+    vec p = vec_all(0x1.6a4e66p-10f);
+    p = vec_fma(p, r, vec_all(0x1.12397cp-7f));
+    p = vec_fma(p, r, vec_all(0x1.5558aep-5f));
+    p = vec_fma(p, r, vec_all(0x1.555492p-3f));
+    p = vec_fma(p, r, vec_all(0x1.fffffcp-2f));
+    p = vec_fma(p, r, vec_all(1.0f));
+    p = vec_fma(p, r, vec_all(1.0f));
+    vec first, second;
+    vec_two_to(shifted, shift, &first, &second);
+    return vec_mul(vec_mul(p, first), second);
+}
+
+/* kernel_tanh */
+X86_INLINE vec tanh_of(vec x) {
+    const vec a = vec_magnitude(x), one = vec_all(1.0f);
+    const vec z = vec_mul(a, a);
+    vec p = vec_all(-0x1.768eb8p-8f);
+    p = vec_fma(p, z, vec_all(0x1.525018p-6f));
+    p = vec_fma(p, z, vec_all(-0x1.b84336p-5f));
+    p = vec_fma(p, z, vec_all(0x1.110760p-3f));
+    p = vec_fma(p, z, vec_all(-0x1.555534p-2f));
+    const vec near = vec_fma(vec_mul(z, p), a, a);
+    const vec e = exp_of(vec_add(a, a));
+    const vec far = vec_sub(one, vec_div(vec_all(2.0f), vec_add(e, one)));
+    return vec_with_sign(vec_if_less(a, vec_all(0.625f), near, far), x);
+}
+
+X86_INLINE vec element_axpy(vec p, vec a, vec b, vec c) {
+    (void)c;
+    return vec_fma(p, a, b);
+}
+
+X86_INLINE vec element_scale(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_mul(a, p);
+}
+
+X86_INLINE vec element_add(vec p, vec a, vec b, vec c) {
+    (void)p, (void)c;
+    return vec_add(b, a);
+}
+
+X86_INLINE vec element_sub(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_sub(a, p);
+}
+
+X86_INLINE vec element_exp_shifted(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return exp_of(vec_sub(a, p));
+}
+
+X86_INLINE vec element_silu_mul(vec p, vec a, vec b, vec c) {
+    (void)p, (void)c;
+    const vec e = exp_of(vec_negative(a));
+    return vec_mul(vec_div(a, vec_add(vec_all(1.0f), e)), b);
+}
+
+X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
+    (void)p, (void)b, (void)c;
+    const vec one = vec_all(1.0f);
+    const vec cubic = vec_fma(vec_all(0.044715f), vec_mul(a, a), one);
+    const vec t = vec_mul(vec_mul(vec_all(0.79788456080286536f), a), cubic);
+    return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(one, tanh_of(t)));
+}
+
+X86_INLINE vec element_rms(vec p, vec a, vec b, vec c) {
+    (void)c;
+    return vec_mul(vec_mul(a, p), b);
+}
+
+X86_INLINE vec element_layer(vec p, vec a, vec b, vec c) {
+    return vec_fma(vec_mul(a, p), b, c);
+}
+
+X86_INLINE vec element_rotate(vec p, vec a, vec b, vec c) {
+    (void)p, (void)c;
+    return vec_rotate(a, b);
+}
+
+static void vector_axpy(float a, const float *x, float *y, size_t n) {
+    each(element_axpy, a, x, y, NULL, y, n);
+}
+
+static void vector_scale(float a, float *y, size_t n) {
+    each(element_scale, a, y, NULL, NULL, y, n);
+}
+
+static void vector_add(const float *x, float *y, size_t n) {
+    each(element_add, 0, x, y, NULL, y, n);
+}
+
+static void vector_exp_shifted(float *x, float shift, size_t n) {
+    each(element_exp_shifted, shift, x, NULL, NULL, x, n);
+}
+
+static void vector_silu_mul(const float *gate, const float *up, float *y, size_t n) {
+    each(element_silu_mul, 0, gate, up, NULL, y, n);
+}
+
+static void vector_gelu_tanh(float *x, size_t n) {
+    each(element_gelu_tanh, 0, x, NULL, NULL, x, n);
+}
+
+static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
+    each(element_rotate, 0, x, cs, NULL, x, 2 * n_pair);
+}
+
+/* ---- sums -------------------------------------------------------------------------------------- */
+
+enum {
+    SUMS = 16 / VEC_WIDTH, /* vectors that hold the sixteen partial sums */
+};
+
+/* One partial sum's next value from an element of each operand. */
+typedef vec summand(vec sum, vec a, vec b);
+
+X86_INLINE vec summand_product(vec sum, vec a, vec b) {
+    return vec_fma(a, b, sum);
+}
+
+X86_INLINE vec summand_plain(vec sum, vec a, vec b) {
+    (void)b;
+    return vec_add(sum, a);
+}
+
+/* The rest, fewer than sixteen; a partial sum without a value stays as it is. */
+X86_INLINE void sum_rest(summand *f, const float *a, const float *b, size_t n, vec sum[SUMS]) {
+    for (size_t j = 0; j < SUMS && j * VEC_WIDTH < n; j++) {
+        const size_t k = j * VEC_WIDTH, left = n - k;
+        if (left < VEC_WIDTH) {
+            const vec next = f(sum[j], vec_load_part(a + k, left), load_part_if(b, k, left));
+            sum[j] = vec_choose_first(left, next, sum[j]);
+        } else {
+            sum[j] = f(sum[j], vec_load(a + k), load_if(b, k));
+        }
+    }
+}
+
+X86_INLINE float sum16(summand *f, const float *a, const float *b, size_t n) {
+    vec sum[SUMS];
+    for (size_t j = 0; j < SUMS; j++) {
+        sum[j] = vec_all(0);
+    }
+    size_t k = 0;
+    for (; k + 16 <= n; k += 16) {
+        for (size_t j = 0; j < SUMS; j++) {
+            sum[j] = f(sum[j], vec_load(a + k + j * VEC_WIDTH), load_if(b, k + j * VEC_WIDTH));
+        }
+    }
+    if (k < n) {
+        sum_rest(f, a + k, b ? b + k : NULL, n - k, sum);
+    }
+    return vec_tree(sum);
+}
+
+static float vector_dot(const float *a, const float *b, size_t n) {
+    return sum16(summand_product, a, b, n);
+}
+
+static float vector_sum(const float *a, size_t n) {
+    return sum16(summand_plain, a, NULL, n);
+}
+
+/* Lanes beyond the end count as the first value. */
+static float vector_max(const float *a, size_t n) {
+    vec best = vec_all(a[0]), nan = vec_all(0);
+    size_t k = 0;
+    for (; k + VEC_WIDTH <= n; k += VEC_WIDTH) {
+        const vec v = vec_load(a + k);
+        best = vec_max(best, v);
+        nan = vec_keep_nan(nan, v);
+    }
+    if (k < n) {
+        const vec v = vec_choose_first(n - k, vec_load_part(a + k, n - k), vec_all(a[0]));
+        best = vec_max(best, v);
+        nan = vec_keep_nan(nan, v);
+    }
+    float lanes[VEC_WIDTH], nans[VEC_WIDTH];
+    vec_store(lanes, best);
+    vec_store(nans, nan);
+    float largest = lanes[0];
+    for (size_t j = 0; j < VEC_WIDTH; j++) {
+        largest = lanes[j] > largest ? lanes[j] : largest;
+        if (isnan(nans[j])) {
+            return NAN;
+        }
+    }
+    return largest + 0.0f; /* a zero of either sign becomes +0 */
+}
+
+/* ---- made of these ----------------------------------------------------------------------------- */
+
+static void vector_rms_norm(const float *x, const float *weight, float epsilon, float *y,
+                            size_t n) {
+    const float mean = vector_dot(x, x, n) / (float)n;
+    each(element_rms, 1.0f / sqrtf(mean + epsilon), x, weight, NULL, y, n);
+}
+
+static void vector_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                              float *y, size_t n) {
+    const float mean = vector_sum(x, n) / (float)n;
+    each(element_sub, mean, x, NULL, NULL, y, n);
+    const float variance = vector_dot(y, y, n) / (float)n;
+    each(element_layer, 1.0f / sqrtf(variance + epsilon), y, weight, bias, y, n);
+}
+
+/* `count` vectors of outputs are kept in registers while all values pass. */
+X86_INLINE void mix_columns(const size_t count, size_t n_value, const float *weights,
+                            const float *values, size_t stride, float *out) {
+    vec sum[4];
+    for (size_t j = 0; j < count; j++) {
+        sum[j] = vec_load(out + j * VEC_WIDTH);
+    }
+    for (size_t k = 0; k < n_value; k++) {
+        const vec weight = vec_all(weights[k]);
+        for (size_t j = 0; j < count; j++) {
+            sum[j] = vec_fma(weight, vec_load(values + k * stride + j * VEC_WIDTH), sum[j]);
+        }
+    }
+    for (size_t j = 0; j < count; j++) {
+        vec_store(out + j * VEC_WIDTH, sum[j]);
+    }
+}
+
+static void vector_mix(size_t n_value, size_t n, const float *weights, const float *values,
+                       size_t stride, float *out) {
+    size_t i = 0;
+    for (; i + 4 * VEC_WIDTH <= n; i += 4 * VEC_WIDTH) {
+        mix_columns(4, n_value, weights, values + i, stride, out + i);
+    }
+    for (; i + VEC_WIDTH <= n; i += VEC_WIDTH) {
+        mix_columns(1, n_value, weights, values + i, stride, out + i);
+    }
+    if (i < n) {
+        vec sum = vec_load_part(out + i, n - i);
+        for (size_t k = 0; k < n_value; k++) {
+            const vec v = vec_load_part(values + k * stride + i, n - i);
+            sum = vec_fma(vec_all(weights[k]), v, sum);
+        }
+        vec_store_part(out + i, sum, n - i);
+    }
+}
+
+static void vector_loops_fill(kernel_table *table) {
+    table->dot = vector_dot;
+    table->sum = vector_sum;
+    table->max = vector_max;
+    table->axpy = vector_axpy;
+    table->mix = vector_mix;
+    table->scale = vector_scale;
+    table->add = vector_add;
+    table->exp_shifted = vector_exp_shifted;
+    table->silu_mul = vector_silu_mul;
+    table->gelu_tanh = vector_gelu_tanh;
+    table->rms_norm = vector_rms_norm;
+    table->layer_norm = vector_layer_norm;
+    table->rope_pairs = vector_rope_pairs;
+}
+
+#endif
