@@ -189,7 +189,7 @@ typedef struct sl_session_info {
     size_t threads;
     size_t position;       /* tokens computed and held */
     uint64_t kv_bytes;     /* all pages */
-    uint64_t buffer_bytes; /* activations, logits, scratch */
+    uint64_t buffer_bytes; /* activations, logits, scratch, stacks, a sampler */
 } sl_session_info;
 
 SL_API void sl_session_get_info(const sl_session *session, sl_session_info *info);

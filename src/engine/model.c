@@ -62,10 +62,8 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 }
 
 uint64_t model_memory(const sl_model *model) {
-    const uint64_t tables = model->file.meta_count * sizeof(meta_entry) +
-                            model->file.tensor_count * sizeof(tensor_entry) +
-                            model->computation.ops.capacity * sizeof(op);
-    return process_bytes + model->mapping.size + tables + tokenizer_bytes(model->words) +
+    return process_bytes + model->mapping.size + model_file_bytes(&model->file) +
+           program_bytes(&model->computation) + tokenizer_bytes(model->words) +
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 

@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "sampling/sampling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,8 +72,15 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
     return SL_OK;
 }
 
-static uint64_t own_bytes(const executor_options *o) {
-    return o->n_batch * sizeof(batch_row) + o->n_positions * sizeof(int32_t);
+/* What a session needs besides the executor's plan; with the sampler that will come to it, the
+ * tokens that its caller keeps as well, and the touched part of each thread's stack. */
+static uint64_t own_bytes(const sl_model *model, const executor_options *o) {
+    enum { STACK_BYTES = 64 << 10 };
+    sl_sampler_options sampler;
+    sl_sampler_options_init(&sampler);
+    sampler.frequency_penalty = 1; /* penalties need the most */
+    return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) +
+           sampling_bytes(model->computation.n_vocab, &sampler) + o->threads * STACK_BYTES;
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
@@ -84,7 +92,7 @@ static unsigned long long mebibytes(uint64_t bytes) {
 static sl_status reserve(sl_model *model, const executor_options *o, const executor_plan *plan,
                          uint64_t *reserved, sl_error *error) {
     const uint64_t weights = model_memory(model);
-    const uint64_t buffers = plan->buffer_bytes + own_bytes(o);
+    const uint64_t buffers = plan->buffer_bytes + own_bytes(model, o);
     const uint64_t own = plan->kv_bytes + buffers;
     uint64_t others = atomic_load(&model->session_bytes);
     if (plan->kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
@@ -137,7 +145,7 @@ sl_status sl_session_create(sl_model *model, const sl_session_options *options,
     s->tokens = calloc(chosen.n_positions, sizeof *s->tokens);
     status = s->rows && s->tokens
                  ? executor_create(&model->computation, model->weights, &chosen, &s->runner, error)
-                 : error_memory(error, "a session", (size_t)own_bytes(&chosen));
+                 : error_memory(error, "a session", (size_t)own_bytes(model, &chosen));
     if (status != SL_OK) {
         sl_session_free(s);
         return status;
@@ -163,7 +171,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .threads = session->options.threads,
         .position = session->position,
         .kv_bytes = session->plan.kv_bytes,
-        .buffer_bytes = session->plan.buffer_bytes + own_bytes(&session->options),
+        .buffer_bytes = session->plan.buffer_bytes + own_bytes(session->model, &session->options),
     };
 }
 
