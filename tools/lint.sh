@@ -45,7 +45,7 @@ all_files() {
 files() {
     case $1 in
     c) all_files | grep -E '\.[ch]$' ;;
-    text) all_files | grep -E '\.([ch]|sh|awk|cmake|txt|md|py|in|json|[1-9])$|^dev$|^\.ci/run$' ;;
+    text) all_files | grep -v '^models/' | grep -E '\.([ch]|sh|awk|cmake|txt|md|py|in|json|[1-9])$|^dev$|^\.ci/run$' ;;
     script) all_files | grep -E '\.sh$|^dev$|^\.ci/run$' ;;
     esac || true
 }

@@ -298,9 +298,15 @@ static void load_what_shrinks(const void *with) {
 
 static void a_file_cut_short_while_loading(void **state) {
     (void)state;
-    gguf_tiny_options options = gguf_tiny_defaults();
-    options.n_vocab = 20000; /* 5 MB: more than is read ahead with the tables */
-    const temp_file file = temp_file_llama(&options);
+    const gguf_tiny_options options = gguf_tiny_defaults();
+    gguf_builder b;
+    gguf_builder_init(&b, 3);
+    gguf_builder_tiny_llama(&b, &options);
+    /* More than is read ahead with the tables. */
+    gguf_builder_tensor_add(&b, "unused", QUANT_F32, 1, (const uint64_t[]){16 << 20}, NULL);
+    gguf_builder_finish(&b);
+    const temp_file file = temp_file_write(b.image, b.image_bytes);
+    gguf_builder_free(&b);
     const int status = run_child(load_what_shrinks, file.path);
     temp_file_remove(&file);
     assert_true(WIFEXITED(status));
