@@ -407,8 +407,9 @@ static void encoders_are_near(void **state) {
         for (size_t k = 0; k < N; k++) {
             const size_t g = k / (size_t)c->group * (size_t)c->group, at = k / 256 * 256;
             const double d = fabs((double)values[k] - (double)decoded[k]);
-            used = fmax(used, d / allowed(c, extent_of(values + g, (size_t)c->group),
-                                          extent_of(values + at, 256)));
+            const double share = d / allowed(c, extent_of(values + g, (size_t)c->group),
+                                             extent_of(values + at, 256));
+            used = share > used ? share : used;
             error += d * d;
             power += (double)values[k] * (double)values[k];
         }
