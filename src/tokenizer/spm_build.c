@@ -308,6 +308,12 @@ static void cut_pieces(builder *b, bool adding) {
 
 static sl_status add_pairs(builder *b) {
     cut_pieces(b, false);
+    if (b->pair_count > LIMIT_MERGES) {
+        return error_set(b->error, SL_ERR_FORMAT,
+                         "metadata \"tokenizer.ggml.tokens\": expected at most %u ways to cut a "
+                         "token into two others, found %zu",
+                         LIMIT_MERGES, b->pair_count);
+    }
     sl_status status =
         merge_table_init(b->merges, b->pair_count, b->rank_count, b->s->seed, b->error);
     if (status != SL_OK) {

@@ -71,7 +71,51 @@ static void bytes_counted_are_bytes_held(void **state) {
 
 #endif
 
+/* "a", "aa", ... up to `count` letters: n - 1 ways to cut each into two others, so that the pairs
+ * grow with the square of the file. */
+static sl_status make_runs(size_t count, sl_error *error) {
+    char **texts = calloc(count + 1, sizeof *texts);
+    float *scores = calloc(count + 1, sizeof *scores);
+    assert_true(texts && scores);
+    texts[0] = strdup("<unk>");
+    for (size_t i = 1; i <= count; i++) {
+        texts[i] = calloc(1, i + 1);
+        memset(texts[i], 'a', i);
+    }
+    gguf_builder b;
+    gguf_builder_init(&b, 3);
+    gguf_builder_string(&b, "tokenizer.ggml.model", "llama");
+    gguf_builder_u32(&b, "tokenizer.ggml.unknown_token_id", 0);
+    gguf_builder_strings(&b, "tokenizer.ggml.tokens", (const char *const *)texts, count + 1);
+    gguf_builder_array(&b, "tokenizer.ggml.scores", META_F32, scores, count + 1);
+    gguf_builder_finish(&b);
+    model_file file;
+    assert_int_equal(gguf_parse(b.image, b.image_bytes, &file, error), SL_OK);
+    tokenizer *t = NULL;
+    const sl_status status = tokenizer_create(&file, &t, error);
+    assert_true((status == SL_OK) == (t != NULL));
+    tokenizer_free(t);
+    model_file_free(&file);
+    gguf_builder_free(&b);
+    for (size_t i = 0; i <= count; i++) {
+        free(texts[i]);
+    }
+    free(texts);
+    free(scores);
+    return status;
+}
+
+static void cuts_have_a_ceiling(void **state) {
+    (void)state;
+    sl_error error = {0};
+    assert_int_equal(make_runs(300, &error), SL_OK);
+    assert_int_equal(make_runs(5800, &error), SL_ERR_FORMAT); /* 5800 * 5799 / 2 of them */
+    assert_non_null(strstr(error.message, "expected at most 16777216"));
+    assert_non_null(strstr(error.message, "found 16817100"));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_counted_are_bytes_held)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_counted_are_bytes_held),
+                                       cmocka_unit_test(cuts_have_a_ceiling)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
