@@ -121,10 +121,11 @@ static void late_member(void *context, size_t member) {
         j->stage[member]++;
         team_barrier(j->owner);
         for (size_t m = 0; m < j->size; m++) {
-            if (j->stage[m] < (size_t)round + 1) {
+            if (j->stage[m] != (size_t)round + 1) {
                 atomic_fetch_add(&j->wrong, 1);
             }
         }
+        team_barrier(j->owner);
     }
 }
 
