@@ -230,6 +230,12 @@ X86_INLINE void prefetch_ahead(const uint8_t *p, size_t bytes) {
     }
 }
 
+/* Keeps the compiler from moving loads that follow to before a prefetch, and so from putting all
+ * prefetches of a loop together: too many at a time, and loads wait for them. */
+X86_INLINE void prefetch_in_place(void) {
+    __asm__ volatile("" : : : "memory");
+}
+
 /* All bits of the lanes whose bit is set. */
 X86_INLINE __m256i lanes_mask(uint32_t mask) {
     const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);

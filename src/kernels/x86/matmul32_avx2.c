@@ -98,6 +98,7 @@ X86_INLINE void rows_times_one(const blocks32 type, const uint8_t *w, size_t str
             collect(type, &rows, COLLECT_AHEAD, b + COLLECT_AHEAD, &c);
         }
         prefetch_ahead(next, LANES * type.bytes);
+        prefetch_in_place();
         const int32_t sum = block_sum(sums, b);
         const __m256i i = _mm256_sub_epi32(block_times_one(type, &rows, x8 + 32 * b),
                                            _mm256_set1_epi32(type.offset * sum));

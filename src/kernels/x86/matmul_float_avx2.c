@@ -74,6 +74,7 @@ X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, c
                          const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
                          size_t at) {
     __m256 sum[2][4][3];
+    const size_t line = 32 / type.w_bytes; /* steps that a cache line lasts for */
     w += at * w_stride;
     for (size_t h = 0; h < halves; h++) {
         for (size_t r = 0; r < n_w; r++) {
@@ -84,6 +85,11 @@ X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, c
         }
     }
     for (; n >= 2 * type.values; n -= 2 * type.values, w += 2 * type.w_bytes, x += 64) {
+        /* One activation row: the same places of the FLOAT_ROWS rows after these are prefetched. */
+        for (size_t r = 0; halves == 2 && r < n_w; r += line) {
+            const size_t other = n / (2 * type.values) % line;
+            _mm_prefetch((const char *)w + (r + FLOAT_ROWS + other) * w_stride, _MM_HINT_T1);
+        }
         for (size_t h = 0; h < halves; h++) {
             __m256i xs[3];
             for (size_t i = 0; i < n_x; i++) {
