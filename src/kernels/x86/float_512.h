@@ -97,7 +97,7 @@ X86_INLINE void multiply_rows_512(const steps_512 type, const bool ahead, const 
     }
 }
 
-/* ---- the final tree ----------------------------------------------------------------------------
+/* ---- the final tree -----------------------------------------------------------------------------
  */
 
 X86_INLINE __m512 tree8_512(__m512 a, __m512 b) {
@@ -134,8 +134,7 @@ X86_INLINE void finish_512(const float_partial *partial, size_t n_out, float *y)
     _mm256_mask_storeu_ps(y, mask, tree_rows_512(partial));
 }
 
-/* ---- steps of whole vectors
- * ---------------------------------------------------------------------- */
+/* ---- steps of whole vectors ------------------------------------------------------------------ */
 
 X86_INLINE __mmask16 lanes_512(size_t n) {
     return (__mmask16)((1u << n) - 1);

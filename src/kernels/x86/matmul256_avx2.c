@@ -51,7 +51,7 @@ X86_INLINE __m256i less_offset(const blocks256 type, __m256i i, __m256i j) {
     return type.dmin_at ? i : _mm256_sub_epi32(i, _mm256_slli_epi32(j, type.offset_shift));
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Eight rows: their scales as 16-bit numbers (head_even_odd), and dwords whose sum is j. */
@@ -276,8 +276,7 @@ X86_INLINE void panel_times_group(const blocks256 type, const panel *w, size_t f
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q2_k(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

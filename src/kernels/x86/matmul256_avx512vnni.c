@@ -40,7 +40,7 @@ X86_INLINE __m512 add_block(const blocks256 type, __m512i i, __m512i j, const ui
     return acc;
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Eight pairs of rows: their scales as 16-bit numbers (head_even_odd), and dwords whose sum is j.
@@ -288,8 +288,7 @@ X86_INLINE void panel_times_group(const blocks256 type, const panel *w, size_t f
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q2_k(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

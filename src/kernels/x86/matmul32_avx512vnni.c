@@ -41,7 +41,7 @@ X86_INLINE void stretch_sums(const int16_t *sums, size_t count, int16_t factor, 
     }
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Scales (and minimums) are collected this many blocks before they are used, so that the narrow
@@ -245,8 +245,7 @@ X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t fr
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q4_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

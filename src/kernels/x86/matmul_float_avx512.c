@@ -15,8 +15,7 @@ enum {
     FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
 };
 
-/* ---- F32 and F16
- * --------------------------------------------------------------------------------- */
+/* ---- F32 and F16 ----------------------------------------------------------------------------- */
 
 X86_INLINE __m512 add_f32(__m512 sum, __m512i w, __m512i x) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_castsi512_ps(x), sum);
@@ -75,8 +74,7 @@ static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, 
     }
 }
 
-/* ---- BF16
- * ---------------------------------------------------------------------------------------- */
+/* ---- BF16 ------------------------------------------------------------------------------------ */
 
 X86_INLINE __m512 odd_bf16(__m512i v) {
     return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
@@ -123,8 +121,7 @@ static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n,
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void finish(const float_partial *partial, size_t n_out, float *y) {
     finish_512(partial, n_out, y);
