@@ -134,7 +134,8 @@ const option option_table[] = {
 };
 
 const command command_table[] = {
-    {"run", COMMAND_RUN, command_run, "complete a prompt", "-m MODEL [-p TEXT | -f FILE] [-n N] [options]",
+    {"run", COMMAND_RUN, command_run, "complete a prompt",
+     "-m MODEL [-p TEXT | -f FILE] [-n N] [options]",
      "Completes a prompt. The generated text goes to standard output as it comes, everything else "
      "to standard error. Without -p and -f the prompt is read from standard input, or is empty if "
      "that is a terminal. It ends at the end of the text, after -n tokens, at a reverse prompt, "
@@ -147,7 +148,8 @@ const command command_table[] = {
      "-m MODEL (--tokens LIST | -p TEXT | -f FILE) -o FILE [options]",
      "Computes the logits that follow each token and writes them as a NumPy array, for comparing "
      "engines.", NULL},
-    {"perplexity", COMMAND_PERPLEXITY, command_perplexity, "measure how well a model predicts a text",
+    {"perplexity", COMMAND_PERPLEXITY, command_perplexity,
+     "measure how well a model predicts a text",
      "-m MODEL -f FILE [-c N] [options]",
      "Cuts a text into windows of -c tokens that do not overlap and prints how well each token is "
      "predicted from those before it in its window. If the model's tokenizer begins a text with a "

@@ -135,6 +135,10 @@ sl_status executor_make_plan(const program *p, const executor_options *options, 
         check_option("the context", o->n_positions, LIMIT_CONTEXT, error) != SL_OK) {
         return SL_ERR_ARGUMENT;
     }
+    const sl_status status = kv_check_types(p, o->type_k, o->type_v, error);
+    if (status != SL_OK) {
+        return status;
+    }
     const layout l = plan_layout(p, options);
     const size_t pages = (o->n_positions + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
     const size_t page_bytes = kv_page_bytes(p, o->type_k, o->type_v);

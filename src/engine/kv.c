@@ -58,6 +58,11 @@ static sl_status check_heads(const program *p, quant_type type, bool keys, sl_er
     return SL_OK;
 }
 
+sl_status kv_check_types(const program *p, quant_type type_k, quant_type type_v, sl_error *error) {
+    const sl_status status = check_heads(p, type_k, true, error);
+    return status == SL_OK ? check_heads(p, type_v, false, error) : status;
+}
+
 static void place_slots(kv_cache *kv, const program *p) {
     size_t at = 0;
     for (uint32_t i = 0; i < p->kv_slots.count; i++) {
@@ -90,9 +95,9 @@ static bool allocate(kv_cache *kv, size_t n_kv_slot) {
 
 sl_status kv_create(const program *p, quant_type type_k, quant_type type_v, size_t n_positions,
                     size_t n_seq, kv_cache **out, sl_error *error) {
-    if (check_heads(p, type_k, true, error) != SL_OK ||
-        check_heads(p, type_v, false, error) != SL_OK) {
-        return SL_ERR_ARGUMENT;
+    const sl_status status = kv_check_types(p, type_k, type_v, error);
+    if (status != SL_OK) {
+        return status;
     }
     kv_cache *kv = calloc(1, sizeof *kv);
     if (!kv) {

@@ -14,8 +14,11 @@
 
 typedef struct kv_cache kv_cache;
 
-/* Bytes of one page, 0 if that overflows. Types whose blocks do not fit the heads are refused by
- * kv_create. */
+/* Refuses types whose blocks do not fit the heads: SL_ERR_ARGUMENT. */
+SL_CHECK sl_status kv_check_types(const program *p, quant_type type_k, quant_type type_v,
+                                  sl_error *error);
+
+/* Bytes of one page, 0 if that overflows or a type's blocks do not fit the heads. */
 size_t kv_page_bytes(const program *p, quant_type type_k, quant_type type_v);
 
 /* All memory is allocated here. n_positions: rounded up to pages; shared by all n_seq sequences,

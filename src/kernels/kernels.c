@@ -94,10 +94,24 @@ void kernel_table_fill(kernel_table *table, uint32_t features) {
     fill_levels(table, features);
 }
 
-void kernel_set_float_mode(void) {
+uint64_t kernel_set_float_mode(void) {
+    uint64_t before = 0;
 #if defined(__x86_64__)
+    before = _mm_getcsr();
     _mm_setcsr(0x1f80); /* all exceptions masked, nearest even, subnormals kept */
 #elif defined(__aarch64__)
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
     __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+#endif
+    return before;
+}
+
+void kernel_restore_float_mode(uint64_t mode) {
+#if defined(__x86_64__)
+    _mm_setcsr((unsigned)mode);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
 #endif
 }

@@ -155,7 +155,9 @@ double kernel_cos(double x);
 /* base > 0; NaN for others. */
 double kernel_pow(double base, double exponent);
 
-/* Sets this thread's floating-point mode: round to nearest even, subnormals kept. */
-void kernel_set_float_mode(void);
+/* Sets this thread's floating-point mode: round to nearest even, subnormals kept. Returns what it
+ * was, for kernel_restore_float_mode on the same thread: a caller's mode is the caller's. */
+uint64_t kernel_set_float_mode(void);
+void kernel_restore_float_mode(uint64_t mode);
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include "models/llama.h"
 
+#include "base/error.h"
 #include "base/limits.h"
 #include "kernels/kernels.h"
 
@@ -38,9 +39,16 @@ static llama_shape read_shape(builder *b) {
                      "attention.head_count_kv, which is %zu",
                      s.n_head, s.n_head_kv);
     }
-    const size_t head = s.n_embd / s.n_head;
-    s.head_k = builder_u64(b, "attention.key_length", head, 1, LIMIT_HEAD_SIZE);
-    s.head_v = builder_u64(b, "attention.value_length", head, 1, LIMIT_HEAD_SIZE);
+    s.head_k = builder_u64(b, "attention.key_length", 0, 1, LIMIT_HEAD_SIZE);
+    s.head_v = builder_u64(b, "attention.value_length", 0, 1, LIMIT_HEAD_SIZE);
+    if ((s.head_k == 0 || s.head_v == 0) && s.n_embd % s.n_head != 0) {
+        builder_fail(b, SL_ERR_FORMAT,
+                     "embedding_length is %zu, expected a multiple of attention.head_count %zu, or "
+                     "attention.key_length and attention.value_length",
+                     s.n_embd, s.n_head);
+    }
+    s.head_k = s.head_k ? s.head_k : s.n_embd / s.n_head;
+    s.head_v = s.head_v ? s.head_v : s.n_embd / s.n_head;
     s.n_rot = builder_u64(b, "rope.dimension_count", s.head_k, 2, LIMIT_HEAD_SIZE);
     if (s.n_rot % 2 != 0 || s.n_rot > s.head_k) {
         builder_fail(b, SL_ERR_FORMAT,
@@ -88,12 +96,16 @@ static void divide_by_factors(builder *b, double *frequency, size_t n_pair) {
     if (!t) {
         return;
     }
-    if (t->type != QUANT_F32 || t->dims[0] != n_pair || t->dims[1] != 1) {
-        builder_fail(b, SL_ERR_FORMAT,
-                     "tensor 'rope_freqs.weight' has %llu values of type %s, expected %zu of F32",
-                     (unsigned long long)t->dims[0], quant_format_of(t->type)->name, n_pair);
+    if (t->type != QUANT_F32 || t->bytes != n_pair * sizeof(float) || t->dims[0] != n_pair) {
+        builder_fail(
+            b, SL_ERR_FORMAT,
+            "tensor 'rope_freqs.weight' has shape [%llu, %llu] and type %s, expected [%zu] "
+            "and F32",
+            (unsigned long long)t->dims[0], (unsigned long long)t->dims[1],
+            quant_format_of(t->type)->name, n_pair);
         return;
     }
+    b->p->n_table++;
     for (size_t i = 0; i < n_pair; i++) {
         float factor;
         quant_format_of(QUANT_F32)->decode(t->data + i * sizeof factor, &factor, 1);
@@ -112,7 +124,7 @@ static void scale_frequencies(builder *b, double *frequency, size_t n_pair) {
     /* scale_linear is the key that early files used. */
     const float old_factor = builder_float(b, "rope.scale_linear", false, 1, 1e-6, 1e6);
     const float factor = builder_float(b, "rope.scaling.factor", false, old_factor, 1e-6, 1e6);
-    if (type.len == 0 ? old_factor != 1 : str_is(type, "linear")) {
+    if (type.len == 0 || str_is(type, "linear")) { /* a factor of no type is linear: llama.cpp */
         for (size_t i = 0; i < n_pair; i++) {
             frequency[i] /= (double)factor;
         }
@@ -134,7 +146,7 @@ static slot_id build_angles(builder *b, const llama_shape *s) {
     }
     double *frequency = malloc(n_pair * sizeof *frequency);
     if (!frequency) {
-        builder_fail(b, SL_ERR_MEMORY, "out of memory for rotary frequencies");
+        b->status = error_memory(b->error, "rotary frequencies", n_pair * sizeof *frequency);
         return NO_SLOT;
     }
     for (size_t i = 0; i < n_pair; i++) {

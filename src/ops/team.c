@@ -85,9 +85,10 @@ void team_run(team *t, void (*run)(void *context, size_t member), void *context)
     if (t->size > 1) {
         gate_open(&t->start);
     }
-    kernel_set_float_mode();
+    const uint64_t mode = kernel_set_float_mode();
     run(context, 0);
     team_barrier(t);
+    kernel_restore_float_mode(mode);
 }
 
 sl_status team_create(size_t size, team **out, sl_error *error) {

@@ -18,7 +18,8 @@ SL_CHECK sl_status team_create(size_t size, team **out, sl_error *error);
 void team_free(team *t);
 size_t team_size(const team *t);
 
-/* Runs run(context, member) on every member and returns when all are back. Not reentrant. */
+/* Runs run(context, member) on every member, in the floating-point mode of kernels.h, and returns
+ * when all are back. Not reentrant. */
 void team_run(team *t, void (*run)(void *context, size_t member), void *context);
 
 /* Waits until every member is here: spins briefly, then sleeps, so that a busy neighbour costs its

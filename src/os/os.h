@@ -37,8 +37,8 @@ SL_CHECK sl_status os_mapping_populate(const os_mapping *mapping, size_t threads
 
 /* ---- faults --------------------------------------------------------------------------------- */
 
-/* Installs the SIGBUS handler: a fault inside a guarded range puts a page of zeros there and sets
- * the range's flag, so that the computation runs on and is thrown away by whoever asks
+/* Installs the SIGBUS handler: a fault inside a guarded range puts zeros from there on and sets the
+ * range's flag, so that the computation runs on and is thrown away by whoever asks
  * os_guard_faulted; every other fault goes to the handler that was there before. */
 void os_guard_install(void);
 
@@ -49,8 +49,8 @@ bool os_guard_faulted(const void *bytes);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Zeroed pages, aligned to 4096 bytes (2 MiB and huge pages where large); NULL if there are none.
- * Nothing is resident until touched. */
+/* Zeroed pages, aligned to 4096 bytes; huge ones are asked for where it is large. NULL if there are
+ * none. Nothing is resident until touched. */
 void *os_pages_allocate(size_t bytes);
 void os_pages_free(void *pages, size_t bytes);
 

@@ -42,7 +42,8 @@ static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, s
     const size_t size = (size_t)status.st_size;
     void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (bytes == MAP_FAILED) {
-        return error_set(error, SL_ERR_FILE, "%s: cannot be mapped: %s", path, strerror(errno));
+        return error_set(error, errno == ENOMEM ? SL_ERR_MEMORY : SL_ERR_FILE,
+                         "%s: cannot be mapped: %s", path, strerror(errno));
     }
     *mapping = (os_mapping){.bytes = bytes, .size = size};
     return SL_OK;
@@ -164,18 +165,25 @@ static guarded_range *guard_find(uintptr_t address) {
     return NULL;
 }
 
-/* mmap is a plain system call on Linux and as such safe in a handler. */
+/* Puts zeros where the fault was and over all that follows: what lies behind the end of a file that
+ * was cut short would fault next, page by page. The flag comes first: another thread may read the
+ * zeros without a fault of its own, and must find it set. */
+static bool guard_cover(guarded_range *range, uintptr_t address) {
+    const uintptr_t page = address & ~(uintptr_t)(PAGE - 1);
+    const size_t rest = atomic_load(&range->start) + atomic_load(&range->size) - page;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    atomic_store(&range->faulted, true);
+    return mmap((void *)page, rest, PROT_READ, flags, -1, 0) != MAP_FAILED;
+}
+
+/* mmap is a plain system call on Linux and so safe in a handler. Codes up to 0 are signals that
+ * a process sent, which have no address. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     const int saved = errno;
-    guarded_range *range = guard_find((uintptr_t)info->si_addr);
-    if (range) {
-        void *page = (void *)((uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1));
-        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-        if (mmap(page, PAGE, PROT_READ, flags, -1, 0) != MAP_FAILED) {
-            atomic_store(&range->faulted, true);
-            errno = saved;
-            return;
-        }
+    guarded_range *range = info->si_code > 0 ? guard_find((uintptr_t)info->si_addr) : NULL;
+    if (range && guard_cover(range, (uintptr_t)info->si_addr)) {
+        errno = saved;
+        return;
     }
     if (previous_bus_action.sa_flags & SA_SIGINFO) {
         previous_bus_action.sa_sigaction(signal_number, info, context);
@@ -183,7 +191,10 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
                previous_bus_action.sa_handler != SIG_IGN) {
         previous_bus_action.sa_handler(signal_number);
     } else {
-        sigaction(SIGBUS, &previous_bus_action, NULL); /* the fault repeats and ends the process */
+        sigaction(SIGBUS, &previous_bus_action, NULL); /* a fault repeats and ends the process */
+        if (info->si_code <= 0) {
+            raise(SIGBUS); /* a signal that was sent does not repeat */
+        }
     }
     errno = saved;
 }

@@ -122,6 +122,7 @@ typedef struct program {
     array angle_sets; /* angle_set */
     slot_id hidden, logits;
     size_t n_vocab, n_embd, n_layer;
+    size_t n_table; /* tensors that only the builder read: rotary factors */
     size_t n_ctx_train;
     size_t n_ctx_limit; /* most positions that can be computed at all; 0: any */
     /* Floats of arena for a row, and for a selected row; from program_finish. */
@@ -130,6 +131,9 @@ typedef struct program {
 
 program program_new(void);
 void program_free(program *p);
+
+/* Bytes held, for the memory plan. */
+size_t program_bytes(const program *p);
 
 /* Building. Each returns the new thing's number, or fills *error and returns UINT32_MAX; after one
  * failure the program can only be freed. */

@@ -36,7 +36,7 @@ static void put_linear(line_writer *w, const program *p, const op *o) {
     put(w, " %s linear(%s%s", linear->accumulate ? "+=" : "=", prepare_names[linear->prepare],
         linear->prepare == PREPARE_NONE ? "" : " ");
     put_slot(w, p, o->in);
-    for (size_t i = 0; i < linear->n_weight; i++) {
+    for (size_t i = 0; i < linear->n_weight && i < OP_MAX_WEIGHTS; i++) {
         put(w, ", ");
         put_weight(w, p, linear->weight[i]);
         put(w, "%s", linear->bias[i] != NO_WEIGHT ? " + bias" : "");

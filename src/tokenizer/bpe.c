@@ -107,9 +107,9 @@ static sl_status add_merge(bpe *b, merge_table *merges, const vocabulary *v, con
                                error);
         }
     }
-    const uint8_t type = v->types[tokens[2]];
-    if (type == TOKEN_CONTROL || type == TOKEN_UNKNOWN) {
-        return SL_OK; /* plain text never becomes a control token */
+    /* Plain text never becomes a control token, and user-defined ones are found before merging. */
+    if (!vocabulary_is_plain(v, (size_t)tokens[2])) {
+        return SL_OK;
     }
     const str left = pieces[tokens[0]], right = pieces[tokens[1]];
     const uint8_t first = (uint8_t)left.ptr[left.len - 1], second = (uint8_t)right.ptr[0];

@@ -28,9 +28,8 @@ enum { LIST_SORTED, LIST_UNSORTED, LIST_STARTED };
 typedef struct run {
     const merge_table *table;
     merge_queue *queue;
-    uint32_t *symbols;
+    merge_node *nodes;
     size_t count;
-    uint32_t *link, *rank, *later, *earlier;
 } run;
 
 /* ---- the ranks in use ----------------------------------------------------------------------- */
@@ -77,12 +76,12 @@ static void list_join(run *r, uint32_t rank, uint32_t before, uint32_t after) {
     if (before == MERGE_NONE) {
         r->queue->first[rank] = after + 1;
     } else {
-        r->later[before] = after;
+        r->nodes[before].later = after;
     }
     if (after == MERGE_NONE) {
         r->queue->last[rank] = before + 1;
     } else {
-        r->earlier[after] = before;
+        r->nodes[after].earlier = before;
     }
 }
 
@@ -100,7 +99,7 @@ static void list_insert(run *r, uint32_t rank, uint32_t position) {
         after = queue->first[rank] - 1;
         while (after < position) {
             before = after;
-            after = r->later[after];
+            after = r->nodes[after].later;
         }
     } else if (position < before) {
         queue->states[rank] = LIST_UNSORTED;
@@ -110,8 +109,8 @@ static void list_insert(run *r, uint32_t rank, uint32_t position) {
 }
 
 static void list_remove(run *r, uint32_t position) {
-    const uint32_t rank = r->rank[position];
-    const uint32_t before = r->earlier[position], after = r->later[position];
+    const uint32_t rank = r->nodes[position].rank;
+    const uint32_t before = r->nodes[position].earlier, after = r->nodes[position].later;
     if (before == MERGE_NONE && after == MERGE_NONE) {
         r->queue->first[rank] = r->queue->last[rank] = 0;
         rank_clear(r->queue, rank);
@@ -126,7 +125,7 @@ static uint32_t chain_merge(run *r, uint32_t a, uint32_t b) {
     while (a != MERGE_NONE && b != MERGE_NONE) {
         uint32_t *smaller = a < b ? &a : &b;
         *tail = *smaller;
-        tail = &r->later[*smaller];
+        tail = &r->nodes[*smaller].later;
         *smaller = *tail;
     }
     *tail = a != MERGE_NONE ? a : b;
@@ -139,11 +138,11 @@ static void list_sort(run *r, uint32_t rank) {
     memset(chains, 0xff, sizeof chains);
     for (uint32_t rest = r->queue->first[rank] - 1; rest != MERGE_NONE;) {
         uint32_t chain = rest, end = rest;
-        while (r->later[end] != MERGE_NONE && r->later[end] > end) {
-            end = r->later[end];
+        while (r->nodes[end].later != MERGE_NONE && r->nodes[end].later > end) {
+            end = r->nodes[end].later;
         }
-        rest = r->later[end];
-        r->later[end] = MERGE_NONE;
+        rest = r->nodes[end].later;
+        r->nodes[end].later = MERGE_NONE;
         size_t i = 0;
         for (; i < 31 && chains[i] != MERGE_NONE; i++) {
             chain = chain_merge(r, chains[i], chain);
@@ -156,8 +155,8 @@ static void list_sort(run *r, uint32_t rank) {
         sorted = chain_merge(r, sorted, chains[i]);
     }
     uint32_t before = MERGE_NONE;
-    for (uint32_t at = sorted; at != MERGE_NONE; before = at, at = r->later[at]) {
-        r->earlier[at] = before;
+    for (uint32_t at = sorted; at != MERGE_NONE; before = at, at = r->nodes[at].later) {
+        r->nodes[at].earlier = before;
     }
     r->queue->first[rank] = sorted + 1;
     r->queue->last[rank] = before + 1;
@@ -186,12 +185,11 @@ static sl_status queue_make_room(merge_queue *queue, size_t rank_count, size_t c
     }
     if (count > queue->capacity) {
         const size_t capacity = size_max(count, 2 * queue->capacity);
-        free(queue->positions);
+        free(queue->nodes);
         queue->capacity = 0;
-        queue->positions = malloc(capacity * 4 * sizeof *queue->positions);
-        if (!queue->positions) {
-            return error_memory(error, "merging a long word",
-                                capacity * 4 * sizeof *queue->positions);
+        queue->nodes = malloc(capacity * sizeof *queue->nodes);
+        if (!queue->nodes) {
+            return error_memory(error, "merging a long word", capacity * sizeof *queue->nodes);
         }
         queue->capacity = capacity;
     }
@@ -199,7 +197,7 @@ static sl_status queue_make_room(merge_queue *queue, size_t rank_count, size_t c
 }
 
 void merge_queue_free(merge_queue *queue) {
-    free(queue->positions);
+    free(queue->nodes);
     free(queue->first);
     free(queue->last);
     free(queue->states);
@@ -209,33 +207,35 @@ void merge_queue_free(merge_queue *queue) {
 
 /* Queues the pair that begins at a position, if it can merge. */
 static void pair_enter(run *r, uint32_t position) {
-    const size_t next = (size_t)r->link[position] + 1;
-    const merge_pair *pair =
-        next < r->count ? merge_table_find(r->table, r->symbols[position], r->symbols[next]) : NULL;
-    r->rank[position] = pair ? pair->rank : MERGE_NONE;
+    const size_t next = (size_t)r->nodes[position].link + 1;
+    const merge_pair *pair = next < r->count ? merge_table_find(r->table, r->nodes[position].symbol,
+                                                                r->nodes[next].symbol)
+                                             : NULL;
+    r->nodes[position].rank = pair ? pair->rank : MERGE_NONE;
     if (pair) {
         list_insert(r, pair->rank, position);
     }
 }
 
 static void pair_leave(run *r, uint32_t position) {
-    if (r->rank[position] != MERGE_NONE) {
+    if (r->nodes[position].rank != MERGE_NONE) {
         list_remove(r, position);
-        r->rank[position] = MERGE_NONE;
+        r->nodes[position].rank = MERGE_NONE;
     }
 }
 
 static void pair_merge(run *r, uint32_t left) {
-    const uint32_t right = r->link[left] + 1;
-    const uint32_t end = r->link[right];
-    const merge_pair *pair = merge_table_find(r->table, r->symbols[left], r->symbols[right]);
+    const uint32_t right = r->nodes[left].link + 1;
+    const uint32_t end = r->nodes[right].link;
+    const merge_pair *pair =
+        merge_table_find(r->table, r->nodes[left].symbol, r->nodes[right].symbol);
     pair_leave(r, left);
     pair_leave(r, right);
-    r->symbols[left] = pair->result;
-    r->link[left] = end;
-    r->link[end] = left;
+    r->nodes[left].symbol = pair->result;
+    r->nodes[left].link = end;
+    r->nodes[end].link = left;
     if (left > 0) {
-        const uint32_t previous = r->link[left - 1];
+        const uint32_t previous = r->nodes[left - 1].link;
         pair_leave(r, previous);
         pair_enter(r, previous);
     }
@@ -248,17 +248,10 @@ sl_status merge_long(const merge_table *table, merge_queue *queue, uint32_t *sym
     if (status != SL_OK) {
         return status;
     }
-    uint32_t *positions = queue->positions;
-    run r = {table,
-             queue,
-             symbols,
-             *count,
-             positions,
-             positions + queue->capacity,
-             positions + 2 * queue->capacity,
-             positions + 3 * queue->capacity};
+    run r = {table, queue, queue->nodes, *count};
     for (size_t i = 0; i < r.count; i++) {
-        r.link[i] = (uint32_t)i;
+        r.nodes[i].symbol = symbols[i];
+        r.nodes[i].link = (uint32_t)i;
     }
     for (size_t i = 0; i < r.count; i++) {
         pair_enter(&r, (uint32_t)i);
@@ -271,8 +264,8 @@ sl_status merge_long(const merge_table *table, merge_queue *queue, uint32_t *sym
         pair_merge(&r, queue->first[rank] - 1);
     }
     size_t kept = 0;
-    for (size_t at = 0; at < r.count; at = (size_t)r.link[at] + 1) {
-        symbols[kept++] = symbols[at];
+    for (size_t at = 0; at < r.count; at = (size_t)r.nodes[at].link + 1) {
+        symbols[kept++] = r.nodes[at].symbol;
     }
     *count = kept;
     return SL_OK;

@@ -78,6 +78,9 @@ static size_t merge_short(const merge_table *table, uint32_t *symbols, size_t co
 
 sl_status merge_word(const merge_table *table, merge_queue *queue, uint32_t *symbols, size_t *count,
                      sl_error *error) {
+    if (table->count == 0) {
+        return SL_OK;
+    }
     if (*count > MERGE_SHORT) {
         return merge_long(table, queue, symbols, count, error);
     }

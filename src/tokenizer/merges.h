@@ -59,9 +59,18 @@ static inline const merge_pair *merge_table_find(const merge_table *table, uint3
     }
 }
 
+/* A position of a long word. What belongs to one lies together: a long word is walked through in
+ * the order of ranks, which is all over memory. */
+typedef struct merge_node {
+    uint32_t symbol;
+    uint32_t link;           /* the other end of the symbol that begins or ends here */
+    uint32_t rank;           /* of the pair that begins here; MERGE_NONE: it cannot merge */
+    uint32_t later, earlier; /* its neighbours in the list of that rank */
+} merge_node;
+
 /* What long words need besides their symbols; see merge_queue.c. Zeroed is empty. */
 typedef struct merge_queue {
-    uint32_t *positions; /* four arrays of `capacity` */
+    merge_node *nodes;
     size_t capacity;
     uint32_t *first, *last; /* rank_count each */
     uint8_t *states;
@@ -73,8 +82,7 @@ typedef struct merge_queue {
 void merge_queue_free(merge_queue *queue);
 
 /* Merges symbols[0..*count) in place. Takes time in proportion to the count (times a logarithm
- * where a hostile table makes it so); words over MERGE_SHORT symbols need 16 bytes of the queue for
- * each. */
+ * where a hostile table makes it so); words over MERGE_SHORT symbols need a node for each. */
 SL_CHECK sl_status merge_word(const merge_table *table, merge_queue *queue, uint32_t *symbols,
                               size_t *count, sl_error *error);
 

@@ -4,17 +4,6 @@
 
 #include <stdlib.h>
 
-#define SPACE_MARK 0x2581u
-
-/* U+2581 and the space that it stands for are one character to the merges. */
-static uint32_t canonical(uint32_t code) {
-    return code == SPACE_MARK ? ' ' : code;
-}
-
-static uint32_t symbol_of(const spm *s, uint32_t code) {
-    return s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
-}
-
 static bool is_seam(const spm *s, uint32_t first, uint32_t second) {
     if (first < 128 && second < 128) {
         return s->ascii_seams[first][second / 64] >> second % 64 & 1;
@@ -74,7 +63,7 @@ static sl_status add_character(const spm *s, encoder *e, uint32_t code, size_t l
     if (length == 0) {
         return put_bytes(s, e, at, 1);
     }
-    const uint32_t symbol = symbol_of(s, code);
+    const uint32_t symbol = spm_symbol(s, code);
     return symbol == MERGE_NONE ? put_code(s, e, code) : encoder_push(e, symbol);
 }
 
@@ -87,7 +76,7 @@ sl_status spm_encode(const spm *s, encoder *e, str text, bool space) {
     for (size_t at = 0; at < text.len && status == SL_OK;) {
         uint32_t code = 0;
         const size_t length = utf8_decode(text.ptr + at, text.len - at, &code);
-        code = canonical(code);
+        code = spm_canonical(code);
         if (length == 0 || !is_seam(s, before, code)) {
             status = finish(s, e, (str){text.ptr + begin, by_text ? at - begin : 0});
             by_text = true;

@@ -30,6 +30,18 @@ typedef struct spm {
     uint64_t seed;
 } spm;
 
+#define SPM_SPACE_MARK 0x2581u
+
+/* U+2581 and the space that it stands for are one character to the merges. */
+static inline uint32_t spm_canonical(uint32_t code) {
+    return code == SPM_SPACE_MARK ? ' ' : code;
+}
+
+/* The symbol of a character, MERGE_NONE if it begins and ends no piece. */
+static inline uint32_t spm_symbol(const spm *s, uint32_t code) {
+    return s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
+}
+
 /* Fills a zeroed *s and the merges from the vocabulary. SL_ERR_FORMAT if a byte has neither a token
  * nor an unknown token to stand for it. The caller frees both in any case. */
 SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,

@@ -50,7 +50,7 @@ static bool describe(piece *p) {
         if (length == 0 || code == ' ') {
             return false;
         }
-        code = code == 0x2581 ? ' ' : code;
+        code = spm_canonical(code);
         if (at == 0) {
             p->first = code;
             p->first_bytes = (uint32_t)length;
@@ -192,6 +192,12 @@ static void add_odd(spm *s, uint32_t code) {
     }
 }
 
+/* Gives the rest of a block back; one that cannot be cut stays as it is. */
+static void *cut_block(void *block, size_t bytes) {
+    void *cut = realloc(block, bytes);
+    return cut ? cut : block;
+}
+
 static sl_status assign_symbols(builder *b) {
     spm *s = b->s;
     const size_t pages = 1 + (2 * b->count < SPM_PAGES ? 2 * b->count : SPM_PAGES);
@@ -214,11 +220,10 @@ static sl_status assign_symbols(builder *b) {
             add_odd(s, b->pieces[i].last);
         }
     }
+    /* Room was made for the most that there could be: megabytes. */
+    s->pages = cut_block(s->pages, s->page_count * 256 * sizeof *s->pages);
+    s->odd_codes = cut_block(s->odd_codes, (s->odd_count + 1) * sizeof *s->odd_codes);
     return SL_OK;
-}
-
-static uint32_t symbol_at(const spm *s, uint32_t code) {
-    return s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
 }
 
 /* ---- pairs ---------------------------------------------------------------------------------- */
@@ -244,13 +249,13 @@ static uint32_t last_code(const char *end) {
     }
     uint32_t code = 0;
     (void)utf8_decode(at, (size_t)(end - at), &code);
-    return code == 0x2581 ? ' ' : code;
+    return spm_canonical(code);
 }
 
 static uint32_t first_code(const char *at, const char *end) {
     uint32_t code = 0;
     (void)utf8_decode(at, (size_t)(end - at), &code);
-    return code == 0x2581 ? ' ' : code;
+    return spm_canonical(code);
 }
 
 static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_bytes) {
@@ -268,10 +273,10 @@ static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_by
 }
 
 static void cut_piece(builder *b, const piece *p) {
-    const bool odd_first = symbol_at(b->s, p->first) >= b->s->vocabulary;
-    const bool odd_last = symbol_at(b->s, p->last) >= b->s->vocabulary;
+    const bool odd_first = spm_symbol(b->s, p->first) >= b->s->vocabulary;
+    const bool odd_last = spm_symbol(b->s, p->last) >= b->s->vocabulary;
     if (odd_first) {
-        b->left_at[p->first_bytes] = symbol_at(b->s, p->first);
+        b->left_at[p->first_bytes] = spm_symbol(b->s, p->first);
     }
     for (uint32_t token = p->prefix; token != MERGE_NONE;
          token = b->pieces[b->piece_of[token]].prefix) {
@@ -282,7 +287,7 @@ static void cut_piece(builder *b, const piece *p) {
         add_pair(b, p, token, b->v->texts[token].len);
     }
     if (odd_last) {
-        add_pair(b, p, symbol_at(b->s, p->last), p->last_bytes);
+        add_pair(b, p, spm_symbol(b->s, p->last), p->last_bytes);
     }
     b->left_at[p->first_bytes] = MERGE_NONE;
     for (uint32_t token = p->prefix; token != MERGE_NONE;
@@ -303,6 +308,12 @@ static void cut_pieces(builder *b, bool adding) {
 
 static sl_status add_pairs(builder *b) {
     cut_pieces(b, false);
+    if (b->pair_count > LIMIT_MERGES) {
+        return error_set(b->error, SL_ERR_FORMAT,
+                         "metadata \"tokenizer.ggml.tokens\": expected at most %u ways to cut a "
+                         "token into two others, found %zu",
+                         LIMIT_MERGES, b->pair_count);
+    }
     sl_status status =
         merge_table_init(b->merges, b->pair_count, b->rank_count, b->s->seed, b->error);
     if (status != SL_OK) {

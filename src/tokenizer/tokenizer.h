@@ -16,7 +16,8 @@ typedef struct tokenizer tokenizer;
 
 /* Copies what it needs: the file may be freed afterwards. An unknown tokenizer.ggml.model or
  * tokenizer.ggml.pre is SL_ERR_UNSUPPORTED with its name and the known ones; inconsistent tables
- * (scores shorter than tokens, ids out of range, merges that name no token, ...) SL_ERR_FORMAT. */
+ * (scores shorter than tokens, ids out of range, a token twice, merges that name no token, ...)
+ * SL_ERR_FORMAT. A missing tokenizer.ggml.pre means GPT-2's. */
 SL_CHECK sl_status tokenizer_create(const model_file *file, tokenizer **out, sl_error *error);
 void tokenizer_free(tokenizer *t);
 
@@ -34,7 +35,15 @@ bool tokenizer_adds_space(const tokenizer *t);
 /* Bytes held, for the memory plan. */
 size_t tokenizer_bytes(const tokenizer *t);
 
-/* Appends the tokens of any bytes to `out`, an array of int32_t. flags: sl_tokenize_flags. */
+/* Appends the tokens of any bytes (at most LIMIT_TEXT_BYTES) to `out`, an array of int32_t, or on
+ * failure nothing. flags: sl_tokenize_flags.
+ *
+ * User-defined tokens are always matched as they are written, control tokens with
+ * SL_TOKENIZE_SPECIAL only, the longest first; plain text never becomes a control token. The
+ * pieces put together are the text, less the space that SentencePiece puts before it, but for
+ * these: U+2581 is a space to SentencePiece; after a control token a SentencePiece text begins
+ * anew, with a space; what the vocabulary has no token for, not even as bytes, becomes its unknown
+ * token (without one: SL_ERR_UNSUPPORTED). */
 SL_CHECK sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
                                     sl_error *error);
 

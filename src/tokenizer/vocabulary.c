@@ -9,6 +9,12 @@
 
 #define KEY(name) "tokenizer.ggml." name
 
+/* "<|end of sentence|>" with a fullwidth bar and U+2581 for the spaces. In two strings, as 'e'
+ * would go on the escape before it. */
+#define DEEPSEEK_END                                                                               \
+    "<\xef\xbd\x9c"                                                                                \
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+
 static sl_status wrong_count(const char *key, const meta_entry *entry, size_t count,
                              sl_error *error) {
     return error_set(error, SL_ERR_FORMAT,
@@ -211,8 +217,7 @@ static void mark_named_ends(vocabulary *v) {
         "<|return|>",
         "<|call|>",
         "<end_of_utterance>",
-        "<\xef\xbd\x9c"
-        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+        DEEPSEEK_END,
     };
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const int64_t token = vocabulary_find(v, str_from(names[i]));

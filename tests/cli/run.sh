@@ -94,6 +94,17 @@ grep -q 'context of 1048576 positions does not fit into memory; using [0-9]* ' "
     fail "the smaller context is not said"
 refuse 2 "MiB" run -m "$scratch/long.gguf" -p x --memory 64M -c 0
 
+# Types of keys and values: each gives a text, or says that its blocks do not fit the heads.
+for type in f32 bf16 q8_0 q4_0; do
+    if "$sluice" run $m -p 'Once upon a time' -n 4 --temp 0 -ctk $type -ctv $type >"$out" 2>"$err"
+    then
+        [ -s "$out" ] || fail "-ctk $type: no text"
+    else
+        refuse 2 "expected a multiple of 32" run $m -p x -n 4 -ctk $type
+        refuse 2 "expected a multiple of 32" run $m -p x -n 4 -ctv $type
+    fi
+done
+
 # Files that are not there or no models.
 refuse 2 "$scratch/none" run -m "$scratch/none" -p x
 refuse 2 "$scratch" run -m "$scratch" -p x

@@ -1,0 +1,379 @@
+/* Between the first and the last generated token nothing is allocated: neither from malloc and its
+ * kin, nor from the system. The functions are replaced here by ones that count, and the list of
+ * the process's mappings is compared, which shows growth by any other way. */
+#include "sluice.h"
+
+#include "support/temp_file.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Sanitizers bring their own malloc, which must not be replaced. */
+#if defined(__SANITIZE_ADDRESS__)
+#define REPLACES_MALLOC 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define REPLACES_MALLOC 0
+#endif
+#endif
+#if !defined(REPLACES_MALLOC) && defined(__GLIBC__)
+#define REPLACES_MALLOC 1
+#elif !defined(REPLACES_MALLOC)
+#define REPLACES_MALLOC 0
+#endif
+
+/* The C library and the others must see them too. */
+#define SEEN_BY_ALL __attribute__((visibility("default")))
+
+static _Atomic bool counting;
+static _Atomic size_t counted; /* calls while counting, on any thread */
+
+/* ---- functions that count ------------------------------------------------------------------- */
+
+#if REPLACES_MALLOC
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_realloc(void *pointer, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+
+static void *(*real_sbrk)(intptr_t);
+static int (*real_brk)(void *);
+
+static void note(void) {
+    if (atomic_load(&counting)) {
+        atomic_fetch_add(&counted, 1);
+    }
+}
+
+SEEN_BY_ALL void *malloc(size_t bytes) {
+    note();
+    return __libc_malloc(bytes);
+}
+
+SEEN_BY_ALL void *calloc(size_t count, size_t bytes) {
+    note();
+    return __libc_calloc(count, bytes);
+}
+
+SEEN_BY_ALL void *realloc(void *pointer, size_t bytes) {
+    note();
+    return __libc_realloc(pointer, bytes);
+}
+
+SEEN_BY_ALL void *aligned_alloc(size_t alignment, size_t bytes) {
+    note();
+    return __libc_memalign(alignment, bytes);
+}
+
+SEEN_BY_ALL int posix_memalign(void **out, size_t alignment, size_t bytes) {
+    note();
+    *out = __libc_memalign(alignment, bytes);
+    return *out ? 0 : ENOMEM;
+}
+
+SEEN_BY_ALL void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+    note();
+    return (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+}
+
+SEEN_BY_ALL void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...) {
+    note();
+    return (void *)syscall(SYS_mremap, old, old_bytes, bytes, flags, NULL);
+}
+
+SEEN_BY_ALL void *sbrk(intptr_t more) {
+    note();
+    return real_sbrk(more);
+}
+
+SEEN_BY_ALL int brk(void *end) {
+    note();
+    return real_brk(end);
+}
+
+static void find_real_functions(void) {
+    void *symbol = dlsym(RTLD_NEXT, "sbrk");
+    memcpy(&real_sbrk, &symbol, sizeof symbol);
+    symbol = dlsym(RTLD_NEXT, "brk");
+    memcpy(&real_brk, &symbol, sizeof symbol);
+}
+#else
+static void find_real_functions(void) {
+}
+#endif
+
+/* ---- the process's mappings ----------------------------------------------------------------- */
+
+enum { MAPS_BYTES = 1 << 18 };
+
+/* Reads /proc/self/maps but for the line of the main thread's stack, which may grow. */
+static size_t read_maps(char maps[MAPS_BYTES]) {
+    size_t length = 0;
+    ssize_t n;
+    const int fd = open("/proc/self/maps", O_RDONLY);
+    while (fd >= 0 && length < MAPS_BYTES - 1 &&
+           (n = read(fd, maps + length, MAPS_BYTES - 1 - length)) > 0) {
+        length += (size_t)n;
+    }
+    close(fd);
+    maps[length] = 0;
+    char *stack = strstr(maps, "[stack]");
+    if (stack) {
+        char *line = stack;
+        while (line > maps && line[-1] != '\n') {
+            line--;
+        }
+        memset(line, ' ', (size_t)(stack - line));
+    }
+    return length;
+}
+
+static char maps_before[MAPS_BYTES], maps_after[MAPS_BYTES];
+
+/* ---- generating ----------------------------------------------------------------------------- */
+
+typedef struct generator {
+    sl_model *model;
+    sl_session *session;
+    sl_sampler *sampler;
+    sl_decoder *decoder;
+    int32_t *tokens; /* room for all */
+    size_t count, text_bytes;
+} generator;
+
+static void require(sl_status status, const sl_error *error) {
+    if (status != SL_OK) {
+        fail_msg("%s", error->message);
+    }
+}
+
+static generator start(const char *path, const char *prompt, size_t room) {
+    generator g = {0};
+    sl_error error;
+    sl_model_info info;
+    sl_session_options options;
+    sl_session_options_init(&options);
+    options.threads = 2;
+    options.n_ctx = room;
+    options.n_batch = 16;
+    require(sl_model_load(path, NULL, &g.model, &error), &error);
+    sl_model_get_info(g.model, &info);
+    require(sl_session_create(g.model, &options, &g.session, &error), &error);
+    sl_sampler_options sampling;
+    sl_sampler_options_init(&sampling);
+    sampling.repeat_penalty = 1.1f;
+    sampling.n_ctx = room;
+    require(sl_sampler_create(info.n_vocab, &sampling, &g.sampler, &error), &error);
+    require(sl_decoder_create(g.model, false, &g.decoder, &error), &error);
+    int32_t *tokens;
+    require(
+        sl_tokenize(g.model, prompt, strlen(prompt), SL_TOKENIZE_BOS, &tokens, &g.count, &error),
+        &error);
+    assert_true(g.count > 0 && g.count < room);
+    g.tokens = calloc(room, sizeof *g.tokens);
+    memcpy(g.tokens, tokens, g.count * sizeof *tokens);
+    sl_free(tokens);
+    for (size_t i = 0; i < g.count; i++) {
+        sl_sampler_accept(g.sampler, g.tokens[i]);
+    }
+    require(sl_session_eval(g.session, g.tokens, g.count, NULL, NULL, &error), &error);
+    return g;
+}
+
+static void step(generator *g) {
+    sl_error error;
+    const char *text;
+    int32_t token;
+    require(sl_sampler_sample(g->sampler, sl_session_logits(g->session), &token, &error), &error);
+    sl_sampler_accept(g->sampler, token);
+    g->text_bytes += sl_decoder_add(g->decoder, token, &text);
+    g->tokens[g->count++] = token;
+    require(sl_session_eval(g->session, g->tokens, g->count, NULL, NULL, &error), &error);
+}
+
+static void stop(generator *g) {
+    sl_decoder_free(g->decoder);
+    sl_sampler_free(g->sampler);
+    sl_session_free(g->session);
+    sl_model_free(g->model);
+    free(g->tokens);
+}
+
+enum { STEPS = 100, ROOM = 192 };
+
+static void generate_without_allocating(const char *path) {
+    generator g = start(path, "it was the best of times, it was the worst of times", ROOM);
+    step(&g);
+    read_maps(maps_before);
+    atomic_store(&counted, 0);
+    atomic_store(&counting, true);
+    for (int i = 0; i < STEPS; i++) {
+        step(&g);
+    }
+    atomic_store(&counting, false);
+    read_maps(maps_after);
+    assert_int_equal(atomic_load(&counted), 0);
+    assert_string_equal(maps_before, maps_after);
+    sl_session_info info;
+    sl_session_get_info(g.session, &info);
+    assert_int_equal(info.position, g.count);
+    print_message("%zu tokens, %zu bytes of text\n", g.count, g.text_bytes);
+    stop(&g);
+}
+
+static void skip_if_malloc_stays(void) {
+    if (!REPLACES_MALLOC) {
+        print_message("not under this sanitizer or C library\n");
+        skip();
+    }
+}
+
+static void tiny_models_allocate_nothing(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    static const quant_type types[] = {QUANT_F32, QUANT_Q8_0};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        gguf_tiny_options options = gguf_tiny_defaults();
+        options.n_ctx = 256;
+        options.type = types[i];
+        const temp_file file = temp_file_llama(&options);
+        generate_without_allocating(file.path);
+        temp_file_remove(&file);
+    }
+}
+
+static void the_starter_model_allocates_nothing(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    const char *path = TEST_MODELS "/sluice-starter.gguf";
+    if (access(path, R_OK) != 0) {
+        print_message("%s is not there\n", path);
+        skip();
+    }
+    generate_without_allocating(path);
+}
+
+/* ---- the counters count --------------------------------------------------------------------- */
+
+#if REPLACES_MALLOC
+static void *volatile sink;
+
+static void by_malloc(void) {
+    sink = malloc(10);
+    free(sink);
+}
+
+static void by_calloc(void) {
+    sink = calloc(3, 10);
+    free(sink);
+}
+
+static void by_realloc(void) {
+    sink = realloc(NULL, 10);
+    free(sink);
+}
+
+static void by_aligned_alloc(void) {
+    sink = aligned_alloc(64, 64);
+    free(sink);
+}
+
+static void by_posix_memalign(void) {
+    void *pointer;
+    if (posix_memalign(&pointer, 64, 64) == 0) {
+        sink = pointer;
+        free(sink);
+    }
+}
+
+static void by_strdup(void) {
+    sink = strdup("inside the C library");
+    free(sink);
+}
+
+static void by_mmap(void) {
+    sink = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(sink, 4096);
+}
+
+static void by_mremap(void) {
+    sink = mremap(NULL, 0, 0, 0);
+}
+
+static void by_sbrk(void) {
+    sink = sbrk(0);
+}
+
+static void by_brk(void) {
+    sink = sbrk(0);
+    atomic_store(&counted, 0);
+    (void)!brk(sink);
+}
+
+static void (*const ways[])(void) = {by_malloc,         by_calloc, by_realloc, by_aligned_alloc,
+                                     by_posix_memalign, by_strdup, by_mmap,    by_mremap,
+                                     by_sbrk,           by_brk};
+
+static void an_allocation_in_between_is_counted(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        atomic_store(&counted, 0);
+        ways[i]();
+        assert_int_equal(atomic_load(&counted), 0);
+        atomic_store(&counting, true);
+        ways[i]();
+        atomic_store(&counting, false);
+        if (atomic_load(&counted) != 1) {
+            fail_msg("way %zu was counted %zu times", i, atomic_load(&counted));
+        }
+    }
+}
+
+/* As code might that goes past the C library. */
+static void a_mapping_by_system_call_is_seen(void **state) {
+    (void)state;
+    read_maps(maps_before);
+    void *pages = (void *)syscall(SYS_mmap, NULL, (size_t)4096, PROT_READ,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, (off_t)0);
+    read_maps(maps_after);
+    munmap(pages, 4096);
+    assert_string_not_equal(maps_before, maps_after);
+    read_maps(maps_after);
+    assert_string_equal(maps_before, maps_after);
+}
+#else
+static void an_allocation_in_between_is_counted(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+}
+
+static void a_mapping_by_system_call_is_seen(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+}
+#endif
+
+int main(void) {
+    find_real_functions();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_allocation_in_between_is_counted),
+        cmocka_unit_test(a_mapping_by_system_call_is_seen),
+        cmocka_unit_test(tiny_models_allocate_nothing),
+        cmocka_unit_test(the_starter_model_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
