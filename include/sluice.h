@@ -306,6 +306,7 @@ typedef struct sl_tensor_info {
     uint64_t bytes;
 } sl_tensor_info;
 
+/* `index` is below the count that the info gives, `element` below that of the metadata. */
 SL_API void sl_file_get_info(const sl_file *file, sl_file_info *info);
 SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata);
 /* Element `element` of metadata `index` (0 for a scalar). Strings of an array are found by walking:
