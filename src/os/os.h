@@ -28,7 +28,7 @@ SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
 
-/* Bytes that are not in the page cache, by the kernel's word; all of them where it does not tell. */
+/* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. */
 size_t os_mapping_cold_bytes(const os_mapping *mapping);
 
 /* Reads the mapping into the page cache with several threads, telling progress (may be NULL) from
