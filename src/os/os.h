@@ -18,6 +18,7 @@
 typedef struct os_mapping {
     const uint8_t *bytes;
     size_t size;
+    bool opaque; /* the kernel does not tell this user what of the file is in the page cache */
 } os_mapping;
 
 /* Refuses what is no regular file, and empty files. The file may be closed and removed afterwards;
@@ -27,7 +28,7 @@ SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
 
-/* Bytes of [offset, offset + size) that are not in the page cache, by the kernel's word. */
+/* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. */
 size_t os_mapping_cold_bytes(const os_mapping *mapping);
 
 /* Reads the mapping into the page cache with several threads, telling progress (may be NULL) from

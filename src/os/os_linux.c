@@ -45,7 +45,9 @@ static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, s
         return error_set(error, errno == ENOMEM ? SL_ERR_MEMORY : SL_ERR_FILE,
                          "%s: cannot be mapped: %s", path, strerror(errno));
     }
-    *mapping = (os_mapping){.bytes = bytes, .size = size};
+    /* To others than the owner and who may write, mincore calls every page present. */
+    const bool opaque = status.st_uid != geteuid() && access(path, W_OK) != 0;
+    *mapping = (os_mapping){.bytes = bytes, .size = size, .opaque = opaque};
     return SL_OK;
 }
 
@@ -71,6 +73,9 @@ size_t os_mapping_cold_bytes(const os_mapping *mapping) {
     unsigned char present[4096];
     size_t cold = 0;
     const size_t step = sizeof present * PAGE;
+    if (mapping->opaque) {
+        return mapping->size;
+    }
     for (size_t at = 0; at < mapping->size; at += step) {
         const size_t length = size_min(step, mapping->size - at);
         if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
