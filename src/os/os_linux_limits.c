@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = CPU_SETSIZE };
+/* Linux is built for at most 8192 processors; sched_getaffinity fails with a mask that has not a bit
+ * for each that there may be. */
+enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 8192 };
 
 /* Returns the length read, 0 if the file is not to be had. */
 static size_t read_text(const char *path, char text[TEXT_BYTES]) {
@@ -247,12 +249,12 @@ static int first_sibling(int processor) {
 }
 
 size_t os_core_count(void) {
-    cpu_set_t allowed;
+    cpu_set_t allowed[MOST_CORES / CPU_SETSIZE];
     size_t cores = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    if (sched_getaffinity(0, sizeof allowed, allowed) == 0) {
         bool counted[MOST_CORES] = {false};
         for (int i = 0; i < MOST_CORES; i++) {
-            if (!CPU_ISSET((size_t)i, &allowed)) {
+            if (!CPU_ISSET_S((size_t)i, sizeof allowed, allowed)) {
                 continue;
             }
             const int core = first_sibling(i);
