@@ -5,6 +5,9 @@
 #include "cli/progress.h"
 #include "cli/units.h"
 
+#include <stdio.h>
+#include <string.h>
+
 int open_model(const cli_options *options, bool vocabulary_only, sl_model **model) {
     sl_model_options how;
     sl_model_options_init(&how);
@@ -34,7 +37,12 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;
     how.notice = print_notice;
-    return sl_session_create(model, &how, session, error);
+    const sl_status status = sl_session_create(model, &how, session, error);
+    if (status == SL_ERR_MEMORY) {
+        const size_t length = strlen(error->message);
+        snprintf(error->message + length, sizeof error->message - length, " (-c, -ctk, -ctv)");
+    }
+    return status;
 }
 
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session) {

@@ -93,6 +93,7 @@ printf '\000\000\020\000' |
 grep -q 'context of 1048576 positions does not fit into memory; using [0-9]* ' "$err" ||
     fail "the smaller context is not said"
 refuse 2 "MiB" run -m "$scratch/long.gguf" -p x --memory 64M -c 0
+grep -q 'needs less (-c, -ctk, -ctv)$' "$err" || fail "no word of the options that need less"
 
 # Types of keys and values: each gives a text, or says that its blocks do not fit the heads.
 for type in f32 bf16 q8_0 q4_0; do
