@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-int open_model(const cli_options *options, bool vocabulary_only, sl_model **model) {
+int open_model(const cli_options *options, open_extent extent, sl_model **model) {
     sl_model_options how;
     sl_model_options_init(&how);
     how.memory_budget = options->memory;
-    how.vocabulary_only = vocabulary_only;
+    how.vocabulary_only = extent == OPEN_VOCABULARY;
+    how.no_populate = extent == OPEN_PROGRAM;
     how.progress = progress_update;
     how.notice = print_notice;
     sl_error error = {0};
