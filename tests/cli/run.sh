@@ -66,6 +66,14 @@ grep -q 'stopped .*context of 20 positions is full' "$err" || fail "a full conte
 count=$("$sluice" tokenize $m -p 'Once upon a time' --ids | wc -w)
 grep -q "^prompt  *$count tokens" "$err" || fail "not $count tokens of prompt"
 grep -q "^generation  *$((20 - count)) tokens" "$err" || fail "not $((20 - count)) tokens"
+own=$("$sluice" inspect "$model" | sed -n 's/.*context_length[^0-9]*\([0-9]*\).*/\1/p')
+run 0 run $m -p 'Once upon a time' -n $((own + 1 - count)) -r ' '
+grep -q "^sluice: -n asks for $((own + 1 - count)) tokens, but .* $own positions has room for \
+$((own - count)) after" "$err" || fail "-n beyond the context is not said"
+for fits in "-n $((own - count))" "-n $own -c $own"; do
+    run 0 run $m -p 'Once upon a time' $fits -r ' '
+    ! grep -q 'has room for' "$err" || fail "$fits: a note of too short a context"
+done
 refuse 2 "the prompt has $count tokens and does not fit into the context of 2" \
     run $m -p 'Once upon a time' -c 2
 
