@@ -74,6 +74,7 @@ typedef struct sl_model sl_model;
 typedef struct sl_model_options {
     uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
     bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
+    bool no_populate;        /* leave weights on the disk until they are used */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
