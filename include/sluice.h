@@ -176,9 +176,9 @@ typedef struct sl_session_options {
 
 SL_API void sl_session_options_init(sl_session_options *options);
 
-/* Computes what the session needs, refuses with the number if it is over the model's memory
- * budget, else allocates all of it: computing tokens later allocates nothing. options may be NULL.
- */
+/* Computes what the session needs, refuses with the number if that and the model's other sessions
+ * are over its memory budget, else allocates all of it: computing tokens later allocates nothing.
+ * options may be NULL. */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 SL_API void sl_session_free(sl_session *session);
@@ -189,7 +189,7 @@ typedef struct sl_session_info {
     size_t threads;
     size_t position;       /* tokens computed and held */
     uint64_t kv_bytes;     /* all pages */
-    uint64_t buffer_bytes; /* activations, logits, scratch */
+    uint64_t buffer_bytes; /* activations, logits, scratch, stacks, a sampler */
 } sl_session_info;
 
 SL_API void sl_session_get_info(const sl_session *session, sl_session_info *info);

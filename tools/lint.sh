@@ -35,7 +35,7 @@ all_files() {
         git ls-files --cached --others --exclude-standard
     else
         find . -type f ! -path './build/*' ! -path './.git/*' | sed 's|^\./||'
-    fi | LC_ALL=C sort -u | grep -v -E '^(build|tests/lint/(bad|good)|tests/golden|fuzz/corpus)/' |
+    fi | LC_ALL=C sort -u | grep -v -E '^(build/|tests/lint/(bad|good)/|tests/golden/|fuzz/corpus/|models/heldout)' |
         while read -r file; do
             [ ! -f "$file" ] || printf '%s\n' "$file"
         done
@@ -45,7 +45,7 @@ all_files() {
 files() {
     case $1 in
     c) all_files | grep -E '\.[ch]$' ;;
-    text) all_files | grep -E '\.([ch]|sh|awk|cmake|txt|md|py|in|json|[1-9])$|^dev$|^\.ci/run$' ;;
+    text) all_files | grep -v '^models/' | grep -E '\.([ch]|sh|awk|cmake|txt|md|py|in|json|[1-9])$|^dev$|^\.ci/run$' ;;
     script) all_files | grep -E '\.sh$|^dev$|^\.ci/run$' ;;
     esac || true
 }

@@ -12,7 +12,7 @@
 #define LIMIT_TENSOR_NAME_BYTES 64u /* GGUF: at most 64 bytes */
 #define LIMIT_VOCABULARY 4194304u   /* tokens */
 #define LIMIT_TOKEN_BYTES 65536u    /* one token's text */
-#define LIMIT_MERGES 16777216u      /* BPE merges */
+#define LIMIT_MERGES 16777216u      /* BPE merges; cuts of SentencePiece tokens into two */
 #define LIMIT_TEXT_BYTES (1u << 30) /* a text to tokenize: 1 GiB */
 #define LIMIT_LAYERS 4096u
 #define LIMIT_HEADS 16384u

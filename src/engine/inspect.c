@@ -87,17 +87,8 @@ void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata) 
     };
 }
 
-static size_t element_bytes(meta_type type) {
-    static const size_t bytes[] = {
-        [META_U8] = 1,  [META_I8] = 1,  [META_U16] = 2, [META_I16] = 2,
-        [META_U32] = 4, [META_I32] = 4, [META_F32] = 4, [META_BOOL] = 1,
-        [META_U64] = 8, [META_I64] = 8, [META_F64] = 8,
-    };
-    return bytes[type];
-}
-
 static void read_number(const uint8_t *at, meta_type type, sl_value *value) {
-    const size_t bytes = element_bytes(type);
+    const size_t bytes = meta_type_bytes(type);
     uint64_t raw = 0;
     for (size_t i = 0; i < bytes; i++) {
         raw |= (uint64_t)at[i] << (8 * i);
@@ -140,8 +131,8 @@ void sl_file_value(sl_file *file, size_t index, uint64_t element, sl_value *valu
         value->string = s.ptr;
         value->string_length = s.len;
     } else {
-        read_number(entry->data + element * element_bytes(entry->element_type), entry->element_type,
-                    value);
+        read_number(entry->data + element * meta_type_bytes(entry->element_type),
+                    entry->element_type, value);
     }
 }
 

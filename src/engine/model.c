@@ -62,10 +62,8 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 }
 
 uint64_t model_memory(const sl_model *model) {
-    const uint64_t tables = model->file.meta_count * sizeof(meta_entry) +
-                            model->file.tensor_count * sizeof(tensor_entry) +
-                            model->computation.ops.capacity * sizeof(op);
-    return process_bytes + model->mapping.size + tables + tokenizer_bytes(model->words) +
+    return process_bytes + model->mapping.size + model_file_bytes(&model->file) +
+           program_bytes(&model->computation) + tokenizer_bytes(model->words) +
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 
@@ -162,6 +160,13 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     return status;
 }
 
+/* What is available, and of what this process holds already the part that model_memory counts. The
+ * rest of that is no room: it is another model's, or the caller's. */
+static uint64_t default_budget(void) {
+    const uint64_t held = os_memory_resident();
+    return os_memory_available() + (held < process_bytes ? held : process_bytes);
+}
+
 sl_status sl_model_load(const char *path, const sl_model_options *options, sl_model **model,
                         sl_error *error) {
     sl_model_options defaults;
@@ -173,8 +178,7 @@ sl_status sl_model_load(const char *path, const sl_model_options *options, sl_mo
     }
     const uint64_t start = os_now();
     m->computation = program_new();
-    m->memory_budget = options->memory_budget ? options->memory_budget
-                                              : os_memory_available() + os_memory_resident();
+    m->memory_budget = options->memory_budget ? options->memory_budget : default_budget();
     const uint64_t mode = kernel_set_float_mode(); /* for the tables of angles */
     sl_status status = load(m, path, options, error);
     kernel_restore_float_mode(mode);

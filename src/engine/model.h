@@ -8,6 +8,8 @@
 #include "program/program.h"
 #include "tokenizer/tokenizer.h"
 
+#include <stdatomic.h>
+
 struct sl_model {
     os_mapping mapping;
     model_file file;
@@ -15,6 +17,7 @@ struct sl_model {
     program computation;
     residency *weights; /* NULL: vocabulary only */
     uint64_t memory_budget;
+    _Atomic uint64_t session_bytes; /* what the open sessions have taken of it */
     char *architecture, *name;
     double load_seconds;
 };

@@ -4,13 +4,15 @@
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "sampling/sampling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct sl_session {
-    const sl_model *model;
+    sl_model *model;
+    uint64_t reserved; /* of the model's budget */
     executor *runner;
     executor_options options;
     executor_plan plan;
@@ -70,28 +72,47 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
     return SL_OK;
 }
 
-static uint64_t own_bytes(const executor_options *o) {
-    return o->n_batch * sizeof(batch_row) + o->n_positions * sizeof(int32_t);
+/* What a session needs besides the executor's plan; with the sampler that will come to it, the
+ * tokens that its caller keeps as well, and the touched part of each thread's stack. */
+static uint64_t own_bytes(const sl_model *model, const executor_options *o) {
+    enum { STACK_BYTES = 64 << 10 };
+    sl_sampler_options sampler;
+    sl_sampler_options_init(&sampler);
+    sampler.frequency_penalty = 1; /* penalties need the most */
+    return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) +
+           sampling_bytes(model->computation.n_vocab, &sampler) + o->threads * STACK_BYTES;
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
-static sl_status check_budget(const sl_model *model, const executor_options *o,
-                              const executor_plan *plan, sl_error *error) {
+/* Takes what the session needs, *reserved, from what the model and its other sessions leave of the
+ * budget. */
+static sl_status reserve(sl_model *model, const executor_options *o, const executor_plan *plan,
+                         uint64_t *reserved, sl_error *error) {
     const uint64_t weights = model_memory(model);
-    const uint64_t buffers = plan->buffer_bytes + own_bytes(o);
-    if (plan->kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4 &&
-        weights + plan->kv_bytes + buffers <= model->memory_budget) {
-        return SL_OK;
+    const uint64_t buffers = plan->buffer_bytes + own_bytes(model, o);
+    const uint64_t own = plan->kv_bytes + buffers;
+    uint64_t others = atomic_load(&model->session_bytes);
+    if (plan->kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
+        while (weights + others + own <= model->memory_budget) {
+            if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
+                *reserved = own;
+                return SL_OK;
+            }
+        }
+    }
+    char taken[48] = "";
+    if (others > 0) {
+        snprintf(taken, sizeof taken, ", other sessions %llu", mebibytes(others));
     }
     return error_set(error, SL_ERR_MEMORY,
                      "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
-                     "buffers %llu), but the budget is %llu MiB; a shorter context (-c) or a "
+                     "buffers %llu%s), but the budget is %llu MiB; a shorter context (-c) or a "
                      "smaller type of keys and values needs less",
-                     mebibytes(weights + plan->kv_bytes + buffers), mebibytes(weights),
-                     o->n_positions, mebibytes(plan->kv_bytes), mebibytes(buffers),
+                     mebibytes(weights + others + own), mebibytes(weights), o->n_positions,
+                     mebibytes(plan->kv_bytes), mebibytes(buffers), taken,
                      (unsigned long long)model->memory_budget >> 20);
 }
 
@@ -107,8 +128,7 @@ sl_status sl_session_create(sl_model *model, const sl_session_options *options,
     executor_plan plan;
     sl_status status = choose_options(model, options, &chosen, error);
     if (status != SL_OK ||
-        (status = executor_make_plan(&model->computation, &chosen, &plan, error)) != SL_OK ||
-        (status = check_budget(model, &chosen, &plan, error)) != SL_OK) {
+        (status = executor_make_plan(&model->computation, &chosen, &plan, error)) != SL_OK) {
         return status;
     }
     sl_session *s = calloc(1, sizeof *s);
@@ -116,11 +136,16 @@ sl_status sl_session_create(sl_model *model, const sl_session_options *options,
         return error_memory(error, "a session", sizeof *s);
     }
     *s = (sl_session){.model = model, .options = chosen, .plan = plan};
+    status = reserve(model, &chosen, &plan, &s->reserved, error);
+    if (status != SL_OK) {
+        free(s);
+        return status;
+    }
     s->rows = calloc(chosen.n_batch, sizeof *s->rows);
     s->tokens = calloc(chosen.n_positions, sizeof *s->tokens);
     status = s->rows && s->tokens
                  ? executor_create(&model->computation, model->weights, &chosen, &s->runner, error)
-                 : error_memory(error, "a session", (size_t)own_bytes(&chosen));
+                 : error_memory(error, "a session", (size_t)own_bytes(model, &chosen));
     if (status != SL_OK) {
         sl_session_free(s);
         return status;
@@ -132,6 +157,7 @@ sl_status sl_session_create(sl_model *model, const sl_session_options *options,
 void sl_session_free(sl_session *session) {
     if (session) {
         executor_free(session->runner);
+        atomic_fetch_sub(&session->model->session_bytes, session->reserved);
         free(session->rows);
         free(session->tokens);
         free(session);
@@ -145,7 +171,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .threads = session->options.threads,
         .position = session->position,
         .kv_bytes = session->plan.kv_bytes,
-        .buffer_bytes = session->plan.buffer_bytes + own_bytes(&session->options),
+        .buffer_bytes = session->plan.buffer_bytes + own_bytes(session->model, &session->options),
     };
 }
 

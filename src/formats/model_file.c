@@ -68,6 +68,12 @@ void model_file_free(model_file *file) {
     *file = (model_file){0};
 }
 
+size_t model_file_bytes(const model_file *file) {
+    return file->meta_count * sizeof *file->meta + file->tensor_count * sizeof *file->tensors +
+           file->meta_index.size * sizeof *file->meta_index.slots +
+           file->tensor_index.size * sizeof *file->tensor_index.slots;
+}
+
 const meta_entry *meta_find(const model_file *file, const char *key) {
     const size_t at =
         name_index_find(&file->meta_index, file->meta, sizeof *file->meta, str_from(key));

@@ -78,6 +78,9 @@ SL_CHECK sl_status model_file_index(model_file *file, sl_error *error);
 /* Frees the tables and zeroes *file; the bytes are the caller's. A zeroed model_file is allowed. */
 void model_file_free(model_file *file);
 
+/* Bytes of the tables, for the memory plan. */
+size_t model_file_bytes(const model_file *file);
+
 /* "a 32-bit unsigned integer", for messages; "an unknown type" for other numbers. */
 const char *meta_type_name(uint32_t type);
 

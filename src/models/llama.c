@@ -10,6 +10,7 @@
  */
 #include "models/llama.h"
 
+#include "base/error.h"
 #include "base/limits.h"
 #include "kernels/kernels.h"
 
@@ -145,7 +146,7 @@ static slot_id build_angles(builder *b, const llama_shape *s) {
     }
     double *frequency = malloc(n_pair * sizeof *frequency);
     if (!frequency) {
-        builder_fail(b, SL_ERR_MEMORY, "out of memory for rotary frequencies");
+        b->status = error_memory(b->error, "rotary frequencies", n_pair * sizeof *frequency);
         return NO_SLOT;
     }
     for (size_t i = 0; i < n_pair; i++) {

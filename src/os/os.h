@@ -49,8 +49,8 @@ bool os_guard_faulted(const void *bytes);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Zeroed pages, aligned to 4096 bytes (2 MiB and huge pages where large); NULL if there are none.
- * Nothing is resident until touched. */
+/* Zeroed pages, aligned to 4096 bytes; huge ones are asked for where it is large. NULL if there are
+ * none. Nothing is resident until touched. */
 void *os_pages_allocate(size_t bytes);
 void os_pages_free(void *pages, size_t bytes);
 

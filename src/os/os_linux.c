@@ -176,7 +176,7 @@ static bool guard_cover(guarded_range *range, uintptr_t address) {
     return mmap((void *)page, rest, PROT_READ, flags, -1, 0) != MAP_FAILED;
 }
 
-/* mmap is a plain system call on Linux and as such safe in a handler. Codes up to 0 are signals that
+/* mmap is a plain system call on Linux and so safe in a handler. Codes up to 0 are signals that
  * a process sent, which have no address. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     const int saved = errno;

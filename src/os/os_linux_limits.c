@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 1024 };
+enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = CPU_SETSIZE };
 
 /* Returns the length read, 0 if the file is not to be had. */
 static size_t read_text(const char *path, char text[TEXT_BYTES]) {
@@ -60,14 +60,14 @@ uint64_t os_memory_resident(void) {
 typedef struct cgroup_version {
     const char *root;
     const char *line; /* how /proc/self/cgroup names the path: what stands before it */
-    const char *limit_file, *usage_file, *cache_key;
+    const char *limit_file, *usage_file, *cache_key, *shared_key;
 } cgroup_version;
 
-static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "0::", "memory.max", "memory.current",
-                                         "file "};
-static const cgroup_version memory_v1 = {"/sys/fs/cgroup/memory",
-                                         ":memory:", "memory.limit_in_bytes",
-                                         "memory.usage_in_bytes", "total_cache "};
+static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "0::",   "memory.max",
+                                         "memory.current", "file ", "shmem "};
+static const cgroup_version memory_v1 = {
+    "/sys/fs/cgroup/memory", ":memory:",     "memory.limit_in_bytes",
+    "memory.usage_in_bytes", "total_cache ", "total_shmem "};
 
 /* Writes root + this process's path; false if /proc/self/cgroup has no such line. */
 static bool cgroup_path(const char *root, const char *line_mark, char path[PATH_BYTES]) {
@@ -105,6 +105,19 @@ static bool cgroup_up(const char *root, char path[PATH_BYTES]) {
     return strlen(path) >= strlen(root);
 }
 
+/* The page cache of a cgroup that is given up when memory is short: without shared memory and files
+ * in tmpfs, which count as cache but have no disk behind them. */
+static uint64_t cgroup_cache(const cgroup_version *version, const char *directory) {
+    char path[PATH_BYTES + 16], text[TEXT_BYTES];
+    snprintf(path, sizeof path, "%s/memory.stat", directory);
+    if (!read_text(path, text)) {
+        return 0;
+    }
+    const uint64_t cache = number_after(text, version->cache_key, 0);
+    const uint64_t shared = number_after(text, version->shared_key, 0);
+    return cache > shared ? cache - shared : 0;
+}
+
 /* The tightest limit and the least room left, over all levels up to the root. Cache counts as
  * room, since it is given up first. */
 static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64_t *room) {
@@ -119,10 +132,7 @@ static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64
         }
         *limit = most < *limit ? most : *limit;
         if (cgroup_number(path, version->usage_file, &used)) {
-            char stat_path[PATH_BYTES + 16], text[TEXT_BYTES];
-            snprintf(stat_path, sizeof stat_path, "%s/memory.stat", path);
-            const uint64_t cache =
-                read_text(stat_path, text) ? number_after(text, version->cache_key, 0) : 0;
+            const uint64_t cache = cgroup_cache(version, path);
             used -= cache < used ? cache : used;
             const uint64_t left = most > used ? most - used : 0;
             *room = left < *room ? left : *room;
@@ -177,13 +187,12 @@ static int first_sibling(int processor) {
 }
 
 size_t os_core_count(void) {
-    cpu_set_t *allowed = CPU_ALLOC(MOST_CORES);
-    const size_t bytes = CPU_ALLOC_SIZE(MOST_CORES);
+    cpu_set_t allowed;
     size_t cores = 0;
-    if (allowed && sched_getaffinity(0, bytes, allowed) == 0) {
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
         bool counted[MOST_CORES] = {false};
         for (int i = 0; i < MOST_CORES; i++) {
-            if (!CPU_ISSET_S((size_t)i, bytes, allowed)) {
+            if (!CPU_ISSET((size_t)i, &allowed)) {
                 continue;
             }
             const int core = first_sibling(i);
@@ -195,6 +204,5 @@ size_t os_core_count(void) {
             }
         }
     }
-    CPU_FREE(allowed);
     return size_max(1, size_min(cores, quota_cores()));
 }

@@ -29,6 +29,19 @@ void program_free(program *p) {
     array_free(&p->angle_sets);
 }
 
+static size_t array_bytes(const array *a) {
+    return a->capacity * a->element_size;
+}
+
+size_t program_bytes(const program *p) {
+    size_t bytes = array_bytes(&p->ops) + array_bytes(&p->slots) + array_bytes(&p->weights) +
+                   array_bytes(&p->kv_slots) + array_bytes(&p->angle_sets);
+    for (uint32_t i = 0; i < p->angle_sets.count; i++) {
+        bytes += program_angle_set(p, i)->n_pair * sizeof(double);
+    }
+    return bytes;
+}
+
 /* The number of the element just pushed, or UINT32_MAX. */
 static uint32_t add(array *a, const void *item, sl_error *error) {
     return array_push(a, item, error) == SL_OK ? (uint32_t)(a->count - 1) : UINT32_MAX;

@@ -6,10 +6,11 @@
  *   penalties    for each token t that is c > 0 times among the last n accepted:
  *                x[t] = x[t] > 0 ? x[t] / repeat : x[t] * repeat;  x[t] -= c frequency + presence
  *   top-k        the k largest
- *   top-p        w = exp(x - m): the fewest, largest first, whose w are at least top_p of all w
- * left min-p        those with w >= min_p temperature  v = exp((x - m) / temperature) draw the
- * first, largest first, up to which the v sum to over u of the sum of all v left; u uniform in [0,
- * 1) by base/random.h, one per token drawn
+ *   top-p        w = exp(x - m): the fewest, largest first, whose w are at least top_p of all left
+ *   min-p        those with w >= min_p
+ *   temperature  v = exp((x - m) / temperature)
+ *   draw         the first, largest first, up to which the v sum to over u of the sum of all v
+ *                left; u uniform in [0, 1) by base/random.h, one per token drawn
  *
  * Among equal logits lower ids come first everywhere. exp is kernel_exp, sums are in double and in
  * a fixed order: a seed gives the same tokens on every machine. Nothing is drawn when the

@@ -6,6 +6,7 @@
 #include "base/size.h"
 
 #include <pcre2.h>
+#include <string.h>
 
 /* \s of the published patterns is Unicode's White_Space; PCRE2's own is not quite. */
 #define SPACES                                                                                     \
@@ -50,6 +51,9 @@ static sl_status compile(pretokenizer *p, const char *pattern, sl_error *error) 
     pcre2_code *code =
         pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
                       PCRE2_UTF | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY, &number, &offset, NULL);
+    if (!code && number == PCRE2_ERROR_HEAP_FAILED) {
+        return error_memory(error, "the pre-tokenizer's pattern", strlen(pattern));
+    }
     if (!code) {
         char text[128] = "";
         pcre2_get_error_message(number, (PCRE2_UCHAR *)text, sizeof text);
@@ -118,6 +122,9 @@ sl_status pretokenizer_next(const pretokenizer *p, const pretokenizer_match *mat
                             size_t at, size_t *length, sl_error *error) {
     const int found = pcre2_match(p->code, (PCRE2_SPTR)text.ptr, text.len, at, PCRE2_NO_UTF_CHECK,
                                   match->data, match->context);
+    if (found == PCRE2_ERROR_NOMEMORY) {
+        return error_memory(error, "matching a pattern", text.len);
+    }
     if (found < 0) {
         return error_set(error, SL_ERR_RUNTIME,
                          "the pre-tokenizer's pattern failed at byte %zu of the text (PCRE2 %d)",

@@ -192,6 +192,12 @@ static void add_odd(spm *s, uint32_t code) {
     }
 }
 
+/* Gives the rest of a block back; one that cannot be cut stays as it is. */
+static void *cut_block(void *block, size_t bytes) {
+    void *cut = realloc(block, bytes);
+    return cut ? cut : block;
+}
+
 static sl_status assign_symbols(builder *b) {
     spm *s = b->s;
     const size_t pages = 1 + (2 * b->count < SPM_PAGES ? 2 * b->count : SPM_PAGES);
@@ -214,6 +220,9 @@ static sl_status assign_symbols(builder *b) {
             add_odd(s, b->pieces[i].last);
         }
     }
+    /* Room was made for the most that there could be: megabytes. */
+    s->pages = cut_block(s->pages, s->page_count * 256 * sizeof *s->pages);
+    s->odd_codes = cut_block(s->odd_codes, (s->odd_count + 1) * sizeof *s->odd_codes);
     return SL_OK;
 }
 
@@ -299,6 +308,12 @@ static void cut_pieces(builder *b, bool adding) {
 
 static sl_status add_pairs(builder *b) {
     cut_pieces(b, false);
+    if (b->pair_count > LIMIT_MERGES) {
+        return error_set(b->error, SL_ERR_FORMAT,
+                         "metadata \"tokenizer.ggml.tokens\": expected at most %u ways to cut a "
+                         "token into two others, found %zu",
+                         LIMIT_MERGES, b->pair_count);
+    }
     sl_status status =
         merge_table_init(b->merges, b->pair_count, b->rank_count, b->s->seed, b->error);
     if (status != SL_OK) {

@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <math.h>
 
-/* ---- rows of 8-bit values ---------------------------------------------------------------------- */
+/* ---- rows of 8-bit values -------------------------------------------------------------------- */
 
 /* The bits of the largest magnitude of 32 values: magnitudes are ordered as their bits are, with
  * infinities and NaNs above all numbers. */
@@ -86,7 +86,7 @@ static void make_row_q8_256(const float *x, size_t n, void *row) {
     make_q8(x, n, 256, row);
 }
 
-/* ---- bfloat16 rows ------------------------------------------------------------------------------ */
+/* ---- bfloat16 rows --------------------------------------------------------------------------- */
 
 /* The upper halves, rounded to nearest even; a NaN stays one and becomes quiet. Subnormals are
  * kept, which the instruction for this would not do. */
@@ -114,7 +114,7 @@ static void make_row_bf16(const float *x, size_t n, void *row) {
     }
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 X86_INLINE __m256 from_f16(__m128i h) {
     return _mm256_cvtph_ps(h);

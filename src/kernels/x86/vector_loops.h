@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-/* ---- element by element ------------------------------------------------------------------------ */
+/* ---- element by element ---------------------------------------------------------------------- */
 
 /* One result from a parameter that is the same for all and up to three operands. */
 typedef vec element(vec p, vec a, vec b, vec c);
@@ -154,7 +154,7 @@ static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     each(element_rotate, 0, x, cs, NULL, x, 2 * n_pair);
 }
 
-/* ---- sums -------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 enum {
     SUMS = 16 / VEC_WIDTH, /* vectors that hold the sixteen partial sums */
@@ -237,7 +237,7 @@ static float vector_max(const float *a, size_t n) {
     return largest + 0.0f; /* a zero of either sign becomes +0 */
 }
 
-/* ---- made of these ----------------------------------------------------------------------------- */
+/* ---- made of these --------------------------------------------------------------------------- */
 
 static void vector_rms_norm(const float *x, const float *weight, float epsilon, float *y,
                             size_t n) {

@@ -1,0 +1,215 @@
+/* The memory budget holds: a process that loads a model of 100 MB and more, evaluates a prompt that
+ * fills most of its context, and generates, is never larger than the smallest budget that is
+ * accepted; and a budget 1 MiB smaller is refused. Each try is a process of its own, which runs
+ * this program anew, since a forked one would begin with its parent's memory. */
+#include "sluice.h"
+
+#include "base/size.h"
+#include "support/temp_file.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define CHANGES_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CHANGES_MEMORY 1
+#endif
+#endif
+#ifndef CHANGES_MEMORY
+#define CHANGES_MEMORY 0
+#endif
+
+enum { MIB = 1 << 20 };
+
+/* ---- in the child --------------------------------------------------------------------------- */
+
+/* What is tried besides the budget. */
+typedef struct setting {
+    const char *name;
+    bool many_tokens; /* the model: 400000 tokens and little else, or 100 MB of layers */
+    size_t n_ctx, n_batch;
+    sl_kv_type cache;
+} setting;
+
+static const setting settings[] = {
+    {"a short context", false, 128, 64, SL_KV_F16},
+    {"a larger cache of floats", false, 1024, 256, SL_KV_F32},
+    {"many tokens", true, 64, 8, SL_KV_F16},
+};
+
+static size_t count_prompt(const setting *s) {
+    return s->n_ctx * 3 / 4;
+}
+
+static sl_status generate(sl_session *session, size_t n_vocab, const setting *s, sl_error *error) {
+    static int32_t tokens[1024];
+    sl_sampler *sampler;
+    size_t count = count_prompt(s);
+    for (size_t i = 0; i < count; i++) {
+        tokens[i] = (int32_t)(i * 7919 % n_vocab);
+    }
+    sl_status status = sl_sampler_create(n_vocab, NULL, &sampler, error);
+    if (status == SL_OK) {
+        status = sl_session_eval(session, tokens, count, NULL, NULL, error);
+    }
+    for (int i = 0; i < 15 && status == SL_OK; i++) {
+        status = sl_sampler_sample(sampler, sl_session_logits(session), &tokens[count], error);
+        if (status == SL_OK) {
+            status = sl_session_eval(session, tokens, ++count, NULL, NULL, error);
+        }
+    }
+    sl_sampler_free(sampler);
+    return status;
+}
+
+/* Prints "refused N", N the number of MiB that the message asks for, or "done PEAK", in bytes. */
+static int run_as_child(const char *path, uint64_t budget, const setting *s) {
+    sl_error error;
+    sl_model *model;
+    sl_session *session = NULL;
+    const sl_model_options options = {.memory_budget = budget};
+    const sl_session_options wanted = {.n_ctx = s->n_ctx,
+                                       .n_batch = s->n_batch,
+                                       .threads = 2,
+                                       .type_k = s->cache,
+                                       .type_v = s->cache};
+    sl_status status = sl_model_load(path, &options, &model, &error);
+    if (status == SL_OK) {
+        status = sl_session_create(model, &wanted, &session, &error);
+    }
+    if (status == SL_ERR_MEMORY) {
+        const char *needs = strstr(error.message, "needs ");
+        printf("refused %llu\n", needs ? strtoull(needs + 6, NULL, 10) : 0);
+        return 0;
+    }
+    sl_model_info info;
+    if (status == SL_OK) {
+        sl_model_get_info(model, &info);
+        status = generate(session, info.n_vocab, s, &error);
+    }
+    if (status != SL_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
+    sl_session_free(session);
+    sl_model_free(model);
+    printf("done %" PRIu64 "\n", sl_peak_memory());
+    return 0;
+}
+
+/* ---- in the parent -------------------------------------------------------------------------- */
+
+typedef struct outcome {
+    bool accepted;
+    unsigned long long number; /* bytes of peak if accepted, else MiB asked for */
+} outcome;
+
+static outcome try_budget(const char *path, uint64_t budget, size_t which) {
+    char budget_text[32], which_text[32], line[100] = "";
+    int ends[2];
+    snprintf(budget_text, sizeof budget_text, "%" PRIu64, budget);
+    snprintf(which_text, sizeof which_text, "%zu", which);
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "test_memory", path, budget_text, which_text, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *from = fdopen(ends[0], "r");
+    char *got = fgets(line, sizeof line, from);
+    fclose(from);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_non_null(got);
+    outcome o = {.accepted = strncmp(line, "done ", 5) == 0};
+    assert_true(o.accepted || strncmp(line, "refused ", 8) == 0);
+    o.number = strtoull(strchr(line, ' '), NULL, 10);
+    return o;
+}
+
+/* 3 layers of 1024 values and an embedding of 8192 tokens in F16 are about 107 MB. */
+static temp_file large_model(bool many_tokens) {
+    gguf_tiny_options options = gguf_tiny_defaults();
+    options.n_ctx = 1024;
+    if (many_tokens) {
+        options.n_vocab = 400000;
+        options.type = QUANT_Q4_0;
+        options.tied = true;
+        return temp_file_llama(&options);
+    }
+    options.n_embd = 1024;
+    options.n_head = 16;
+    options.n_head_kv = 4;
+    options.n_ff = 3072;
+    options.n_layer = 3;
+    options.n_vocab = 8192;
+    options.type = QUANT_F16;
+    return temp_file_llama(&options);
+}
+
+static bool is_there_room(void) {
+    struct statvfs disk;
+    sl_machine_info machine;
+    const char *folder = getenv("TMPDIR");
+    sl_machine_get_info(&machine);
+    return statvfs(folder ? folder : "/tmp", &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize > 1024ull * MIB &&
+           machine.memory_available > 2048ull * MIB;
+}
+
+static void peak_is_within_the_smallest_budget(void **state) {
+    (void)state;
+    if (CHANGES_MEMORY) {
+        print_message("not under this sanitizer\n");
+        skip();
+    }
+    if (!is_there_room()) {
+        print_message("1 GiB of disk and 2 GiB of memory are not to be had\n");
+        skip();
+    }
+    for (size_t which = 0; which < COUNT_OF(settings); which++) {
+        const temp_file file = large_model(settings[which].many_tokens);
+        uint64_t budget = 8;
+        outcome o;
+        int tries = 0;
+        while (!(o = try_budget(file.path, budget * MIB, which)).accepted) {
+            assert_true(o.number > budget && ++tries <= 2); /* the model, then the session */
+            budget = o.number;
+        }
+        print_message("%s: smallest budget %" PRIu64 " MiB, peak %.1f MiB\n", settings[which].name,
+                      budget, (double)o.number / MIB);
+        assert_true(o.number <= budget * MIB);
+        /* The estimate is no guess far off, either: it allows 16 MiB for the process. */
+        assert_true(o.number + 24 * MIB >= budget * MIB);
+        assert_false(try_budget(file.path, (budget - 1) * MIB, which).accepted);
+        temp_file_remove(&file);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc == 4) {
+        return run_as_child(argv[1], strtoull(argv[2], NULL, 10),
+                            &settings[strtoull(argv[3], NULL, 10) % COUNT_OF(settings)]);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(peak_is_within_the_smallest_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
