@@ -74,14 +74,19 @@ static quant_type smaller_blocks(quant_type type) {
     }
 }
 
-quant_type synthetic_tensor_type(const model_shape *shape, const synthetic_type *type,
-                                 const shape_tensor *tensor) {
+/* Whether it fits or not. */
+static quant_type wanted_type(const model_shape *shape, const synthetic_type *type,
+                              const shape_tensor *tensor) {
     if (tensor->n_rows == 1 || tensor->role == TENSOR_POSITIONS) {
         return QUANT_F32;
     }
-    const quant_type wanted = type->mixed ? mixed_type(shape, tensor) : type->main;
-    const size_t block = quant_format_of(wanted)->block_length;
-    if (tensor->n_in % block == 0) {
+    return type->mixed ? mixed_type(shape, tensor) : type->main;
+}
+
+quant_type synthetic_tensor_type(const model_shape *shape, const synthetic_type *type,
+                                 const shape_tensor *tensor) {
+    const quant_type wanted = wanted_type(shape, type, tensor);
+    if (tensor->n_in % quant_format_of(wanted)->block_length == 0) {
         return wanted;
     }
     return tensor->n_in % 32 == 0 ? smaller_blocks(wanted) : QUANT_F16;
@@ -240,23 +245,23 @@ static sl_status check_budget(const sl_model *model, const model_shape *shape,
 /* Says which matrices have another type than was asked for. */
 static void tell_replaced(const sl_model *model, const model_shape *shape,
                           const synthetic_type *type, const sl_model_options *options) {
-    size_t replaced = 0, example = 0;
+    size_t replaced = 0;
+    char line[200];
     for (size_t i = 0; i < model->file.tensor_count; i++) {
-        shape_tensor wanted;
-        shape_tensor_at(shape, i, &wanted);
-        if (wanted.n_rows > 1 && wanted.role != TENSOR_POSITIONS && !type->mixed &&
-            model->file.tensors[i].type != type->main) {
+        const tensor_entry *t = &model->file.tensors[i];
+        shape_tensor tensor;
+        shape_tensor_at(shape, i, &tensor);
+        const quant_type wanted = wanted_type(shape, type, &tensor);
+        if (t->type != wanted) {
             replaced++;
-            example = i;
+            snprintf(line, sizeof line,
+                     "%zu matrices are %s and the like: their rows, of %zu values say, do not "
+                     "divide into blocks of %s",
+                     replaced, quant_format_of(t->type)->name, tensor.n_in,
+                     quant_format_of(wanted)->name);
         }
     }
     if (replaced > 0 && options->notice) {
-        const tensor_entry *t = &model->file.tensors[example];
-        char line[200];
-        snprintf(line, sizeof line,
-                 "rows of %llu values do not divide into blocks of %s: %zu matrices are %s",
-                 (unsigned long long)t->dims[0], quant_format_of(type->main)->name, replaced,
-                 quant_format_of(t->type)->name);
         options->notice(options->user, line);
     }
 }
