@@ -6,7 +6,7 @@
 #include "cli/text.h"
 #include "sluice.h"
 
-/* Loads options->model, showing progress and notices. Returns CLI_DONE, or the exit status after a
+/* Loads options->model, or makes up a model of options->shape, showing progress and notices. Returns CLI_DONE, or the exit status after a
  * message. */
 int open_model(const cli_options *options, bool vocabulary_only, sl_model **model);
 

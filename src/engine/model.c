@@ -62,8 +62,9 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 }
 
 uint64_t model_memory(const sl_model *model) {
-    return process_bytes + model->mapping.size + model_file_bytes(&model->file) +
-           program_bytes(&model->computation) + tokenizer_bytes(model->words) +
+    return process_bytes + model->mapping.size + model->page_bytes +
+           model_file_bytes(&model->file) + program_bytes(&model->computation) +
+           (model->words ? tokenizer_bytes(model->words) : 0) +
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 

@@ -77,13 +77,16 @@ static void fill_quantized(quant_type type, float deviation, random_state *rando
     const size_t bytes = n / format->block_length * format->block_bytes;
     const float d = deviation / scales[type].deviation;
     fill_bytes(random, blocks, bytes);
+    /* Integers from -8 to 7 have the mean -1/2, which scales of both signs take away, as encoders'
+     * do. Q8_0 has none below -127, and no negative scales. */
+    const bool both_signs = scales[type].minimum_at == NO_MINIMUM && type != QUANT_Q8_0;
     for (uint8_t *block = blocks; block < blocks + bytes; block += format->block_bytes) {
         /* Where the scale goes are random bits that vary it, by a quarter at most. */
-        const float own = d * (0.75f + (float)block[scales[type].d_at] / 510);
-        if (type == QUANT_Q8_0) { /* encoders give no -128 */
-            for (size_t k = 2; k < format->block_bytes; k++) {
-                block[k] = block[k] == 0x80 ? 0x81 : block[k];
-            }
+        const uint8_t *bits = block + scales[type].d_at;
+        const float sign = both_signs && (bits[1] & 1) ? -1 : 1;
+        const float own = sign * d * (0.75f + (float)bits[0] / 510);
+        for (size_t k = 2; type == QUANT_Q8_0 && k < format->block_bytes; k++) {
+            block[k] = block[k] == 0x80 ? 0x81 : block[k];
         }
         put_f16(block + scales[type].d_at, own);
         if (scales[type].minimum_at != NO_MINIMUM) {
