@@ -2,6 +2,7 @@
 #include "kernels/probe.h"
 
 #include "cpu/cpu.h"
+#define PROBE_VECTOR 16
 #include "kernels/probe_reads.h"
 
 #include <string.h>

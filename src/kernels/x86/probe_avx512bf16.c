@@ -7,6 +7,7 @@ enum { SUMS = 16 };
 
 static uint64_t run_bf16(size_t rounds) {
     __m512 sum[SUMS];
+#pragma GCC unroll 20
     for (int i = 0; i < SUMS; i++) {
         sum[i] = _mm512_set1_ps((float)i);
     }
@@ -15,10 +16,12 @@ static uint64_t run_bf16(size_t rounds) {
     __m512i a = _mm512_set1_epi16(0x3c00);
     for (size_t r = 0; r < rounds; r++) {
         __asm__ volatile("" : "+v"(a));
+#pragma GCC unroll 20
         for (int i = 0; i < SUMS; i++) {
             sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)a, (__m512bh)a);
         }
     }
+#pragma GCC unroll 20
     for (int i = 1; i < SUMS; i++) {
         sum[0] = _mm512_add_ps(sum[0], sum[i]);
     }

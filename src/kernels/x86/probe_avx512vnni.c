@@ -7,6 +7,7 @@ enum { SUMS = 16 };
 
 static uint64_t run_int8(size_t rounds) {
     __m512i sum[SUMS];
+#pragma GCC unroll 20
     for (int i = 0; i < SUMS; i++) {
         sum[i] = _mm512_set1_epi32(i);
     }
@@ -14,10 +15,12 @@ static uint64_t run_int8(size_t rounds) {
     const __m512i b = _mm512_set1_epi8(-5);
     for (size_t r = 0; r < rounds; r++) {
         __asm__ volatile("" : "+v"(a));
+#pragma GCC unroll 20
         for (int i = 0; i < SUMS; i++) {
             sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
         }
     }
+#pragma GCC unroll 20
     for (int i = 1; i < SUMS; i++) {
         sum[0] = _mm512_add_epi32(sum[0], sum[i]);
     }
