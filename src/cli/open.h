@@ -6,8 +6,8 @@
 #include "cli/text.h"
 #include "sluice.h"
 
-/* Loads options->model, or makes up a model of options->shape, showing progress and notices. Returns CLI_DONE, or the exit status after a
- * message. */
+/* Loads options->model, or makes up a model of options->shape, showing progress and notices.
+ * Returns CLI_DONE, or the exit status after a message. */
 int open_model(const cli_options *options, bool vocabulary_only, sl_model **model);
 
 /* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
