@@ -14,6 +14,7 @@ static const double giga = 1e-9;
 static struct {
     bench_format format;
     size_t model_width;
+    bool headed; /* the head is printed with the first row, which a refusal never comes to */
     json_t *list;
 } report;
 
@@ -22,16 +23,15 @@ double bench_percent(const bench_result *result) {
     return limit > 0 ? 100 * result->rate / limit : 0;
 }
 
-static void begin(bench_format format, const char *csv_head) {
+void bench_report_begin(bench_format format, size_t model_width) {
     report.format = format;
+    report.model_width = model_width < 5 ? 5 : model_width;
     report.list = format == BENCH_JSON ? json_array() : NULL;
-    if (format == BENCH_CSV) {
-        output_text(csv_head);
-    }
 }
 
 int bench_report_finish(void) {
-    if (report.format != BENCH_JSON) {
+    if (json_array_size(report.list) == 0) {
+        json_decref(report.list);
         return output_finish(CLI_DONE);
     }
     json_write(report.list, true);
@@ -53,22 +53,21 @@ static void write_csv_name(const char *name) {
 
 /* ---- measurements --------------------------------------------------------------------------- */
 
-void bench_report_begin(bench_format format, size_t model_width) {
-    report.model_width = model_width < 5 ? 5 : model_width;
-    begin(format, "test,tokens_per_second,min,max,threads,model,type,depth,repetitions,rate,"
-                  "rate_unit,limit_kind,limit_before,limit_after,percent_of_limit\n");
-    if (format == BENCH_MD) {
-        char line[64];
-        memset(line, '-', sizeof line);
+static void write_head(void) {
+    static const char line[] = "------------------------------------------------------------------"
+                               "------------------------------------";
+    if (report.format == BENCH_CSV) {
+        output_text("test,tokens_per_second,min,max,threads,model,type,depth,repetitions,rate,"
+                    "rate_unit,limit_kind,limit_before,limit_after,percent_of_limit\n");
+    } else if (report.format == BENCH_MD) {
+        const int width = (int)report.model_width;
         output_format(
             "| %-*s | type   | threads | test            | tokens/s |      min |      max "
             "|          rate |          limit | of limit |\n",
-            (int)report.model_width, "model");
-        output_text("|");
-        output_write(line, report.model_width + 2 < sizeof line ? report.model_width + 2 : 3);
-        output_text("|--------|--------:|-----------------|---------:|---------:|---------:|"
-                    "--------------:|---------------:|---------:|\n");
-        output_flush();
+            width, "model");
+        output_format("|%.*s|--------|--------:|-----------------|---------:|---------:|---------:"
+                      "|--------------:|---------------:|---------:|\n",
+                      width + 2, line);
     }
 }
 
@@ -125,6 +124,10 @@ static void add_object(const bench_result *r) {
 }
 
 void bench_report_add(const bench_result *result) {
+    if (!report.headed) {
+        write_head();
+        report.headed = true;
+    }
     switch (report.format) {
     case BENCH_MD:
         add_row(result);
@@ -140,16 +143,20 @@ void bench_report_add(const bench_result *result) {
 
 /* ---- limits --------------------------------------------------------------------------------- */
 
-void bench_report_begin_limits(bench_format format) {
-    begin(format, "threads,limit_kind,rate,rate_unit,how\n");
-    if (format == BENCH_MD) {
+static void write_limits_head(void) {
+    if (report.format == BENCH_CSV) {
+        output_text("threads,limit_kind,rate,rate_unit,how\n");
+    } else if (report.format == BENCH_MD) {
         output_text("| threads | limit |           rate | how                      |\n"
                     "|--------:|-------|---------------:|--------------------------|\n");
-        output_flush();
     }
 }
 
 void bench_report_add_limit(const bench_limit *l) {
+    if (!report.headed) {
+        write_limits_head();
+        report.headed = true;
+    }
     if (report.format == BENCH_MD) {
         char rate[32];
         snprintf(rate, sizeof rate, "%.1f %s", l->rate * giga, l->unit);

@@ -22,11 +22,12 @@ typedef struct bench_result {
 /* The share of the limit, in percent; 0: not known. */
 double bench_percent(const bench_result *result);
 
-/* `model_width`: columns that the model's name takes. */
+/* A report is of results or of limits. `model_width`: columns that the model's name takes, at most
+ * 100. */
 void bench_report_begin(bench_format format, size_t model_width);
 void bench_report_add(const bench_result *result);
 
-/* A limit by itself; begin with bench_report_begin_limits. */
+/* A limit by itself. */
 typedef struct bench_limit {
     size_t threads;
     const char *kind;
@@ -35,10 +36,9 @@ typedef struct bench_limit {
     const char *how; /* "avx512 vnni" */
 } bench_limit;
 
-void bench_report_begin_limits(bench_format format);
 void bench_report_add_limit(const bench_limit *limit);
 
-/* Returns the exit status. */
+/* Returns the exit status; prints nothing if there was nothing. */
 int bench_report_finish(void);
 
 #endif

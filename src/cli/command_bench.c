@@ -350,16 +350,14 @@ static void set_name(bench *b, const char *path) {
     b->name[length] = '\0';
 }
 
-/* The type that most weights have, or the mix of it that was asked for ("Q4_K_M"), in capitals. */
+/* The type that most weights have, or the name of the mix that was asked for ("Q4_K_M"). */
 static void set_type(bench *b) {
-    snprintf(b->type, sizeof b->type, "%s", b->info.type);
     const char *const asked = b->options->shape ? b->options->type : "";
-    char upper[sizeof b->type] = "";
-    for (size_t i = 0; asked[i] && i + 1 < sizeof upper; i++) {
-        upper[i] = asked[i] >= 'a' && asked[i] <= 'z' ? (char)(asked[i] - 'a' + 'A') : asked[i];
-    }
-    if (strncmp(upper, b->type, strlen(b->type)) == 0) {
-        memcpy(b->type, upper, sizeof upper);
+    const size_t length = strlen(asked);
+    const bool mix = length > 2 && (asked[length - 1] == 'm' || asked[length - 1] == 'M');
+    snprintf(b->type, sizeof b->type, "%s", mix ? asked : b->info.type);
+    for (char *c = b->type; *c; c++) {
+        *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
     }
 }
 
@@ -391,7 +389,7 @@ static int measure_model(bench *b) {
 }
 
 static int measure_limits(const cli_options *options, const count_list *thread_counts) {
-    bench_report_begin_limits((bench_format)options->format);
+    bench_report_begin((bench_format)options->format, 0);
     for (size_t i = 0; i < thread_counts->count; i++) {
         const size_t threads = (size_t)thread_counts->items[i];
         for (size_t k = 0; k < LIMIT_KINDS; k++) {

@@ -15,14 +15,16 @@
 
 /* clang-format off */
 static const model_shape shapes[] = {
-    /* name            arch    layers embd    ff  heads kv   vocab    ctx  parts, n_rot, rope_base, n_word */
+    /* name            arch    layers embd    ff  heads kv   vocab    ctx
+     * parts, n_rot, rope_base, n_word */
     {"gpt2-117m",      "gpt2",  12,   768,  3072, 12, 12,  50257,   1024, TIED, 0, 0, 0},
     {"gpt2-345m",      "gpt2",  24,  1024,  4096, 16, 16,  50257,   1024, TIED, 0, 0, 0},
     {"gpt2-774m",      "gpt2",  36,  1280,  5120, 20, 20,  50257,   1024, TIED, 0, 0, 0},
     {"gpt2-1558m",     "gpt2",  48,  1600,  6400, 25, 25,  50257,   1024, TIED, 0, 0, 0},
     {"gpt-j-6b",       "gptj",  28,  4096, 16384, 16, 16,  50400,   2048, UNTIED, 64, 0, 0},
     {"opt-125m",       "opt",   12,   768,  3072, 12, 12,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-350m",       "opt",   24,  1024,  4096, 16, 16,  50272,   2048, SHAPE_PROJECTED, 0, 0, 512},
+    {"opt-350m",       "opt",   24,  1024,  4096, 16, 16,  50272,   2048,
+     SHAPE_PROJECTED, 0, 0, 512},
     {"opt-1.3b",       "opt",   24,  2048,  8192, 32, 32,  50272,   2048, TIED, 0, 0, 0},
     {"opt-2.7b",       "opt",   32,  2560, 10240, 32, 32,  50272,   2048, TIED, 0, 0, 0},
     {"opt-6.7b",       "opt",   32,  4096, 16384, 32, 32,  50272,   2048, TIED, 0, 0, 0},
