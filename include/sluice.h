@@ -74,6 +74,7 @@ typedef struct sl_model sl_model;
 typedef struct sl_model_options {
     uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
     bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
+    bool no_populate;        /* leave weights on the disk until they are used */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -244,7 +245,7 @@ typedef struct sl_sampler_options {
     uint64_t seed;           /* default 0: the caller chooses a random one if it wants one */
     float temperature;       /* 0.8 */
     int32_t top_k;           /* 40; <= 0: all */
-    float top_p;             /* 0.95; >= 1: all */
+    float top_p;             /* 0.95; >= 1: all; 0: the likeliest */
     float min_p;             /* 0.05; <= 0: all */
     float repeat_penalty;    /* 1.0: none */
     float presence_penalty;  /* 0: none */
@@ -321,6 +322,7 @@ typedef struct sl_tensor_info {
     uint64_t bytes;
 } sl_tensor_info;
 
+/* `index` is below the count that the info gives, `element` below that of the metadata. */
 SL_API void sl_file_get_info(const sl_file *file, sl_file_info *info);
 SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata);
 /* Element `element` of metadata `index` (0 for a scalar). Strings of an array are found by walking:

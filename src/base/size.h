@@ -19,10 +19,6 @@ static inline bool u64_mul(uint64_t a, uint64_t b, uint64_t *out) {
     return !__builtin_mul_overflow(a, b, out);
 }
 
-static inline bool u64_add(uint64_t a, uint64_t b, uint64_t *out) {
-    return !__builtin_add_overflow(a, b, out);
-}
-
 /* Rounds up to a multiple of `to`, a power of two. The caller knows that it fits. */
 static inline size_t size_round_up(size_t n, size_t to) {
     return (n + to - 1) & ~(to - 1);

@@ -12,6 +12,7 @@
 #include "cli/statistics.h"
 #include "os/console/console.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,18 @@ static size_t choose_context(const run *r) {
     return wanted < own ? wanted : own;
 }
 
+/* Says so before the start where the context is known to end what -n asks for. With -c it is the
+ * user who has chosen. */
+static void tell_of_short_context(const run *r) {
+    const int64_t predict = r->options->predict;
+    const size_t room = r->n_ctx - r->prompt_count;
+    if (r->options->ctx == OPTION_UNSET && predict > 0 && (size_t)predict > room) {
+        message("-n asks for %" PRId64 " tokens, but the model's context of %zu positions has room "
+                "for %zu after the prompt",
+                predict, r->n_ctx, room);
+    }
+}
+
 /* Opens a session of r->n_ctx positions. If the context is our own choice and does not fit into
  * memory, tries smaller ones and says so. */
 static int make_session(run *r) {
@@ -137,6 +150,7 @@ static int prepare_context(run *r) {
                              r->prompt_count, r->n_ctx);
     }
     if (status == CLI_DONE) {
+        tell_of_short_context(r);
         status = make_session(r);
     }
     if (status == CLI_DONE) {
@@ -376,7 +390,7 @@ int command_run(const cli_options *options) {
         status = read_prompt(&r);
     }
     if (status == CLI_DONE) {
-        status = open_model(options, false, &r.model);
+        status = open_model(options, OPEN_WEIGHTS, &r.model);
     }
     if (status == CLI_DONE) {
         status = run_model(&r);

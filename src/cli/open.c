@@ -5,11 +5,15 @@
 #include "cli/progress.h"
 #include "cli/units.h"
 
-int open_model(const cli_options *options, bool vocabulary_only, sl_model **model) {
+#include <stdio.h>
+#include <string.h>
+
+int open_model(const cli_options *options, open_extent extent, sl_model **model) {
     sl_model_options how;
     sl_model_options_init(&how);
     how.memory_budget = options->memory;
-    how.vocabulary_only = vocabulary_only;
+    how.vocabulary_only = extent == OPEN_VOCABULARY;
+    how.no_populate = extent == OPEN_PROGRAM;
     how.progress = progress_update;
     how.notice = print_notice;
     sl_error error = {0};
@@ -36,7 +40,12 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;
     how.notice = print_notice;
-    return sl_session_create(model, &how, session, error);
+    const sl_status status = sl_session_create(model, &how, session, error);
+    if (status == SL_ERR_MEMORY) {
+        const size_t length = strlen(error->message);
+        snprintf(error->message + length, sizeof error->message - length, " (-c, -ctk, -ctv)");
+    }
+    return status;
 }
 
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session) {

@@ -6,12 +6,20 @@
 #include "cli/text.h"
 #include "sluice.h"
 
+/* How much of a model is wanted. */
+typedef enum open_extent {
+    OPEN_VOCABULARY, /* its tokenizer */
+    OPEN_PROGRAM,    /* all, but weights are not read in: none is going to be computed with */
+    OPEN_WEIGHTS,
+} open_extent;
+
 /* Loads options->model, or makes up a model of options->shape, showing progress and notices.
  * Returns CLI_DONE, or the exit status after a message. */
-int open_model(const cli_options *options, bool vocabulary_only, sl_model **model);
+int open_model(const cli_options *options, open_extent extent, sl_model **model);
 
 /* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
- * of every token are wanted. *error says what went wrong; nothing is printed but notices. */
+ * of every token are wanted. *error says what went wrong, with the options that help where memory is
+ * short; nothing is printed but notices. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
                                 bool all_logits, sl_session **session, sl_error *error);
 

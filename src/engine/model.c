@@ -150,7 +150,8 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     }
     status = check_budget(model, error);
     /* Below this share the pages come in fast enough while computing. */
-    if (status == SL_OK && os_mapping_cold_bytes(&model->mapping) > model->mapping.size / 64) {
+    if (status == SL_OK && !options->no_populate &&
+        os_mapping_cold_bytes(&model->mapping) > model->mapping.size / 64) {
         status = os_mapping_populate(&model->mapping, 2 * os_core_count(), options->progress,
                                      options->user, error);
     }

@@ -109,8 +109,8 @@ static sl_status reserve(sl_model *model, const executor_options *o, const execu
     }
     return error_set(error, SL_ERR_MEMORY,
                      "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
-                     "buffers %llu%s), but the budget is %llu MiB; a shorter context (-c) or a "
-                     "smaller type of keys and values needs less",
+                     "buffers %llu%s), but the budget is %llu MiB; a shorter context or a smaller "
+                     "type of keys and values needs less",
                      mebibytes(weights + others + own), mebibytes(weights), o->n_positions,
                      mebibytes(plan->kv_bytes), mebibytes(buffers), taken,
                      (unsigned long long)model->memory_budget >> 20);

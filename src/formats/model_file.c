@@ -134,9 +134,14 @@ int64_t meta_array_int(const meta_entry *array, uint64_t index) {
 }
 
 str meta_array_string(const model_file *file, const meta_entry *array, size_t *cursor) {
-    assert(array->element_type == META_STRING && *cursor < array->data_bytes);
+    assert(array->element_type == META_STRING && *cursor <= array->data_bytes);
+    const size_t left = array->data_bytes - *cursor;
+    if (left < file->string_length_bytes) {
+        return (str){"", 0};
+    }
     uint64_t length = 0;
     memcpy(&length, array->data + *cursor, file->string_length_bytes);
+    length = length < left - file->string_length_bytes ? length : left - file->string_length_bytes;
     const str text = {(const char *)array->data + *cursor + file->string_length_bytes,
                       (size_t)length};
     *cursor += file->string_length_bytes + text.len;

@@ -121,7 +121,9 @@ SL_CHECK sl_status meta_get_array(const model_file *file, const char *key, bool 
 float meta_array_float(const meta_entry *array, uint64_t index);
 int64_t meta_array_int(const meta_entry *array, uint64_t index);
 
-/* Walks strings: start with *cursor = 0, call count times. A scalar string is an array of one. */
+/* Walks strings: start with *cursor = 0, call count times. A scalar string is an array of one. The
+ * lengths were checked when the file was read; should a mapped file have changed since, strings
+ * stay inside the array all the same. */
 str meta_array_string(const model_file *file, const meta_entry *array, size_t *cursor);
 
 #endif

@@ -18,6 +18,7 @@
 typedef struct os_mapping {
     const uint8_t *bytes;
     size_t size;
+    bool opaque; /* the kernel does not tell this user what of the file is in the page cache */
 } os_mapping;
 
 /* Refuses what is no regular file, and empty files. The file may be closed and removed afterwards;
@@ -27,7 +28,7 @@ SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
 
-/* Bytes of [offset, offset + size) that are not in the page cache, by the kernel's word. */
+/* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. */
 size_t os_mapping_cold_bytes(const os_mapping *mapping);
 
 /* Reads the mapping into the page cache with several threads, telling progress (may be NULL) from
@@ -49,8 +50,8 @@ bool os_guard_faulted(const void *bytes);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Zeroed pages, aligned to 4096 bytes; huge ones are asked for where it is large. NULL if there are
- * none. Nothing is resident until touched. */
+/* Zeroed pages, aligned to at least 4096 bytes; huge ones are asked for where it is large. NULL if
+ * there are none. Nothing is resident until touched. */
 void *os_pages_allocate(size_t bytes);
 void os_pages_free(void *pages, size_t bytes);
 

@@ -21,7 +21,11 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
-enum { PAGE = 4096, HUGE_PAGE = 2 << 20, POPULATE_STEP = 8 << 20 };
+enum { HUGE_PAGE = 2 << 20, POPULATE_STEP = 8 << 20 };
+
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE); /* 4, 16 or 64 KiB */
+}
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
@@ -45,7 +49,9 @@ static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, s
         return error_set(error, errno == ENOMEM ? SL_ERR_MEMORY : SL_ERR_FILE,
                          "%s: cannot be mapped: %s", path, strerror(errno));
     }
-    *mapping = (os_mapping){.bytes = bytes, .size = size};
+    /* To others than the owner and who may write, mincore calls every page present. */
+    const bool opaque = status.st_uid != geteuid() && access(path, W_OK) != 0;
+    *mapping = (os_mapping){.bytes = bytes, .size = size, .opaque = opaque};
     return SL_OK;
 }
 
@@ -70,14 +76,18 @@ void os_unmap(os_mapping *mapping) {
 size_t os_mapping_cold_bytes(const os_mapping *mapping) {
     unsigned char present[4096];
     size_t cold = 0;
-    const size_t step = sizeof present * PAGE;
+    const size_t page_bytes = page_size();
+    const size_t step = sizeof present * page_bytes;
+    if (mapping->opaque) {
+        return mapping->size;
+    }
     for (size_t at = 0; at < mapping->size; at += step) {
         const size_t length = size_min(step, mapping->size - at);
         if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
             return 0;
         }
-        for (size_t page = 0; page < (length + PAGE - 1) / PAGE; page++) {
-            cold += (present[page] & 1) ? 0 : PAGE;
+        for (size_t page = 0; page < (length + page_bytes - 1) / page_bytes; page++) {
+            cold += (present[page] & 1) ? 0 : page_bytes;
         }
     }
     return size_min(cold, mapping->size);
@@ -92,7 +102,8 @@ typedef struct populate_job {
 
 static void populate_touch(const uint8_t *bytes, size_t length) {
     volatile uint8_t sink = 0;
-    for (size_t i = 0; i < length; i += PAGE) {
+    const size_t step = page_size();
+    for (size_t i = 0; i < length; i += step) {
         sink = (uint8_t)(sink + bytes[i]);
     }
 }
@@ -154,6 +165,7 @@ typedef struct guarded_range {
 
 static guarded_range guarded[64];
 static struct sigaction previous_bus_action;
+static uintptr_t guard_page_size; /* set before the handler is there, which must not ask for it */
 
 static guarded_range *guard_find(uintptr_t address) {
     for (size_t i = 0; i < COUNT_OF(guarded); i++) {
@@ -169,7 +181,7 @@ static guarded_range *guard_find(uintptr_t address) {
  * was cut short would fault next, page by page. The flag comes first: another thread may read the
  * zeros without a fault of its own, and must find it set. */
 static bool guard_cover(guarded_range *range, uintptr_t address) {
-    const uintptr_t page = address & ~(uintptr_t)(PAGE - 1);
+    const uintptr_t page = address & ~(guard_page_size - 1);
     const size_t rest = atomic_load(&range->start) + atomic_load(&range->size) - page;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     atomic_store(&range->faulted, true);
@@ -204,6 +216,7 @@ void os_guard_install(void) {
     if (!atomic_exchange(&installed, true)) {
         struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
         sigemptyset(&action.sa_mask);
+        guard_page_size = page_size();
         sigaction(SIGBUS, &action, &previous_bus_action);
     }
 }

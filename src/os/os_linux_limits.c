@@ -9,9 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = CPU_SETSIZE };
+/* Linux is built for at most 8192 processors; sched_getaffinity fails with a mask that has not a bit
+ * for each that there may be. */
+enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 8192 };
 
 /* Returns the length read, 0 if the file is not to be had. */
 static size_t read_text(const char *path, char text[TEXT_BYTES]) {
@@ -47,7 +51,12 @@ static uint64_t kilobytes_of(const char *path, const char *key) {
 }
 
 uint64_t os_memory_peak(void) {
-    return kilobytes_of("/proc/self/status", "VmHWM:");
+    const uint64_t peak = kilobytes_of("/proc/self/status", "VmHWM:");
+    struct rusage usage;
+    if (peak == 0 && getrusage(RUSAGE_SELF, &usage) == 0) {
+        return (uint64_t)usage.ru_maxrss * 1024;
+    }
+    return peak;
 }
 
 uint64_t os_memory_resident(void) {
@@ -59,36 +68,57 @@ uint64_t os_memory_resident(void) {
 /* Where a cgroup hierarchy is and what its files are called. */
 typedef struct cgroup_version {
     const char *root;
-    const char *line; /* how /proc/self/cgroup names the path: what stands before it */
-    const char *limit_file, *usage_file, *cache_key, *shared_key;
+    const char *controller;     /* as /proc/self/cgroup names it; "" in version 2 */
+    const char *limit_files[2]; /* over the second one processes are slowed down, not ended */
+    const char *usage_file, *cache_key, *shared_key;
 } cgroup_version;
 
-static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "0::",   "memory.max",
+static const cgroup_version memory_v2 = {"/sys/fs/cgroup", "",      {"memory.max", "memory.high"},
                                          "memory.current", "file ", "shmem "};
 static const cgroup_version memory_v1 = {
-    "/sys/fs/cgroup/memory", ":memory:",     "memory.limit_in_bytes",
+    "/sys/fs/cgroup/memory", "memory",       {"memory.limit_in_bytes", NULL},
     "memory.usage_in_bytes", "total_cache ", "total_shmem "};
 
-/* Writes root + this process's path; false if /proc/self/cgroup has no such line. */
-static bool cgroup_path(const char *root, const char *line_mark, char path[PATH_BYTES]) {
+/* Whether a list such as "cpu,cpuacct:" holds the controller. */
+static bool lists_controller(const char *list, const char *controller) {
+    const size_t wanted = strlen(controller);
+    for (;; list++) {
+        const size_t length = strcspn(list, ",:");
+        if (length == wanted && memcmp(list, controller, wanted) == 0) {
+            return true;
+        }
+        list += length;
+        if (*list != ',') {
+            return false;
+        }
+    }
+}
+
+/* Writes root + this process's path; false if /proc/self/cgroup has no line of the controller. A
+ * line is "NUMBER:CONTROLLERS:PATH". */
+static bool cgroup_path(const char *root, const char *controller, char path[PATH_BYTES]) {
     char text[TEXT_BYTES];
     if (!read_text("/proc/self/cgroup", text)) {
         return false;
     }
-    const char *found = strstr(text, line_mark);
-    if (!found) {
-        return false;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        const char *list = strchr(line, ':');
+        const char *found = list ? strchr(list + 1, ':') : NULL;
+        if (found && lists_controller(list + 1, controller)) {
+            const int length = (int)strcspn(found + 1, "\n");
+            const int written = snprintf(path, PATH_BYTES, "%s%.*s", root, length, found + 1);
+            return written > 0 && written < PATH_BYTES;
+        }
     }
-    found += strlen(line_mark);
-    const size_t length = strcspn(found, "\n");
-    const int written = snprintf(path, PATH_BYTES, "%s%.*s", root, (int)length, found);
-    return written > 0 && written < PATH_BYTES;
+    return false;
 }
 
+/* False if there is no such number: no file, "max", or -1, which means the same in version 1. */
 static bool cgroup_number(const char *directory, const char *file, uint64_t *number) {
     char path[PATH_BYTES + 64], text[TEXT_BYTES];
     snprintf(path, sizeof path, "%s/%s", directory, file);
-    if (!read_text(path, text) || strncmp(text, "max", 3) == 0) {
+    if (!read_text(path, text) || strncmp(text, "max", 3) == 0 || text[0] == '-') {
         return false;
     }
     *number = strtoull(text, NULL, 10);
@@ -118,20 +148,30 @@ static uint64_t cgroup_cache(const cgroup_version *version, const char *director
     return cache > shared ? cache - shared : 0;
 }
 
+/* The smaller of a directory's limits, UINT64_MAX if it has none. */
+static uint64_t cgroup_limit(const cgroup_version *version, const char *directory) {
+    uint64_t least = UINT64_MAX, limit;
+    for (size_t i = 0; i < COUNT_OF(version->limit_files); i++) {
+        const char *file = version->limit_files[i];
+        if (file && cgroup_number(directory, file, &limit) && limit < least) {
+            least = limit;
+        }
+    }
+    return least;
+}
+
 /* The tightest limit and the least room left, over all levels up to the root. Cache counts as
  * room, since it is given up first. */
 static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64_t *room) {
     char path[PATH_BYTES];
-    if (!cgroup_path(version->root, version->line, path)) {
+    if (!cgroup_path(version->root, version->controller, path)) {
         return;
     }
     do {
-        uint64_t most, used;
-        if (!cgroup_number(path, version->limit_file, &most)) {
-            continue;
-        }
+        const uint64_t most = cgroup_limit(version, path);
+        uint64_t used;
         *limit = most < *limit ? most : *limit;
-        if (cgroup_number(path, version->usage_file, &used)) {
+        if (most < UINT64_MAX && cgroup_number(path, version->usage_file, &used)) {
             const uint64_t cache = cgroup_cache(version, path);
             used -= cache < used ? cache : used;
             const uint64_t left = most > used ? most - used : 0;
@@ -143,6 +183,12 @@ static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64
 static void memory_limits(uint64_t *total, uint64_t *available) {
     *total = kilobytes_of("/proc/meminfo", "MemTotal:");
     *available = kilobytes_of("/proc/meminfo", "MemAvailable:");
+    struct sysinfo info;
+    if (*total == 0 && sysinfo(&info) == 0) {
+        /* A bare chroot without /proc. What the page cache would give back is not known here. */
+        *total = (uint64_t)info.totalram * info.mem_unit;
+        *available = (uint64_t)(info.freeram + info.bufferram) * info.mem_unit;
+    }
     cgroup_memory(&memory_v2, total, available);
     cgroup_memory(&memory_v1, total, available);
 }
@@ -161,21 +207,50 @@ uint64_t os_memory_available(void) {
 
 /* ---- cores ---------------------------------------------------------------------------------- */
 
+static size_t whole_cores(uint64_t quota, uint64_t period) {
+    const uint64_t cores = quota / period + (quota % period != 0);
+    return cores < MOST_CORES ? (size_t)cores : MOST_CORES;
+}
+
 /* CPU quota of cgroup v2 ("max 100000" or "150000 100000") in whole cores, rounded up. */
-static size_t quota_cores(void) {
+static size_t quota_cores_v2(void) {
+    const char *root = "/sys/fs/cgroup";
     char path[PATH_BYTES], file[PATH_BYTES + 16], text[TEXT_BYTES];
     size_t cores = MOST_CORES;
-    if (!cgroup_path("/sys/fs/cgroup", "0::", path)) {
+    if (!cgroup_path(root, "", path)) {
         return cores;
     }
     do {
         snprintf(file, sizeof file, "%s/cpu.max", path);
         unsigned long long quota, period;
         if (read_text(file, text) && sscanf(text, "%llu %llu", &quota, &period) == 2 && period) {
-            cores = size_min(cores, (size_t)((quota + period - 1) / period));
+            cores = size_min(cores, whole_cores(quota, period));
         }
-    } while (cgroup_up("/sys/fs/cgroup", path));
+    } while (cgroup_up(root, path));
     return cores;
+}
+
+/* The same of cgroup v1, whose root is one of two. */
+static size_t quota_cores_v1(const char *root) {
+    char path[PATH_BYTES];
+    size_t cores = MOST_CORES;
+    if (!cgroup_path(root, "cpu", path)) {
+        return cores;
+    }
+    do {
+        uint64_t quota, period;
+        if (cgroup_number(path, "cpu.cfs_quota_us", &quota) &&
+            cgroup_number(path, "cpu.cfs_period_us", &period) && period) {
+            cores = size_min(cores, whole_cores(quota, period));
+        }
+    } while (cgroup_up(root, path));
+    return cores;
+}
+
+static size_t quota_cores(void) {
+    const size_t own = quota_cores_v1("/sys/fs/cgroup/cpu");
+    const size_t shared = quota_cores_v1("/sys/fs/cgroup/cpu,cpuacct");
+    return size_min(quota_cores_v2(), size_min(own, shared));
 }
 
 /* The lowest-numbered processor of the same physical core. */
@@ -187,12 +262,12 @@ static int first_sibling(int processor) {
 }
 
 size_t os_core_count(void) {
-    cpu_set_t allowed;
+    cpu_set_t allowed[MOST_CORES / CPU_SETSIZE];
     size_t cores = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    if (sched_getaffinity(0, sizeof allowed, allowed) == 0) {
         bool counted[MOST_CORES] = {false};
         for (int i = 0; i < MOST_CORES; i++) {
-            if (!CPU_ISSET((size_t)i, &allowed)) {
+            if (!CPU_ISSET_S((size_t)i, sizeof allowed, allowed)) {
                 continue;
             }
             const int core = first_sibling(i);

@@ -55,8 +55,8 @@ static sl_status check_numbers(const sl_sampler_options *o, sl_error *error) {
     if (!isfinite(o->temperature)) {
         return refuse(error, "temperature", "a finite number", o->temperature);
     }
-    if (!(o->top_p > 0)) {
-        return refuse(error, "top_p", "a number over 0", o->top_p);
+    if (!(o->top_p >= 0)) {
+        return refuse(error, "top_p", "a number of at least 0", o->top_p);
     }
     if (!(o->min_p <= 1)) {
         return refuse(error, "min_p", "a number of at most 1", o->min_p);
@@ -267,7 +267,7 @@ static size_t cut_tail(sl_sampler *s, candidates *c, float largest) {
         o->top_p < 1 ? o->top_p * sum_of_weights(s, c, largest, 1) : (double)INFINITY;
     double sum = 0;
     size_t kept = 0;
-    while (c->left > 0 && sum < enough) {
+    while (c->left > 0 && (kept == 0 || sum < enough)) {
         const candidate next = candidates_next(c);
         const float weight = kernel_exp(next.logit - largest);
         if (kept > 0 && weight < o->min_p) {
@@ -328,7 +328,7 @@ static int32_t draw(sl_sampler *s, float largest) {
     return draw_given(s, &c, kept, largest);
 }
 
-sl_status sl_sampler_sample(sl_sampler *s, const float *logits, int32_t *token, sl_error *error) {
+static sl_status pick(sl_sampler *s, const float *logits, int32_t *token, sl_error *error) {
     float largest = s->max(logits, s->n_vocab);
     if (isnan(largest)) {
         return refuse_nan(logits, error);
@@ -344,4 +344,11 @@ sl_status sl_sampler_sample(sl_sampler *s, const float *logits, int32_t *token, 
     const bool certain = s->options.temperature <= 0 || largest == INFINITY;
     *token = certain ? find_first(s->logits, largest) : draw(s, largest);
     return SL_OK;
+}
+
+sl_status sl_sampler_sample(sl_sampler *s, const float *logits, int32_t *token, sl_error *error) {
+    const uint64_t mode = kernel_set_float_mode(); /* a seed's tokens depend on nobody's rounding */
+    const sl_status status = pick(s, logits, token, error);
+    kernel_restore_float_mode(mode);
+    return status;
 }

@@ -6,7 +6,8 @@
  *   penalties    for each token t that is c > 0 times among the last n accepted:
  *                x[t] = x[t] > 0 ? x[t] / repeat : x[t] * repeat;  x[t] -= c frequency + presence
  *   top-k        the k largest
- *   top-p        w = exp(x - m): the fewest, largest first, whose w are at least top_p of all left
+ *   top-p        w = exp(x - m): the fewest, largest first, whose w are at least top_p of all left,
+ *                but never none
  *   min-p        those with w >= min_p
  *   temperature  v = exp((x - m) / temperature)
  *   draw         the first, largest first, up to which the v sum to over u of the sum of all v

@@ -24,15 +24,17 @@ static sl_status wrong_count(const char *key, const meta_entry *entry, size_t co
                      entry->offset, key, count, entry->count);
 }
 
-static sl_status allocate(vocabulary *v, sl_error *error) {
+/* `bytes`: of all texts. */
+static sl_status allocate(vocabulary *v, size_t bytes, sl_error *error) {
     v->texts = calloc(v->count, sizeof *v->texts);
+    v->text_bytes = malloc(bytes + 1);
     v->types = calloc(v->count, sizeof *v->types);
     v->ends = calloc(v->count, sizeof *v->ends);
     v->entries = calloc(v->count, sizeof *v->entries);
-    return v->texts && v->types && v->ends && v->entries
+    return v->texts && v->text_bytes && v->types && v->ends && v->entries
                ? SL_OK
                : error_memory(error, "the vocabulary",
-                              v->count * (sizeof *v->texts + sizeof *v->entries + 2));
+                              bytes + v->count * (sizeof *v->texts + sizeof *v->entries + 2));
 }
 
 static sl_status read_texts(vocabulary *v, sl_error *error) {
@@ -48,11 +50,12 @@ static sl_status read_texts(vocabulary *v, sl_error *error) {
                          tokens->offset, LIMIT_VOCABULARY, tokens->count);
     }
     v->count = (size_t)tokens->count;
-    status = allocate(v, error);
+    status = allocate(v, tokens->data_bytes, error);
     if (status != SL_OK) {
         return status;
     }
     size_t cursor = 0;
+    char *out = v->text_bytes;
     for (size_t i = 0; i < v->count; i++) {
         const str text = meta_array_string(v->file, tokens, &cursor);
         if (text.len > LIMIT_TOKEN_BYTES) {
@@ -61,9 +64,11 @@ static sl_status read_texts(vocabulary *v, sl_error *error) {
                                                          "found %zu in token %zu",
                              LIMIT_TOKEN_BYTES, text.len, i);
         }
-        v->texts[i] = text;
+        memcpy(out, text.ptr, text.len);
+        v->texts[i] = (str){out, text.len};
+        out += text.len;
         if (text.len > 0) {
-            v->entries[v->entry_count++] = (vocabulary_entry){text, (uint32_t)i};
+            v->entries[v->entry_count++] = (vocabulary_entry){v->texts[i], (uint32_t)i};
         }
     }
     return SL_OK;
@@ -291,6 +296,7 @@ sl_status vocabulary_read(vocabulary *v, const model_file *file,
 
 void vocabulary_free(vocabulary *v) {
     free(v->texts);
+    free(v->text_bytes);
     free(v->types);
     free(v->ends);
     free(v->entries);

@@ -23,7 +23,8 @@ typedef struct vocabulary_entry {
 typedef struct vocabulary {
     const model_file *file;
     size_t count;
-    str *texts;                /* in the file's bytes; may be empty */
+    str *texts;                /* may be empty */
+    char *text_bytes;          /* theirs: a copy, for a mapped file may change underneath */
     uint8_t *types;            /* of token_type */
     bool *ends;                /* tokens that end a generation */
     vocabulary_entry *entries; /* tokens with a text, and the index over them */

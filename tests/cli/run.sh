@@ -66,6 +66,14 @@ grep -q 'stopped .*context of 20 positions is full' "$err" || fail "a full conte
 count=$("$sluice" tokenize $m -p 'Once upon a time' --ids | wc -w)
 grep -q "^prompt  *$count tokens" "$err" || fail "not $count tokens of prompt"
 grep -q "^generation  *$((20 - count)) tokens" "$err" || fail "not $((20 - count)) tokens"
+own=$("$sluice" inspect "$model" | sed -n 's/.*context_length[^0-9]*\([0-9]*\).*/\1/p')
+run 0 run $m -p 'Once upon a time' -n $((own + 1 - count)) -r ' '
+grep -q "^sluice: -n asks for $((own + 1 - count)) tokens, but .* $own positions has room for \
+$((own - count)) after" "$err" || fail "-n beyond the context is not said"
+for fits in "-n $((own - count))" "-n $own -c $own"; do
+    run 0 run $m -p 'Once upon a time' $fits -r ' '
+    ! grep -q 'has room for' "$err" || fail "$fits: a note of too short a context"
+done
 refuse 2 "the prompt has $count tokens and does not fit into the context of 2" \
     run $m -p 'Once upon a time' -c 2
 
@@ -93,6 +101,7 @@ printf '\000\000\020\000' |
 grep -q 'context of 1048576 positions does not fit into memory; using [0-9]* ' "$err" ||
     fail "the smaller context is not said"
 refuse 2 "MiB" run -m "$scratch/long.gguf" -p x --memory 64M -c 0
+grep -q 'needs less (-c, -ctk, -ctv)$' "$err" || fail "no word of the options that need less"
 
 # Types of keys and values: each gives a text, or says that its blocks do not fit the heads.
 for type in f32 bf16 q8_0 q4_0; do

@@ -239,6 +239,13 @@ int main(void) {
         puts("skipped: neither models/sluice-starter.gguf nor shared data is there");
         return 77;
     }
+    int leader, follower;
+    if (openpty(&leader, &follower, NULL, NULL, NULL) != 0) {
+        puts("skipped: no pseudo-terminal to be had; is /dev/pts mounted?");
+        return 77;
+    }
+    close(leader);
+    close(follower);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupt_ends_generation_with_statistics),
         cmocka_unit_test(prompt_shows_progress_and_can_be_interrupted),

@@ -46,8 +46,7 @@ static _Thread_local bool counting; /* only what the testing thread asks for */
 static resource failing;            /* what runs out */
 static size_t made;                 /* of that, since counting began */
 static size_t fails_at;             /* the number of the one that fails */
-static void *living[4096];          /* memory and mappings made and not given back */
-static size_t n_living;
+static size_t n_living;             /* memory and mappings made and not given back */
 
 #if REPLACES_MALLOC
 /* The C library and the others must see them too. */
@@ -58,6 +57,8 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *pointer, size_t bytes);
 void *__libc_memalign(size_t alignment, size_t bytes);
 void __libc_free(void *pointer);
+
+static void *living[4096];
 
 static int (*real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 

@@ -604,6 +604,34 @@ static void the_tiny_model_has_every_weight_type(void **state) {
     }
 }
 
+/* A mapped file may change after it was checked: what is read then is wrong, but inside. */
+static void strings_stay_inside_a_file_that_changes(void **state) {
+    (void)state;
+    gguf_builder b;
+    gguf_builder_init(&b, 3);
+    gguf_builder_strings(&b, "words", (const char *const[]){"one", "two", "three"}, 3);
+    gguf_builder_finish(&b);
+    model_file file;
+    sl_error error;
+    assert_int_equal(gguf_parse(b.image, b.image_bytes, &file, &error), SL_OK);
+    const meta_entry *words = meta_find(&file, "words");
+    const uint64_t lies[] = {0, 4, 19, 20, 21, UINT64_MAX};
+    for (size_t i = 0; i < COUNT_OF(lies); i++) {
+        memcpy(b.image + (words->data - b.image) + 8 + 3, &lies[i], 8); /* the length of "two" */
+        size_t cursor = 0;
+        assert_str(meta_array_string(&file, words, &cursor), "one");
+        for (size_t k = 1; k < 4; k++) {
+            const str text = meta_array_string(&file, words, &cursor);
+            assert_true(cursor <= words->data_bytes);
+            assert_true(text.len <= words->data_bytes);
+            assert_true(text.len == 0 ||
+                        (const uint8_t *)text.ptr + text.len <= words->data + words->data_bytes);
+        }
+    }
+    model_file_free(&file);
+    gguf_builder_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_version_is_read),
@@ -623,6 +651,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(floats_bools_and_strings_are_checked, set_up_getters,
                                         tear_down_getters),
         cmocka_unit_test_setup_teardown(arrays_are_checked, set_up_getters, tear_down_getters),
+        cmocka_unit_test(strings_stay_inside_a_file_that_changes),
         cmocka_unit_test(the_tiny_model_is_complete),
         cmocka_unit_test(the_tiny_model_has_every_weight_type),
     };

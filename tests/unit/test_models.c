@@ -24,21 +24,21 @@ static void start_tiny(gguf_builder *b) {
     gguf_builder_tiny_llama(b, &options);
 }
 
-static test_model build(gguf_builder *b) {
-    test_model m;
+/* The weights point to the program, so that *m must stay where it is. */
+static void build(gguf_builder *b, test_model *m) {
     sl_error error;
     gguf_builder_finish(b);
-    if (test_model_build(b->image, b->image_bytes, &m, &error) != SL_OK) {
+    if (test_model_build(b->image, b->image_bytes, m, &error) != SL_OK) {
         fail_msg("%s", error.message);
     }
-    return m;
 }
 
 /* ---- frequencies ---------------------------------------------------------------------------- */
 
 /* Heads of 8: four pairs. Compared with the C library's pow to 1e-12. */
 static void assert_frequencies(gguf_builder *b, const double expected[4]) {
-    test_model m = build(b);
+    test_model m;
+    build(b, &m);
     assert_int_equal(m.p.angle_sets.count, 1);
     const angle_set *set = program_angle_set(&m.p, 0);
     assert_int_equal(set->n_pair, 4);
@@ -150,7 +150,8 @@ static double difference_from_reference(gguf_builder *b) {
     char path[300];
     size_t n_token, n_reference;
     sl_error error;
-    test_model m = build(b);
+    test_model m;
+    build(b, &m);
     snprintf(path, sizeof path, "%s.tokens", rope3);
     int32_t *tokens = test_read_tokens(path, &n_token);
     snprintf(path, sizeof path, "%s.logits.npy", rope3);
@@ -233,7 +234,8 @@ static void heads_of_a_size_of_their_own(void **state) {
                                     (const uint64_t[]){parts[i].n_in, parts[i].n_out}, NULL);
         }
     }
-    test_model m = build(&b);
+    test_model m;
+    build(&b, &m);
     const op_attention *a = &find_op(&m.p, OP_ATTENTION)->as.attention;
     assert_int_equal(a->n_head, 4);
     assert_int_equal(a->n_head_kv, 2);
@@ -255,7 +257,8 @@ static void heads_of_a_size_of_their_own(void **state) {
 static float first_logit(gguf_builder *b) {
     const int32_t token = 5;
     sl_error error;
-    test_model m = build(b);
+    test_model m;
+    build(b, &m);
     const executor_options options = test_options(1);
     float *logits = test_logits(&m, &options, &token, 1, 1, &error);
     assert_non_null(logits);
@@ -318,7 +321,8 @@ static void gpt2_has_no_more_positions_than_it_learned(void **state) {
     gguf_builder b;
     gguf_builder_init(&b, 3);
     gguf_builder_tiny_gpt2(&b, QUANT_F32);
-    test_model m = build(&b);
+    test_model m;
+    build(&b, &m);
     assert_int_equal(m.p.n_ctx_train, 64);
     assert_int_equal(m.p.n_ctx_limit, 64);
     assert_int_equal(m.p.n_layer, 2);
@@ -327,7 +331,7 @@ static void gpt2_has_no_more_positions_than_it_learned(void **state) {
     test_model_free(&m);
     gguf_builder_free(&b);
     start_tiny(&b);
-    m = build(&b);
+    build(&b, &m);
     assert_int_equal(m.p.n_ctx_train, 64);
     assert_int_equal(m.p.n_ctx_limit, 0); /* rotation has no end */
     test_model_free(&m);

@@ -188,8 +188,9 @@ static void top_p_keeps_the_fewest_that_reach_it(void **state) {
     const struct {
         float top_p;
         const char *set;
-    } cases[] = {{1e-9f, "1"},   {0.39f, "1"},    {0.41f, "13"},   {0.69f, "13"},    {0.71f, "134"},
-                 {0.84f, "134"}, {0.86f, "0134"}, {0.94f, "0134"}, {0.96f, "01234"}, {2, "01234"}};
+    } cases[] = {{0, "1"},        {1e-9f, "1"},     {0.39f, "1"},   {0.41f, "13"},
+                 {0.69f, "13"},   {0.71f, "134"},   {0.84f, "134"}, {0.86f, "0134"},
+                 {0.94f, "0134"}, {0.96f, "01234"}, {2, "01234"}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         sl_sampler_options options = plain(1);
         options.top_p = cases[i].top_p;
@@ -612,9 +613,9 @@ static void bad_numbers_are_refused(void **state) {
         {offsetof(sl_sampler_options, temperature), NAN, "temperature: expected a finite number"},
         {offsetof(sl_sampler_options, temperature), INFINITY, "found inf"},
         {offsetof(sl_sampler_options, temperature), -INFINITY, "found -inf"},
-        {offsetof(sl_sampler_options, top_p), 0, "top_p: expected a number over 0, found 0"},
-        {offsetof(sl_sampler_options, top_p), -0.5f, "found -0.5"},
-        {offsetof(sl_sampler_options, top_p), NAN, "top_p: expected a number over 0, found"},
+        {offsetof(sl_sampler_options, top_p), -0.5f,
+         "top_p: expected a number of at least 0, found -0.5"},
+        {offsetof(sl_sampler_options, top_p), NAN, "top_p: expected a number of at least 0, found"},
         {offsetof(sl_sampler_options, min_p), 1.5f, "min_p: expected a number of at most 1"},
         {offsetof(sl_sampler_options, min_p), NAN, "min_p: expected"},
         {offsetof(sl_sampler_options, repeat_penalty), 0, "repeat_penalty: expected a finite"},

@@ -29,7 +29,7 @@ X86_INLINE __m512i pair_nibbles(const uint8_t *a, const uint8_t *b) {
     return _mm512_and_si512(_mm512_srlv_epi64(both, shift), _mm512_set1_epi8(15));
 }
 
-/* ---- types of 32 values ------------------------------------------------------------------------
+/* ---- types of 32 values -------------------------------------------------------------------------
  */
 
 typedef __m512i pair32_function(const uint8_t *a, const uint8_t *b);
@@ -75,7 +75,7 @@ X86_INLINE __m512i pair_q5_1(const uint8_t *a, const uint8_t *b) {
 #define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 0, pair_q5_1})
 #define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 128, 0, pair_q8_0})
 
-/* ---- types of 256 values -----------------------------------------------------------------------
+/* ---- types of 256 values ------------------------------------------------------------------------
  * `part` says which 32 of the 256; it is a constant wherever these are called. */
 
 typedef __m512i pair256_function(const uint8_t *a, const uint8_t *b, int part);
@@ -136,7 +136,7 @@ X86_INLINE __m512i pair_q6_k(const uint8_t *a, const uint8_t *b, int part) {
 #define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, pair_q5_k, head_q4_k})
 #define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, pair_q6_k, head_q6_k})
 
-/* ---- sixteen rows at once ----------------------------------------------------------------------
+/* ---- sixteen rows at once -----------------------------------------------------------------------
  * Eight pairs, pair j of rows j and j + 8. */
 
 /* Dword k of every row: out[k] lane r = dword k of row r. Transposes in the two halves alike. */
@@ -254,6 +254,21 @@ X86_INLINE void prefetch_ahead(const uint8_t *p, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 64) {
         _mm_prefetch((const char *)p + at, _MM_HINT_T1);
     }
+}
+
+/* Keeps the compiler from moving loads that follow to before a prefetch, and so from putting all
+ * prefetches of a loop together: too many at a time, and loads wait for them. */
+X86_INLINE void prefetch_in_place(void) {
+    __asm__ volatile("" : : : "memory");
+}
+
+/* Of the lines that prefetch_ahead(p, bytes) fetches, those whose number is `piece` modulo
+ * `pieces`. */
+X86_INLINE void prefetch_piece(const uint8_t *p, size_t bytes, size_t piece, size_t pieces) {
+    for (size_t at = 64 * piece; at < bytes; at += 64 * pieces) {
+        _mm_prefetch((const char *)p + at, _MM_HINT_T1);
+    }
+    prefetch_in_place();
 }
 
 #endif

@@ -36,7 +36,7 @@ X86_INLINE __m256i row_fifth_bits(const uint8_t *p) {
     return _mm256_and_si256(is_set, _mm256_set1_epi8(16));
 }
 
-/* ---- types of 32 values ------------------------------------------------------------------------
+/* ---- types of 32 values -------------------------------------------------------------------------
  */
 
 typedef struct blocks32 {
@@ -73,7 +73,7 @@ X86_INLINE __m256i row_q5_1(const uint8_t *block) {
 #define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 4, row_q5_1})
 #define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 0, 0, row_q8_0})
 
-/* ---- types of 256 values -----------------------------------------------------------------------
+/* ---- types of 256 values ------------------------------------------------------------------------
  * `part` says which 32 of the 256; it is a constant wherever these are called. */
 
 typedef struct blocks256 {
@@ -126,7 +126,7 @@ X86_INLINE __m256i row_q6_k(const uint8_t *block, int part) {
 #define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 4, row_q5_k, head_q4_k})
 #define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 2, row_q6_k, head_q6_k})
 
-/* ---- eight rows at once ------------------------------------------------------------------------
+/* ---- eight rows at once -------------------------------------------------------------------------
  */
 
 X86_INLINE __m256i lanes_lower(__m256i a, __m256i b) {
@@ -228,6 +228,12 @@ X86_INLINE void prefetch_ahead(const uint8_t *p, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 64) {
         _mm_prefetch((const char *)p + at, _MM_HINT_T1);
     }
+}
+
+/* Keeps the compiler from moving loads that follow to before a prefetch, and so from putting all
+ * prefetches of a loop together: too many at a time, and loads wait for them. */
+X86_INLINE void prefetch_in_place(void) {
+    __asm__ volatile("" : : : "memory");
 }
 
 /* All bits of the lanes whose bit is set. */

@@ -27,12 +27,16 @@ typedef struct steps_512 {
     __m512 (*add_part)(__m512 sum, __m512i w, __m512i x, size_t n);
 } steps_512;
 
-/* float_multiply for n_w <= 8 weight rows and n_x activation rows, both constants. */
-X86_INLINE void multiply_512(const steps_512 type, const size_t n_w, const size_t n_x,
-                             const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                             size_t x_stride, bool first, float_partial *partial, size_t at) {
+/* float_multiply for n_w <= 8 weight rows and n_x activation rows, both constants. `ahead`: while
+ * these rows are used, the same places of the FLOAT_ROWS rows after them are prefetched; if a line
+ * lasts for two steps, every other row in each. */
+X86_INLINE void multiply_512(const steps_512 type, const bool ahead, const size_t n_w,
+                             const size_t n_x, const uint8_t *w, size_t w_stride, size_t n,
+                             const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
+                             size_t at) {
     __m512 sum[8][FLOAT_GROUP_512];
     __m512i xs[FLOAT_GROUP_512];
+    const size_t line = 64 / type.w_bytes;
     for (size_t r = 0; r < n_w; r++) {
         for (size_t i = 0; i < n_x; i++) {
             sum[r][i] = first ? _mm512_setzero_ps() : _mm512_load_ps(partial[i].s[at + r]);
@@ -44,6 +48,10 @@ X86_INLINE void multiply_512(const steps_512 type, const size_t n_w, const size_
         }
         for (size_t r = 0; r < n_w; r++) {
             const __m512i ws = type.load(w + r * w_stride);
+            if (ahead && r % line == 0) {
+                const uint8_t *same = w + (r + FLOAT_ROWS + n / type.values % line) * w_stride;
+                _mm_prefetch((const char *)same, _MM_HINT_T1);
+            }
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add(sum[r][i], ws, xs[i]);
             }
@@ -68,28 +76,28 @@ X86_INLINE void multiply_512(const steps_512 type, const size_t n_w, const size_
 }
 
 /* float_multiply. */
-X86_INLINE void multiply_rows_512(const steps_512 type, const uint8_t *w, size_t w_stride, size_t n,
-                                  const uint8_t *x, size_t x_stride, size_t n_row, bool first,
-                                  float_partial *partial) {
+X86_INLINE void multiply_rows_512(const steps_512 type, const bool ahead, const uint8_t *w,
+                                  size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
+                                  size_t n_row, bool first, float_partial *partial) {
     const uint8_t *w4 = w + 4 * w_stride;
     switch (n_row) {
     case 1:
-        multiply_512(type, 8, 1, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, ahead, 8, 1, w, w_stride, n, x, x_stride, first, partial, 0);
         break;
     case 2:
-        multiply_512(type, 8, 2, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, ahead, 8, 2, w, w_stride, n, x, x_stride, first, partial, 0);
         break;
     case 3:
-        multiply_512(type, 8, 3, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, ahead, 8, 3, w, w_stride, n, x, x_stride, first, partial, 0);
         break;
     default:
-        multiply_512(type, 4, 4, w, w_stride, n, x, x_stride, first, partial, 0);
-        multiply_512(type, 4, 4, w4, w_stride, n, x, x_stride, first, partial, 4);
+        multiply_512(type, ahead, 4, 4, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, ahead, 4, 4, w4, w_stride, n, x, x_stride, first, partial, 4);
         break;
     }
 }
 
-/* ---- the final tree ----------------------------------------------------------------------------
+/* ---- the final tree -----------------------------------------------------------------------------
  */
 
 X86_INLINE __m512 tree8_512(__m512 a, __m512 b) {
@@ -126,8 +134,7 @@ X86_INLINE void finish_512(const float_partial *partial, size_t n_out, float *y)
     _mm256_mask_storeu_ps(y, mask, tree_rows_512(partial));
 }
 
-/* ---- steps of whole vectors
- * ---------------------------------------------------------------------- */
+/* ---- steps of whole vectors ------------------------------------------------------------------ */
 
 X86_INLINE __mmask16 lanes_512(size_t n) {
     return (__mmask16)((1u << n) - 1);

@@ -51,7 +51,7 @@ X86_INLINE __m256i less_offset(const blocks256 type, __m256i i, __m256i j) {
     return type.dmin_at ? i : _mm256_sub_epi32(i, _mm256_slli_epi32(j, type.offset_shift));
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Eight rows: their scales as 16-bit numbers (head_even_odd), and dwords whose sum is j. */
@@ -71,7 +71,9 @@ X86_INLINE void row_heads_read(const blocks256 type, const eight_rows *rows, __m
 
 /* Adds a part of eight rows. */
 X86_INLINE void add_part(const blocks256 type, const eight_rows *rows, const int8_t *x8,
-                         const __m256i scale[8], int part, __m256i i[8]) {
+                         const __m256i scale[8], int part, const uint8_t *next, __m256i i[8]) {
+    prefetch_ahead(next + (size_t)part * type.bytes, type.bytes);
+    prefetch_in_place();
     const __m256i x = _mm256_load_si256((const __m256i *)(const void *)x8 + part);
     const __m256i at = _mm256_set1_epi16((int16_t)(0x0100 + 0x0202 * part));
     for (size_t r = 0; r < 8; r++) {
@@ -110,19 +112,18 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
         if (b + 1 < n_block) {
             collect(type, &rows, 1, b + 1, &c);
         }
-        prefetch_ahead(next, LANES * type.bytes);
         row_heads_read(type, &rows, _mm256_load_si256(sums + b), &heads);
         for (size_t r = 0; r < 8; r++) {
             i[r] = less_offset(type, _mm256_setzero_si256(), heads.j[r]);
         }
-        add_part(type, &rows, x8, heads.scale, 0, i);
-        add_part(type, &rows, x8, heads.scale, 1, i);
-        add_part(type, &rows, x8, heads.scale, 2, i);
-        add_part(type, &rows, x8, heads.scale, 3, i);
-        add_part(type, &rows, x8, heads.scale, 4, i);
-        add_part(type, &rows, x8, heads.scale, 5, i);
-        add_part(type, &rows, x8, heads.scale, 6, i);
-        add_part(type, &rows, x8, heads.scale, 7, i);
+        add_part(type, &rows, x8, heads.scale, 0, next, i);
+        add_part(type, &rows, x8, heads.scale, 1, next, i);
+        add_part(type, &rows, x8, heads.scale, 2, next, i);
+        add_part(type, &rows, x8, heads.scale, 3, next, i);
+        add_part(type, &rows, x8, heads.scale, 4, next, i);
+        add_part(type, &rows, x8, heads.scale, 5, next, i);
+        add_part(type, &rows, x8, heads.scale, 6, next, i);
+        add_part(type, &rows, x8, heads.scale, 7, next, i);
         const __m256i j = type.dmin_at ? rows_sum(heads.j) : _mm256_setzero_si256();
         acc = add_block(type, rows_sum(i), j, c.d[b % 2], c.dmin[b % 2], dx[b], acc);
         eight_rows_advance(&rows, type.bytes);
@@ -134,8 +135,10 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
  */
 
 X86_INLINE void fill_part(const blocks256 type, const eight_rows *rows, int part,
-                          panel_block *block) {
+                          const uint8_t *next, size_t stride, panel_block *block) {
     __m256i row[8], dword[8];
+    prefetch_ahead(next + (size_t)part * stride, type.bytes);
+    prefetch_in_place();
     for (size_t r = 0; r < 8; r++) {
         row[r] = type.row(eight_rows_get(rows, r), part);
     }
@@ -179,23 +182,21 @@ X86_INLINE void fill_panel(const blocks256 type, const uint8_t *w, size_t stride
     eight_rows rows = eight_rows_at(w, stride);
     for (size_t b = 0; b < count; b++) {
         panel_block *block = &to->block[b];
-        for (size_t r = 0; r < LANES; r++) {
-            prefetch_ahead(next + r * stride + b * type.bytes, type.bytes);
-        }
         eight_rows_f16(&rows, type.d_at, block->d);
         if (type.dmin_at) {
             eight_rows_f16(&rows, type.dmin_at, block->dmin);
         }
         fill_heads(type, &rows, block);
-        fill_part(type, &rows, 0, block);
-        fill_part(type, &rows, 1, block);
-        fill_part(type, &rows, 2, block);
-        fill_part(type, &rows, 3, block);
-        fill_part(type, &rows, 4, block);
-        fill_part(type, &rows, 5, block);
-        fill_part(type, &rows, 6, block);
-        fill_part(type, &rows, 7, block);
+        fill_part(type, &rows, 0, next, stride, block);
+        fill_part(type, &rows, 1, next, stride, block);
+        fill_part(type, &rows, 2, next, stride, block);
+        fill_part(type, &rows, 3, next, stride, block);
+        fill_part(type, &rows, 4, next, stride, block);
+        fill_part(type, &rows, 5, next, stride, block);
+        fill_part(type, &rows, 6, next, stride, block);
+        fill_part(type, &rows, 7, next, stride, block);
         eight_rows_advance(&rows, type.bytes);
+        next += type.bytes;
     }
 }
 
@@ -275,8 +276,7 @@ X86_INLINE void panel_times_group(const blocks256 type, const panel *w, size_t f
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q2_k(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

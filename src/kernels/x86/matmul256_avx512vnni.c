@@ -40,7 +40,7 @@ X86_INLINE __m512 add_block(const blocks256 type, __m512i i, __m512i j, const ui
     return acc;
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Eight pairs of rows: their scales as 16-bit numbers (head_even_odd), and dwords whose sum is j.
@@ -67,7 +67,7 @@ X86_INLINE void pair_heads_read(const blocks256 type, const sixteen_rows *rows, 
  * which fits into 16 bits for all these types, so that those of two parts are packed into one
  * vector and multiplied by their groups' scales together. */
 X86_INLINE void add_two_parts(const blocks256 type, const sixteen_rows *rows, const int8_t *x8,
-                              const __m512i scale[8], int part, __m512i i[8]) {
+                              const __m512i scale[8], int part, const uint8_t *next, __m512i i[8]) {
     const __m256i *x = (const __m256i *)(const void *)x8 + part;
     const __m512i x0 = _mm512_broadcast_i64x4(_mm256_load_si256(x));
     const __m512i x1 = _mm512_broadcast_i64x4(_mm256_load_si256(x + 1));
@@ -75,6 +75,8 @@ X86_INLINE void add_two_parts(const blocks256 type, const sixteen_rows *rows, co
     const int32_t at1 = at0 + 0x02020202;
     const __m512i at = _mm512_broadcast_i32x4(_mm_setr_epi32(at0, at0, at1, at1));
     for (size_t p = 0; p < 8; p++) {
+        prefetch_ahead(next + p * (LANES * type.bytes / 32), LANES * type.bytes / 32);
+        prefetch_in_place();
         const uint8_t *a = sixteen_rows_get(rows, p);
         const uint8_t *b = sixteen_rows_get(rows, p + 8);
         const __m512i zero = _mm512_setzero_si512();
@@ -105,6 +107,7 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
     const float *dx = q8_scales(x, 0);
     const uint8_t *next = w + LANES * stride;
     sixteen_rows rows = sixteen_rows_at(w, stride);
+    const size_t quarter = LANES * type.bytes / 4; /* prefetched bit by bit, lest loads wait */
     collected c;
     __m512 acc = _mm512_setzero_ps();
     collect(type, &rows, 0, 0, &c);
@@ -114,17 +117,16 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
         if (b + 1 < n_block) {
             collect(type, &rows, 1, b + 1, &c);
         }
-        prefetch_ahead(next, LANES * type.bytes);
         pair_heads_read(type, &rows, _mm256_load_si256(sums + b), &heads);
         for (size_t p = 0; p < 8; p++) {
             const __m512i offset_j = _mm512_slli_epi32(heads.j[p], (unsigned)type.offset_shift);
             i[p] = type.dmin_at ? _mm512_setzero_si512()
                                 : _mm512_sub_epi32(_mm512_setzero_si512(), offset_j);
         }
-        add_two_parts(type, &rows, x8, heads.scale, 0, i);
-        add_two_parts(type, &rows, x8, heads.scale, 2, i);
-        add_two_parts(type, &rows, x8, heads.scale, 4, i);
-        add_two_parts(type, &rows, x8, heads.scale, 6, i);
+        add_two_parts(type, &rows, x8, heads.scale, 0, next + 0 * quarter, i);
+        add_two_parts(type, &rows, x8, heads.scale, 2, next + 1 * quarter, i);
+        add_two_parts(type, &rows, x8, heads.scale, 4, next + 2 * quarter, i);
+        add_two_parts(type, &rows, x8, heads.scale, 6, next + 3 * quarter, i);
         const __m512i j = type.dmin_at ? pairs_sum(heads.j) : _mm512_setzero_si512();
         acc = add_block(type, pairs_sum(i), j, c.d[b % 2], c.dmin[b % 2], dx[b], acc);
         sixteen_rows_advance(&rows, type.bytes);
@@ -136,8 +138,11 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
  */
 
 X86_INLINE void fill_part(const blocks256 type, const sixteen_rows *rows, int part,
-                          panel_block *block) {
+                          const uint8_t *next, size_t stride, panel_block *block) {
     __m512i pair[8], dword[8];
+    prefetch_ahead(next + (size_t)(2 * part) * stride, type.bytes);
+    prefetch_ahead(next + (size_t)(2 * part + 1) * stride, type.bytes);
+    prefetch_in_place();
     for (size_t p = 0; p < 8; p++) {
         pair[p] = type.pair(sixteen_rows_get(rows, p), sixteen_rows_get(rows, p + 8), part);
     }
@@ -181,23 +186,21 @@ X86_INLINE void fill_panel(const blocks256 type, const uint8_t *w, size_t stride
     sixteen_rows rows = sixteen_rows_at(w, stride);
     for (size_t b = 0; b < count; b++) {
         panel_block *block = &to->block[b];
-        for (size_t r = 0; r < LANES; r++) {
-            prefetch_ahead(next + r * stride + b * type.bytes, type.bytes);
-        }
         sixteen_rows_f16(&rows, type.d_at, block->d);
         if (type.dmin_at) {
             sixteen_rows_f16(&rows, type.dmin_at, block->dmin);
         }
         fill_heads(type, &rows, block);
-        fill_part(type, &rows, 0, block);
-        fill_part(type, &rows, 1, block);
-        fill_part(type, &rows, 2, block);
-        fill_part(type, &rows, 3, block);
-        fill_part(type, &rows, 4, block);
-        fill_part(type, &rows, 5, block);
-        fill_part(type, &rows, 6, block);
-        fill_part(type, &rows, 7, block);
+        fill_part(type, &rows, 0, next, stride, block);
+        fill_part(type, &rows, 1, next, stride, block);
+        fill_part(type, &rows, 2, next, stride, block);
+        fill_part(type, &rows, 3, next, stride, block);
+        fill_part(type, &rows, 4, next, stride, block);
+        fill_part(type, &rows, 5, next, stride, block);
+        fill_part(type, &rows, 6, next, stride, block);
+        fill_part(type, &rows, 7, next, stride, block);
         sixteen_rows_advance(&rows, type.bytes);
+        next += type.bytes;
     }
 }
 
@@ -285,8 +288,7 @@ X86_INLINE void panel_times_group(const blocks256 type, const panel *w, size_t f
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q2_k(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

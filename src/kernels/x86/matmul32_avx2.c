@@ -49,7 +49,7 @@ X86_INLINE __m256i multiply_bytes(const blocks32 type, __m256i w, __m256i x) {
                          : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Scales (and minimums) are collected this many blocks before they are used, so that the narrow
@@ -98,6 +98,7 @@ X86_INLINE void rows_times_one(const blocks32 type, const uint8_t *w, size_t str
             collect(type, &rows, COLLECT_AHEAD, b + COLLECT_AHEAD, &c);
         }
         prefetch_ahead(next, LANES * type.bytes);
+        prefetch_in_place();
         const int32_t sum = block_sum(sums, b);
         const __m256i i = _mm256_sub_epi32(block_times_one(type, &rows, x8 + 32 * b),
                                            _mm256_set1_epi32(type.offset * sum));
@@ -218,8 +219,7 @@ X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t fr
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q4_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

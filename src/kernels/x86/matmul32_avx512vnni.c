@@ -41,7 +41,7 @@ X86_INLINE void stretch_sums(const int16_t *sums, size_t count, int16_t factor, 
     }
 }
 
-/* ---- one activation row ------------------------------------------------------------------------
+/* ---- one activation row -------------------------------------------------------------------------
  */
 
 /* Scales (and minimums) are collected this many blocks before they are used, so that the narrow
@@ -62,12 +62,21 @@ X86_INLINE void collect(const blocks32 type, const sixteen_rows *rows, size_t ah
     }
 }
 
+/* Where memory is the limit prefetches are spread over the loads, lest those wait for them. Where
+ * unpacking is, holding the compiler to that order would cost more. */
+X86_INLINE bool is_memory_bound(const blocks32 type) {
+    return type.bytes > 32;
+}
+
 /* Lane r = sum of byte * x8 of the block at row r. */
-X86_INLINE __m512i pairs_times_one(const blocks32 type, const sixteen_rows *rows,
-                                   const int8_t *x8) {
+X86_INLINE __m512i pairs_times_one(const blocks32 type, const sixteen_rows *rows, const int8_t *x8,
+                                   const uint8_t *next) {
     const __m512i values = _mm512_broadcast_i64x4(_mm256_load_si256((const __m256i *)x8));
     __m512i dot[8];
     for (size_t j = 0; j < 8; j++) {
+        if (is_memory_bound(type)) {
+            prefetch_piece(next, LANES * type.bytes, j, 8);
+        }
         const __m512i bytes = type.pair(sixteen_rows_get(rows, j), sixteen_rows_get(rows, j + 8));
         dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), bytes, values);
     }
@@ -115,10 +124,12 @@ X86_INLINE void rows_times_one(const blocks32 type, const uint8_t *w, size_t str
         if (b + COLLECT_AHEAD < n_block) {
             collect(type, &rows, COLLECT_AHEAD, b + COLLECT_AHEAD, &c);
         }
-        prefetch_ahead(next, LANES * type.bytes);
+        if (!is_memory_bound(type)) {
+            prefetch_ahead(next, LANES * type.bytes);
+        }
         const int32_t sum_b = sum[b % STRETCH];
         const __m512i sum_bytes = type.nibbles_at ? nibbles_times_one(type, &rows, x8 + 32 * b)
-                                                  : pairs_times_one(type, &rows, x8 + 32 * b);
+                                                  : pairs_times_one(type, &rows, x8 + 32 * b, next);
         const __m512i i = _mm512_sub_epi32(sum_bytes, _mm512_set1_epi32(type.offset * sum_b));
         const __m512 d = _mm512_set1_ps(dx[b]);
         const size_t at = b % (2 * COLLECT_AHEAD);
@@ -234,8 +245,7 @@ X86_INLINE void panel_times_group(const blocks32 type, const panel *w, size_t fr
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void fill_q4_0(const uint8_t *w, size_t stride, size_t count, const uint8_t *next,
                       void *to) {

@@ -17,10 +17,16 @@ X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
     return _mm512_mask_dpbf16_ps(sum, lanes_512((n + 1) / 2), (__m512bh)w, (__m512bh)x);
 }
 
-static void multiply(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
-                     size_t n_row, bool first, float_partial *partial) {
-    const steps_512 steps = {32, 64, load_512, add, load_part16_512, load_part16_512, add_part};
-    multiply_rows_512(steps, w, w_stride, n, x, x_stride, n_row, first, partial);
+#define STEPS ((steps_512){32, 64, load_512, add, load_part16_512, load_part16_512, add_part})
+
+static void direct(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
+                   size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS, true, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void panel(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
+                  size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS, false, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
 static void fill(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
@@ -42,8 +48,8 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
                                         2,
                                         STRETCH_BYTES / 2,
                                         PANEL_STRIDE,
-                                        multiply,
-                                        multiply,
+                                        direct,
+                                        panel,
                                         fill,
                                         finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);

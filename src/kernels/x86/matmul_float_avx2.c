@@ -74,6 +74,7 @@ X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, c
                          const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
                          size_t at) {
     __m256 sum[2][4][3];
+    const size_t line = 32 / type.w_bytes; /* steps that a cache line lasts for */
     w += at * w_stride;
     for (size_t h = 0; h < halves; h++) {
         for (size_t r = 0; r < n_w; r++) {
@@ -84,6 +85,11 @@ X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, c
         }
     }
     for (; n >= 2 * type.values; n -= 2 * type.values, w += 2 * type.w_bytes, x += 64) {
+        /* One activation row: the same places of the FLOAT_ROWS rows after these are prefetched. */
+        for (size_t r = 0; halves == 2 && r < n_w; r += line) {
+            const size_t other = n / (2 * type.values) % line;
+            _mm_prefetch((const char *)w + (r + FLOAT_ROWS + other) * w_stride, _MM_HINT_T1);
+        }
         for (size_t h = 0; h < halves; h++) {
             __m256i xs[3];
             for (size_t i = 0; i < n_x; i++) {
@@ -139,7 +145,7 @@ X86_INLINE void multiply_rows(const steps type, const uint8_t *w, size_t w_strid
     }
 }
 
-/* ---- the final tree ----------------------------------------------------------------------------
+/* ---- the final tree -----------------------------------------------------------------------------
  */
 
 X86_INLINE __m256 tree8(const float *s) {
@@ -168,8 +174,7 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
     _mm256_maskstore_ps(y, _mm256_castps_si256(first_lanes(n_out)), all);
 }
 
-/* ---- F32 and F16
- * --------------------------------------------------------------------------------- */
+/* ---- F32 and F16 ----------------------------------------------------------------------------- */
 
 X86_INLINE __m256i load_whole(const void *w) {
     return _mm256_loadu_si256((const __m256i *)w);
@@ -218,8 +223,7 @@ static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, 
     }
 }
 
-/* ---- BF16
- * ---------------------------------------------------------------------------------------- */
+/* ---- BF16 ------------------------------------------------------------------------------------ */
 
 X86_INLINE __m256 odd_bf16(__m256i v) {
     return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
@@ -258,8 +262,7 @@ static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n,
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {

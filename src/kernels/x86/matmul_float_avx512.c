@@ -15,8 +15,7 @@ enum {
     FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
 };
 
-/* ---- F32 and F16
- * --------------------------------------------------------------------------------- */
+/* ---- F32 and F16 ----------------------------------------------------------------------------- */
 
 X86_INLINE __m512 add_f32(__m512 sum, __m512i w, __m512i x) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_castsi512_ps(x), sum);
@@ -39,14 +38,19 @@ X86_INLINE __m512i load_part_f16(const uint8_t *w, size_t n) {
 #define STEPS_F16                                                                                  \
     ((steps_512){16, 32, load_f16, add_f32, load_part_f16, load_part32_512, add_part_f32})
 
-static void multiply_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS_F32, w, w_stride, n, x, x_stride, n_row, first, partial);
+static void direct_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS_F32, true, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void multiply_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS_F16, w, w_stride, n, x, x_stride, n_row, first, partial);
+static void direct_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS_F16, true, w, w_stride, n, x, x_stride, n_row, first, partial);
+}
+
+static void panel_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                      size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+    multiply_rows_512(STEPS_F32, false, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
 static void fill_f32(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
@@ -70,8 +74,7 @@ static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, 
     }
 }
 
-/* ---- BF16
- * ---------------------------------------------------------------------------------------- */
+/* ---- BF16 ------------------------------------------------------------------------------------ */
 
 X86_INLINE __m512 odd_bf16(__m512i v) {
     return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
@@ -100,7 +103,7 @@ static __attribute__((noinline)) void multiply_flushed(const uint8_t *w, size_t 
                                                        const uint8_t *x, size_t x_stride,
                                                        size_t n_row, bool first,
                                                        float_partial *partial) {
-    multiply_rows_512(STEPS_BF16, w, w_stride, n, x, x_stride, n_row, first, partial);
+    multiply_rows_512(STEPS_BF16, false, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
 static void multiply_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
@@ -118,8 +121,7 @@ static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n,
     }
 }
 
-/* ---- the types
- * ----------------------------------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
 static void finish(const float_partial *partial, size_t n_out, float *y) {
     finish_512(partial, n_out, y);
@@ -128,16 +130,16 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 4,        4,     STRETCH_BYTES / 4, PANEL_STRIDE,
-        multiply_f32,    multiply_f32,        fill_f32, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 4,         4,        STRETCH_BYTES / 4,
+        PANEL_STRIDE,    direct_f32,          panel_f32, fill_f32, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,        4,     STRETCH_BYTES / 4, PANEL_STRIDE,
-        multiply_f16,    multiply_f32,        fill_f16, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,         4,        STRETCH_BYTES / 4,
+        PANEL_STRIDE,    direct_f16,          panel_f32, fill_f16, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

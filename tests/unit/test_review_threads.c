@@ -1,0 +1,118 @@
+/* One model, several threads: each with a session, a sampler, a decoder of its own, all at the same
+ * time. What sluice.h allows must give every thread what it gives one alone; under the thread
+ * sanitizer it must do so without a race. */
+#include "sluice.h"
+
+#include "support/temp_file.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { THREADS = 4, VOCAB = 257, GENERATED = 20, ROUNDS = 3 };
+
+static const char text[] = "two mills turn in one stream";
+
+typedef struct job {
+    sl_model *model;
+    bool done;
+    int32_t tokens[sizeof text + GENERATED];
+    size_t count;
+    float logits[VOCAB];
+    char said[sizeof text + GENERATED * 8];
+    size_t said_bytes;
+} job;
+
+/* False where anything fails: cmocka's assertions belong to the first thread. */
+static bool generate(job *j, sl_session *session, sl_sampler *sampler, sl_decoder *decoder) {
+    sl_error error;
+    int32_t *tokens;
+    if (sl_tokenize(j->model, text, sizeof text - 1, SL_TOKENIZE_BOS, &tokens, &j->count, &error)) {
+        return false;
+    }
+    memcpy(j->tokens, tokens, j->count * sizeof *tokens);
+    sl_free(tokens);
+    for (size_t i = 0; i < GENERATED; i++) {
+        if (sl_session_eval(session, j->tokens, j->count, NULL, NULL, &error)) {
+            return false;
+        }
+        memcpy(j->logits, sl_session_logits(session), sizeof j->logits);
+        int32_t token;
+        if (sl_sampler_sample(sampler, j->logits, &token, &error)) {
+            return false;
+        }
+        sl_sampler_accept(sampler, token);
+        j->tokens[j->count++] = token;
+        const char *piece;
+        const size_t bytes = sl_decoder_add(decoder, token, &piece);
+        memcpy(j->said + j->said_bytes, piece, bytes);
+        j->said_bytes += bytes;
+    }
+    return true;
+}
+
+static void *work(void *argument) {
+    job *j = argument;
+    sl_session_options how;
+    sl_session_options_init(&how);
+    how.threads = 2;
+    sl_sampler_options chain;
+    sl_sampler_options_init(&chain);
+    chain.temperature = 2;
+    sl_session *session = NULL;
+    sl_sampler *sampler = NULL;
+    sl_decoder *decoder = NULL;
+    sl_error error;
+    if (sl_session_create(j->model, &how, &session, &error) == SL_OK &&
+        sl_sampler_create(VOCAB, &chain, &sampler, &error) == SL_OK &&
+        sl_decoder_create(j->model, true, &decoder, &error) == SL_OK) {
+        j->done = generate(j, session, sampler, decoder);
+    }
+    sl_decoder_free(decoder);
+    sl_sampler_free(sampler);
+    sl_session_free(session);
+    return NULL;
+}
+
+static void threads_share_a_model(void **state) {
+    (void)state;
+    const gguf_tiny_options shape = gguf_tiny_defaults();
+    const temp_file file = temp_file_llama(&shape);
+    sl_model *model = NULL;
+    sl_error error;
+    assert_int_equal(sl_model_load(file.path, NULL, &model, &error), SL_OK);
+    static job alone, jobs[THREADS];
+    alone = (job){.model = model};
+    work(&alone);
+    assert_true(alone.done);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_t threads[THREADS];
+        for (size_t i = 0; i < THREADS; i++) {
+            jobs[i] = (job){.model = model};
+            assert_int_equal(pthread_create(&threads[i], NULL, work, &jobs[i]), 0);
+        }
+        for (size_t i = 0; i < THREADS; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        }
+        for (size_t i = 0; i < THREADS; i++) {
+            assert_true(jobs[i].done);
+            assert_int_equal(jobs[i].count, alone.count);
+            assert_memory_equal(jobs[i].tokens, alone.tokens, alone.count * sizeof alone.tokens[0]);
+            assert_memory_equal(jobs[i].logits, alone.logits, sizeof alone.logits);
+            assert_int_equal(jobs[i].said_bytes, alone.said_bytes);
+            assert_memory_equal(jobs[i].said, alone.said, alone.said_bytes);
+        }
+    }
+    sl_model_free(model);
+    temp_file_remove(&file);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_a_model)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
