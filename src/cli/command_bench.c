@@ -318,7 +318,13 @@ static int measure_threads(bench *b, size_t threads) {
     how.type_v = (sl_kv_type)b->options->type_v;
     how.notice = print_notice;
     sl_error error = {0};
-    if (sl_session_create(b->model, &how, &b->session, &error) != SL_OK) {
+    const sl_status created = sl_session_create(b->model, &how, &b->session, &error);
+    if (created == SL_ERR_MEMORY) {
+        const size_t length = strlen(error.message);
+        snprintf(error.message + length, sizeof error.message - length,
+                 " (-p, -n, -d, -ctk, -ctv)");
+    }
+    if (created != SL_OK) {
         return library_error(&error);
     }
     sl_session_get_info(b->session, &b->session_info);

@@ -13,8 +13,8 @@ typedef enum open_extent {
     OPEN_WEIGHTS,
 } open_extent;
 
-/* Loads options->model, or makes up a model of options->shape, showing progress and notices. Returns
- * CLI_DONE, or the exit status after a message. */
+/* Loads options->model, or makes up a model of options->shape, showing progress and notices.
+ * Returns CLI_DONE, or the exit status after a message. */
 int open_model(const cli_options *options, open_extent extent, sl_model **model);
 
 /* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
