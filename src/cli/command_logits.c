@@ -107,7 +107,8 @@ int command_logits(const cli_options *options) {
     sl_model *model = NULL;
     int status = list ? CLI_DONE : text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &model);
+        const uint64_t held = options->tokens.count * sizeof *options->tokens.items;
+        status = open_model(options, OPEN_WEIGHTS, list ? held : open_text_bytes(&t), &model);
     }
     if (status == CLI_DONE) {
         status = list ? compute_list(options, model) : compute_text(options, model, &t);

@@ -229,7 +229,7 @@ int command_perplexity(const cli_options *options) {
     sl_model *model = NULL;
     int status = text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &model);
+        status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&t), &model);
     }
     if (status == CLI_DONE) {
         status = measure_text(options, model, &t);

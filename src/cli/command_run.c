@@ -390,7 +390,7 @@ int command_run(const cli_options *options) {
         status = read_prompt(&r);
     }
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &r.model);
+        status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&r.prompt), &r.model);
     }
     if (status == CLI_DONE) {
         status = run_model(&r);

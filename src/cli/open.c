@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-int open_model(const cli_options *options, open_extent extent, sl_model **model) {
+int open_model(const cli_options *options, open_extent extent, uint64_t reserved,
+               sl_model **model) {
     sl_model_options how;
     sl_model_options_init(&how);
     how.memory_budget = options->memory;
+    how.reserved = reserved;
     how.vocabulary_only = extent == OPEN_VOCABULARY;
     how.no_populate = extent == OPEN_PROGRAM;
     how.progress = progress_update;
@@ -21,6 +23,10 @@ int open_model(const cli_options *options, open_extent extent, sl_model **model)
     const sl_status status = sl_model_load(options->model, &how, model, &error);
     progress_end();
     return status == SL_OK ? CLI_DONE : library_error(&error);
+}
+
+uint64_t open_text_bytes(const text *t) {
+    return t->length + (uint64_t)t->length * sizeof(int32_t);
 }
 
 /* Rows of logits computed at once: enough to share the reading of the output weights, few enough

@@ -13,9 +13,13 @@ typedef enum open_extent {
     OPEN_WEIGHTS,
 } open_extent;
 
-/* Loads options->model, showing progress and notices. Returns CLI_DONE, or the exit status after a
- * message. */
-int open_model(const cli_options *options, open_extent extent, sl_model **model);
+/* Loads options->model, showing progress and notices. `reserved` bytes of the memory budget are for
+ * what the command holds itself. Returns CLI_DONE, or the exit status after a message. */
+int open_model(const cli_options *options, open_extent extent, uint64_t reserved, sl_model **model);
+
+/* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
+ * or a quarter of that. */
+uint64_t open_text_bytes(const text *t);
 
 /* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
  * of every token are wanted. *error says what went wrong, with the options that help where memory is
