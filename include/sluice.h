@@ -194,6 +194,9 @@ typedef struct sl_session_info {
     size_t position;       /* tokens computed and held */
     uint64_t kv_bytes;     /* all pages */
     uint64_t buffer_bytes; /* activations, logits, scratch, stacks, a sampler */
+    /* What the budget was held against: the process, the model, what the caller reserved, and this
+     * session. */
+    uint64_t planned_bytes;
 } sl_session_info;
 
 SL_API void sl_session_get_info(const sl_session *session, sl_session_info *info);

@@ -71,6 +71,7 @@ static int compute(const cli_options *options, sl_model *model, const int32_t *t
     }
     open_describe(options, model, session);
     const int status = write_all(options, session, tokens, count, info.n_vocab);
+    open_tell_memory(options, session);
     sl_session_free(session);
     return status;
 }

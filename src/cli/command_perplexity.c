@@ -158,6 +158,7 @@ static int measure(const cli_options *options, sl_model *model, const int32_t *t
         status = usage_error("out of memory: a window of %zu tokens", o->context);
     }
     free(window);
+    open_tell_memory(options, session);
     sl_session_free(session);
     if (status == CLI_DONE) {
         const double n = (double)s.scored;

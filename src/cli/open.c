@@ -78,6 +78,16 @@ void open_describe(const cli_options *options, const sl_model *model, const sl_s
             units_bytes(b, s.buffer_bytes));
 }
 
+void open_tell_memory(const cli_options *options, const sl_session *session) {
+    if (options->verbose) {
+        sl_session_info s;
+        sl_session_get_info(session, &s);
+        char a[32], b[32];
+        message("memory: %s at its peak, of %s planned", units_bytes(a, sl_peak_memory()),
+                units_bytes(b, s.planned_bytes));
+    }
+}
+
 int open_tokens(const cli_options *options, const sl_model *model, const text *t, int32_t **tokens,
                 size_t *count) {
     const unsigned flags = (options->no_bos ? 0u : (unsigned)SL_TOKENIZE_BOS) |

@@ -30,6 +30,9 @@ SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, siz
 /* With --verbose: what the model, the machine and the session are. */
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);
 
+/* With --verbose, at the end: the peak of memory, and what was planned. */
+void open_tell_memory(const cli_options *options, const sl_session *session);
+
 /* The tokens of a text, as --no-bos and --parse-special say. Returns CLI_DONE or the exit status
  * after a message. The caller frees *tokens with sl_free. */
 int open_tokens(const cli_options *options, const sl_model *model, const text *t, int32_t **tokens,

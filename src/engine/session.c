@@ -177,6 +177,8 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .position = session->position,
         .kv_bytes = session->plan.kv_bytes,
         .buffer_bytes = session->plan.buffer_bytes + own_bytes(session->model, &session->options),
+        .planned_bytes =
+            model_memory(session->model) + session->model->reserved + session->reserved,
     };
 }
 
