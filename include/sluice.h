@@ -89,6 +89,19 @@ SL_API void sl_model_options_init(sl_model_options *options);
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
                                         sl_model **model, sl_error *error);
 
+/* Makes up a model in memory, to learn how fast one of that shape is: `shape` is a name of
+ * sl_shape_at, `type` one of sl_synthetic_type_at. Every weight is random, from the seed alone, and
+ * memory of its own; there is no tokenizer, and functions on text refuse. A shape that is over the
+ * memory budget is refused with both numbers and the largest type that would fit. options may be
+ * NULL. On success *model is the caller's. */
+SL_API SL_CHECK sl_status sl_model_synthesize(const char *shape, const char *type, uint64_t seed,
+                                              const sl_model_options *options, sl_model **model,
+                                              sl_error *error);
+
+/* Names of shapes ("llama-7b") and of types ("q4_0"); NULL behind the last. Static storage. */
+SL_API const char *sl_shape_at(size_t index);
+SL_API const char *sl_synthetic_type_at(size_t index);
+
 /* Every session of the model must be freed before. NULL is allowed. */
 SL_API void sl_model_free(sl_model *model);
 
@@ -99,6 +112,8 @@ typedef struct sl_model_info {
     uint64_t parameter_count;
     uint64_t weight_bytes;    /* all weights as they lie in the file */
     uint64_t bytes_per_token; /* weight bytes read to decode one token */
+    uint64_t layer_weights;   /* weights of matrices that each token of a prompt meets */
+    uint64_t output_weights;  /* those of the output matrix, met where logits are wanted */
     size_t n_ctx_train;       /* context length the model was trained for */
     size_t n_vocab;
     size_t n_layer;
@@ -331,6 +346,33 @@ typedef struct sl_machine_info {
 } sl_machine_info;
 
 SL_API void sl_machine_get_info(sl_machine_info *info);
+
+/* What sl_machine_measure measures. */
+typedef enum sl_measure {
+    SL_MEASURE_READ = 1, /* reading memory */
+    SL_MEASURE_INT8 = 2, /* products of int8, as quantized weights take them */
+    SL_MEASURE_BF16 = 4, /* of bf16 */
+    SL_MEASURE_F32 = 8,  /* of f32, which F16 weights take as well */
+    SL_MEASURE_ALL = 15,
+} sl_measure;
+
+/* The limits of this machine for some number of threads; 0 and NULL where not measured. The texts
+ * are static. */
+typedef struct sl_machine_limits {
+    double read_bytes;      /* per second */
+    double int8_operations; /* per second; a product and its addition are two */
+    double bf16_operations;
+    double f32_operations;
+    const char *read_loop; /* which loop was the fastest: "four streams" */
+    const char *int8_instructions, *bf16_instructions, *f32_instructions; /* "avx512 vnni" */
+} sl_machine_limits;
+
+/* Measures those in `what` (SL_MEASURE_* bits), each in a fraction of a second, as the best of
+ * several runs on `threads` threads (0: physical cores this process may use). Reading takes a
+ * buffer of at most `memory` bytes (0: 512 MiB, or a quarter of what is available), and is refused
+ * with SL_ERR_MEMORY where that is under 64 MiB, which caches might hold. */
+SL_API SL_CHECK sl_status sl_machine_measure(unsigned what, size_t threads, uint64_t memory,
+                                             sl_machine_limits *limits, sl_error *error);
 
 /* Peak resident memory of this process so far. */
 SL_API uint64_t sl_peak_memory(void);

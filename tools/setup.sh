@@ -21,6 +21,7 @@ needs_lint="$needs_format
 tool mandoc mandoc"
 needs_asan="$needs_tests
 tool clang clang
+tool llvm-symbolizer llvm
 runtime clang_rt libclang-rt-MAJOR-dev"
 needs_arm="$needs_tests
 tool aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu

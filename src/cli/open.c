@@ -20,7 +20,9 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
     how.notice = print_notice;
     sl_error error = {0};
     progress_begin(PROGRESS_BYTES);
-    const sl_status status = sl_model_load(options->model, &how, model, &error);
+    const sl_status status =
+        options->shape ? sl_model_synthesize(options->shape, options->type, 1, &how, model, &error)
+                       : sl_model_load(options->model, &how, model, &error);
     progress_end();
     return status == SL_OK ? CLI_DONE : library_error(&error);
 }

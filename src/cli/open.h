@@ -13,8 +13,9 @@ typedef enum open_extent {
     OPEN_WEIGHTS,
 } open_extent;
 
-/* Loads options->model, showing progress and notices. `reserved` bytes of the memory budget are for
- * what the command holds itself. Returns CLI_DONE, or the exit status after a message. */
+/* Loads options->model, or makes up a model of options->shape, showing progress and notices.
+ * `reserved` bytes of the memory budget are for what the command holds itself. Returns CLI_DONE, or
+ * the exit status after a message. */
 int open_model(const cli_options *options, open_extent extent, uint64_t reserved, sl_model **model);
 
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third

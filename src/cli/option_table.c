@@ -8,7 +8,8 @@ enum {
     COMPUTING = COMMAND_RUN | COMMAND_LOGITS | COMMAND_PERPLEXITY,
     WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | COMMAND_PERPLEXITY,
     WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
-    ALL = WITH_TEXT | COMMAND_INSPECT,
+    SESSIONS = COMPUTING | COMMAND_BENCH,
+    ALL = WITH_TEXT | COMMAND_INSPECT | COMMAND_BENCH,
 };
 
 enum { MOST_POSITIONS = 1 << 28, MOST_ROWS = 65536, MOST_THREADS = 1024 };
@@ -20,9 +21,31 @@ static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
 
 /* clang-format off */
 const option option_table[] = {
-    {{"-m", "--model"}, WITH_TEXT, OPTION_PATH, FIELD(model), "FILE",
+    {{"-m", "--model"}, WITH_TEXT | COMMAND_BENCH, OPTION_PATH, FIELD(model), "FILE",
      .help = "the model file"},
-    {{"--memory"}, COMPUTING | COMMAND_INSPECT, OPTION_SIZE, FIELD(memory), "SIZE", .low = 1 << 20,
+    {{"--shape"}, COMMAND_BENCH, OPTION_PATH, FIELD(shape), "NAME",
+     .help = "in place of a file: a model of this shape with random weights, made in memory; an "
+             "unknown name lists all"},
+    {{"--type"}, COMMAND_BENCH, OPTION_PATH, FIELD(type), "TYPE",
+     .help = "type of its weights: f32, f16, bf16, q8_0, q4_0, q4_k_m and so on; an unknown one "
+             "lists all"},
+    {{"-p", "--n-prompt"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(prompts), "LIST", 0, MOST_POSITIONS,
+     .help = "lengths of prompts to measure, such as 128,512; 0: none (default 512)"},
+    {{"-n", "--n-gen"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(predictions), "LIST", 0, MOST_POSITIONS,
+     .help = "numbers of tokens to generate; 0: none (default 128)"},
+    {{"-d", "--depth"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(depths), "LIST", 0, MOST_POSITIONS,
+     .help = "how many tokens come before, which are not measured (default 0)"},
+    {{"-t", "--threads"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(thread_counts), "LIST", 1,
+     MOST_THREADS,
+     .help = "numbers of threads, such as 1,2 (default: the physical cores that this process may "
+             "use)"},
+    {{"-r", "--repetitions"}, COMMAND_BENCH, OPTION_INTEGER, FIELD(repetitions), "N", 1, 1000,
+     .help = "how often each is measured; the median counts (default 5)"},
+    {{"--limits"}, COMMAND_BENCH, OPTION_FLAG, FIELD(limits),
+     .help = "measure only the limits of this machine; needs no model"},
+    {{"-o", "--output"}, COMMAND_BENCH, OPTION_CHOICE, FIELD(format), "FORMAT",
+     .choices = "md json csv", .help = "md, json or csv (default md, a table)"},
+    {{"--memory"}, SESSIONS | COMMAND_INSPECT, OPTION_SIZE, FIELD(memory), "SIZE", .low = 1 << 20,
      .help = "most memory for everything together, such as 500M, 1.5G or 6G, in powers of 1024 "
              "(default: what is available)"},
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
@@ -34,14 +57,14 @@ const option option_table[] = {
     {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "tokens of a window, at least 2; 0: as many as the model was trained for (default: "
              "512, at most the model's own)"},
-    {{"-b", "--batch-size"}, COMPUTING, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
+    {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
     {{"-t", "--threads"}, COMPUTING, OPTION_INTEGER, FIELD(threads), "N", 1, MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
-    {{"-ctk", "--cache-type-k"}, COMPUTING, OPTION_CHOICE, FIELD(type_k), "TYPE",
+    {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
      .choices = kv_types,
      .help = "type in which keys are kept: f16, f32, bf16, q8_0 or q4_0 (default f16)"},
-    {{"-ctv", "--cache-type-v"}, COMPUTING, OPTION_CHOICE, FIELD(type_v), "TYPE",
+    {{"-ctv", "--cache-type-v"}, SESSIONS, OPTION_CHOICE, FIELD(type_v), "TYPE",
      .choices = kv_types, .help = "the same for values (default f16)"},
 
     {{"-p", "--prompt"}, WITH_PROMPT, OPTION_TEXT, FIELD(prompt), "TEXT",
@@ -159,6 +182,13 @@ const command command_table[] = {
      "MODEL [--tensors] [--program] [--json] [options]",
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
      "unless --program asks for what loading makes of them.", "MODEL"},
+    {"bench", COMMAND_BENCH, command_bench, "measure how fast a model is here",
+     "(-m MODEL | --shape NAME --type TYPE | --limits) [-p LIST] [-n LIST] [-d LIST] [-t LIST] "
+     "[-r N] [options]",
+     "Measures prompts (pp512: a prompt of 512 tokens) and generation (tg128: 128 tokens one by "
+     "one), each after a warm-up: tokens per second, median, least and most. Beside it stands "
+     "what limits it on this machine, measured just before and after: how fast memory is read for "
+     "generation, products per second of that number format for prompts.", NULL},
     {.name = NULL},
 };
 /* clang-format on */

@@ -54,6 +54,10 @@ static const char *expected(const option *o, char *line, size_t size) {
     case OPTION_TOKENS:
         snprintf(line, size, "token numbers with commas between them, such as 1,15,7");
         break;
+    case OPTION_COUNTS:
+        snprintf(line, size, "whole numbers from %lld to %lld with commas between them",
+                 (long long)o->low, (long long)o->high);
+        break;
     case OPTION_PATH:
         snprintf(line, size, "the name of a file");
         break;
@@ -190,6 +194,32 @@ static bool parse_tokens(const char *value, token_list *list) {
     return false;
 }
 
+static bool parse_counts(const char *value, int64_t low, int64_t high, count_list *list) {
+    size_t most = 1;
+    for (const char *c = value; *c; c++) {
+        most += *c == ',';
+    }
+    free(list->items);
+    *list = (count_list){calloc(most, sizeof *list->items), 0};
+    for (const char *next = value; list->items;) {
+        if (!is_digit(*next)) {
+            return false;
+        }
+        char *end;
+        errno = 0;
+        const long long number = strtoll(next, &end, 10);
+        if (errno || number < low || number > high || (*end && *end != ',')) {
+            return false;
+        }
+        list->items[list->count++] = number;
+        if (!*end) {
+            return true;
+        }
+        next = end + 1;
+    }
+    return false;
+}
+
 /* Stores `value` where the option says; false if it is not a good one. */
 static bool store(const option *o, const char *value, cli_options *options) {
     void *const field = (char *)options + o->field;
@@ -230,6 +260,8 @@ static bool store(const option *o, const char *value, cli_options *options) {
     }
     case OPTION_TOKENS:
         return parse_tokens(value, field);
+    case OPTION_COUNTS:
+        return parse_counts(value, o->low, o->high, field);
     }
     return false;
 }
@@ -250,6 +282,7 @@ static void set_defaults(cli_options *options) {
         .presence_penalty = (double)sampler.presence_penalty,
         .frequency_penalty = (double)sampler.frequency_penalty,
         .repeat_last_n = sampler.repeat_last_n,
+        .repetitions = 5,
     };
 }
 
@@ -323,10 +356,17 @@ void options_free(cli_options *options) {
     free(options->reverse.items);
     free(options->logit_bias.items);
     free(options->tokens.items);
+    free(options->prompts.items);
+    free(options->predictions.items);
+    free(options->depths.items);
+    free(options->thread_counts.items);
     *options = (cli_options){0};
 }
 
 int options_require(const command *c, const cli_options *options) {
+    if (c->bit == COMMAND_BENCH) {
+        return CLI_DONE; /* it has other sources, and looks itself */
+    }
     if (!options->model) {
         return usage_error("%s: no model: give %s (sluice %s --help)", c->name,
                            c->argument ? c->argument : "-m FILE", c->name);

@@ -28,6 +28,11 @@ typedef struct token_list {
     size_t count;
 } token_list;
 
+typedef struct count_list {
+    int64_t *items;
+    size_t count;
+} count_list;
+
 /* Strings point into argv. A number that was not given is OPTION_UNSET where that matters. */
 typedef struct cli_options {
     const char *model;
@@ -53,6 +58,12 @@ typedef struct cli_options {
     int64_t repeat_last_n;
     bias_list logit_bias;
 
+    const char *shape, *type;
+    count_list prompts, predictions, depths, thread_counts; /* empty: not given */
+    int64_t repetitions;
+    int64_t format; /* bench_format */
+    bool limits;
+
     const char *output;
     bool ids, json, tensors, program;
     bool quiet, verbose, help;
@@ -72,6 +83,7 @@ typedef enum option_type {
     OPTION_TEXT_MANY, /* not empty, may be repeated (text_list) */
     OPTION_BIAS_MANY, /* "15-2.5", may be repeated (bias_list) */
     OPTION_TOKENS,    /* "1,15,7" (token_list) */
+    OPTION_COUNTS,    /* "512,1024", each within [low, high] (count_list) */
 } option_type;
 
 /* Sub-commands as a set of bits. */
@@ -81,6 +93,7 @@ enum {
     COMMAND_LOGITS = 4,
     COMMAND_PERPLEXITY = 8,
     COMMAND_INSPECT = 16,
+    COMMAND_BENCH = 32,
 };
 
 typedef struct option {

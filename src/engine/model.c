@@ -62,10 +62,19 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 }
 
 uint64_t model_memory(const sl_model *model) {
-    return process_bytes + model->mapping.size + model_file_bytes(&model->file) +
-           program_bytes(&model->computation) + tokenizer_bytes(model->words) +
-           tokenizer_work_bytes(model->words) +
+    return process_bytes + model->mapping.size + model->page_bytes +
+           model_file_bytes(&model->file) + program_bytes(&model->computation) +
+           (model->words ? tokenizer_bytes(model->words) + tokenizer_work_bytes(model->words) : 0) +
            (model->weights ? residency_bytes(model->weights) : 0);
+}
+
+const char *model_reserved_text(const sl_model *model, char text[64]) {
+    text[0] = 0;
+    if (model->reserved >> 20) {
+        snprintf(text, 64, " (%llu of them reserved by the caller)",
+                 (unsigned long long)model->reserved >> 20);
+    }
+    return text;
 }
 
 static sl_status check_budget(const sl_model *model, sl_error *error) {
@@ -73,15 +82,11 @@ static sl_status check_budget(const sl_model *model, sl_error *error) {
     if (need <= model->memory_budget) {
         return SL_OK;
     }
-    char reserved[64] = "";
-    if (model->reserved >> 20) {
-        snprintf(reserved, sizeof reserved, " (%llu of them reserved by the caller)",
-                 (unsigned long long)model->reserved >> 20);
-    }
-    return error_set(error, SL_ERR_MEMORY,
-                     "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
-                     (unsigned long long)(need + (1 << 20) - 1) >> 20, reserved,
-                     (unsigned long long)model->memory_budget >> 20);
+    char reserved[64];
+    return error_set(
+        error, SL_ERR_MEMORY, "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
+        (unsigned long long)(need + (1 << 20) - 1) >> 20, model_reserved_text(model, reserved),
+        (unsigned long long)model->memory_budget >> 20);
 }
 
 /* A program and its weights, and their size against the vocabulary's. */
@@ -112,8 +117,7 @@ static char *copy_string(const model_file *file, const char *key) {
     return copy;
 }
 
-/* Says what is known to be slower or left out than it might be. */
-static void notify(const sl_model *model, const sl_model_options *options) {
+void model_notify(const sl_model *model, const sl_model_options *options) {
     if (!options->notice) {
         return;
     }
@@ -162,7 +166,7 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
                                      options->user, error);
     }
     if (status == SL_OK) {
-        notify(model, options);
+        model_notify(model, options);
     }
     return status;
 }
@@ -174,20 +178,27 @@ static uint64_t default_budget(uint64_t reserved) {
     return os_memory_available() + (held < counted ? held : counted);
 }
 
+sl_model *model_new(const sl_model_options *options) {
+    sl_model *m = calloc(1, sizeof *m);
+    if (m) {
+        m->computation = program_new();
+        m->reserved = options->reserved < UINT64_MAX / 4 ? options->reserved : UINT64_MAX / 4;
+        m->memory_budget =
+            options->memory_budget ? options->memory_budget : default_budget(m->reserved);
+    }
+    return m;
+}
+
 sl_status sl_model_load(const char *path, const sl_model_options *options, sl_model **model,
                         sl_error *error) {
     sl_model_options defaults;
     sl_model_options_init(&defaults);
     options = options ? options : &defaults;
-    sl_model *m = calloc(1, sizeof *m);
+    const uint64_t start = os_now();
+    sl_model *m = model_new(options);
     if (!m) {
         return error_memory(error, "a model", sizeof *m);
     }
-    const uint64_t start = os_now();
-    m->computation = program_new();
-    m->reserved = options->reserved < UINT64_MAX / 4 ? options->reserved : UINT64_MAX / 4;
-    m->memory_budget =
-        options->memory_budget ? options->memory_budget : default_budget(m->reserved);
     const uint64_t mode = kernel_set_float_mode(); /* for the tables of angles */
     sl_status status = load(m, path, options, error);
     kernel_restore_float_mode(mode);
@@ -215,6 +226,8 @@ void sl_model_free(sl_model *model) {
         os_guard_remove(model->mapping.bytes);
         os_unmap(&model->mapping);
     }
+    os_pages_free(model->pages, model->page_bytes);
+    free(model->table_text);
     free(model->architecture);
     free(model->name);
     free(model);
@@ -235,6 +248,18 @@ static const char *main_type(const model_file *file) {
     return quant_format_of((uint32_t)most)->name;
 }
 
+/* Weights of the matrices that a token of a prompt is multiplied with, and those of the output
+ * matrix, which only tokens with logits meet. */
+static void count_weights(const program *p, uint64_t *layers, uint64_t *output) {
+    for (size_t i = 0; i < p->ops.count; i++) {
+        const op *o = program_op(p, i);
+        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
+            const weight_ref *ref = program_weight(p, o->as.linear.weight[k]);
+            *(o->out == p->logits ? output : layers) += (uint64_t)ref->n_out * ref->n_in;
+        }
+    }
+}
+
 void sl_model_get_info(const sl_model *model, sl_model_info *info) {
     *info = (sl_model_info){
         .architecture = model->architecture,
@@ -247,6 +272,7 @@ void sl_model_get_info(const sl_model *model, sl_model_info *info) {
         .n_embd = model->computation.n_embd,
         .load_seconds = model->load_seconds,
     };
+    count_weights(&model->computation, &info->layer_weights, &info->output_weights);
     for (size_t i = 0; i < model->file.tensor_count; i++) {
         const tensor_entry *t = &model->file.tensors[i];
         info->weight_bytes += t->bytes;
@@ -274,8 +300,15 @@ static uint64_t room_left(const sl_model *model) {
                                           : 0;
 }
 
+static sl_status no_tokenizer(sl_error *error) {
+    return error_set(error, SL_ERR_ARGUMENT, "the model is synthetic and has no tokenizer");
+}
+
 sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, unsigned flags,
                       int32_t **tokens, size_t *count, sl_error *error) {
+    if (!model->words) {
+        return no_tokenizer(error);
+    }
     if (length > LIMIT_TEXT_BYTES) {
         return error_set(error, SL_ERR_ARGUMENT, "a text of %zu bytes, expected at most %u", length,
                          LIMIT_TEXT_BYTES);
@@ -305,19 +338,19 @@ sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, un
 }
 
 int32_t sl_token_bos(const sl_model *model) {
-    return tokenizer_bos(model->words);
+    return model->words ? tokenizer_bos(model->words) : -1;
 }
 
 int32_t sl_token_eos(const sl_model *model) {
-    return tokenizer_eos(model->words);
+    return model->words ? tokenizer_eos(model->words) : -1;
 }
 
 bool sl_token_is_end(const sl_model *model, int32_t token) {
-    return tokenizer_is_end(model->words, token);
+    return model->words && tokenizer_is_end(model->words, token);
 }
 
 size_t sl_token_piece(const sl_model *model, int32_t token, bool special, const char **bytes) {
-    const str piece = tokenizer_piece(model->words, token, special);
+    const str piece = model->words ? tokenizer_piece(model->words, token, special) : (str){"", 0};
     *bytes = piece.ptr;
     return piece.len;
 }
@@ -328,6 +361,9 @@ struct sl_decoder {
 
 sl_status sl_decoder_create(const sl_model *model, bool special, sl_decoder **decoder,
                             sl_error *error) {
+    if (!model->words) {
+        return no_tokenizer(error);
+    }
     sl_decoder *d = calloc(1, sizeof *d);
     if (!d) {
         return error_memory(error, "a decoder", sizeof *d);

@@ -11,9 +11,12 @@
 #include <stdatomic.h>
 
 struct sl_model {
-    os_mapping mapping;
+    os_mapping mapping; /* of the file; none if the model is synthetic */
+    void *pages;        /* a synthetic model's weights, page_bytes of them */
+    size_t page_bytes;
+    char *table_text; /* names, keys and values of a synthetic model's tables */
     model_file file;
-    tokenizer *words;
+    tokenizer *words; /* NULL: none */
     program computation;
     residency *weights; /* NULL: vocabulary only */
     uint64_t memory_budget;
@@ -23,9 +26,18 @@ struct sl_model {
     double load_seconds;
 };
 
-/* What the model takes of the budget by itself: mapped file, tokenizer with what it works with,
- * tables, and the process. */
+/* An empty one, with its budget; NULL if memory is out. Freed with sl_model_free. */
+sl_model *model_new(const sl_model_options *options);
+
+/* Says what is known to be slower or left out than it might be. */
+void model_notify(const sl_model *model, const sl_model_options *options);
+
+/* What the model takes of the budget by itself: weights, tokenizer with what it works with, tables,
+ * and the process. */
 uint64_t model_memory(const sl_model *model);
+
+/* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
+const char *model_reserved_text(const sl_model *model, char text[64]);
 
 /* Maps a file of any format that is known and reads its tables. On failure both are zeroed. */
 SL_CHECK sl_status model_open(const char *path, os_mapping *mapping, model_file *file,

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 /* Linux is built for at most 8192 processors; sched_getaffinity fails with a mask that has not a bit
@@ -49,7 +51,12 @@ static uint64_t kilobytes_of(const char *path, const char *key) {
 }
 
 uint64_t os_memory_peak(void) {
-    return kilobytes_of("/proc/self/status", "VmHWM:");
+    const uint64_t peak = kilobytes_of("/proc/self/status", "VmHWM:");
+    struct rusage usage;
+    if (peak == 0 && getrusage(RUSAGE_SELF, &usage) == 0) {
+        return (uint64_t)usage.ru_maxrss * 1024;
+    }
+    return peak;
 }
 
 uint64_t os_memory_resident(void) {
@@ -176,6 +183,12 @@ static void cgroup_memory(const cgroup_version *version, uint64_t *limit, uint64
 static void memory_limits(uint64_t *total, uint64_t *available) {
     *total = kilobytes_of("/proc/meminfo", "MemTotal:");
     *available = kilobytes_of("/proc/meminfo", "MemAvailable:");
+    struct sysinfo info;
+    if (*total == 0 && sysinfo(&info) == 0) {
+        /* A bare chroot without /proc. What the page cache would give back is not known here. */
+        *total = (uint64_t)info.totalram * info.mem_unit;
+        *available = (uint64_t)(info.freeram + info.bufferram) * info.mem_unit;
+    }
     cgroup_memory(&memory_v2, total, available);
     cgroup_memory(&memory_v1, total, available);
 }

@@ -16,6 +16,7 @@ repeat() {
     awk -v count="$1" -v format="$2\n" 'BEGIN { for (i = 1; i <= count; i++) printf format, i }'
 }
 
+mkdir -p "$work/good/src/base"
 {
     echo 'int base_file_long[1201]; /* expect: length */'
     repeat 1200 '/* %d */'

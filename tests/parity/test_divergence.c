@@ -53,6 +53,15 @@ static float *logits_of_b[QUANT_TYPE_LIMIT]; /* made when first asked for */
 
 /* ---- the model and the text ----------------------------------------------------------------- */
 
+/* Not fmax and fmin: gcc 12 for ARM breaks down (internal error) over vectors of those. */
+static double larger(double a, double b) {
+    return b > a ? b : a;
+}
+
+static double smaller(double a, double b) {
+    return b < a ? b : a;
+}
+
 static bool exists(const char *path) {
     FILE *f = fopen(path, "rb");
     if (f) {
@@ -231,7 +240,7 @@ typedef struct divergence {
 static double log_sum_exp(const float *x, size_t n) {
     double most = (double)x[0], sum = 0;
     for (size_t k = 1; k < n; k++) {
-        most = fmax(most, (double)x[k]);
+        most = larger(most, (double)x[k]);
     }
     for (size_t k = 0; k < n; k++) {
         sum += exp((double)x[k] - most);
@@ -256,10 +265,10 @@ static divergence compare(const float *a, const float *b) {
         for (size_t k = 0; k < n; k++) {
             const double log_a = (double)a[k] - sum_a, log_b = (double)b[k] - sum_b;
             kl += exp(log_b) * (log_b - log_a);
-            d.largest = fmax(d.largest, fabs((double)a[k] - (double)b[k]));
+            d.largest = larger(d.largest, fabs((double)a[k] - (double)b[k]));
         }
         d.mean += kl / N_TOKEN;
-        d.most = fmax(d.most, kl);
+        d.most = larger(d.most, kl);
         d.agreement += likeliest(a, n) == likeliest(b, n) ? 1.0 / N_TOKEN : 0;
         if (i + 1 < N_TOKEN) {
             const int32_t next = model.token[i + 1];
@@ -361,10 +370,10 @@ typedef struct extent {
 static extent extent_of(const float *values, size_t n) {
     extent e = {0};
     for (size_t k = 0; k < n; k++) {
-        e.least = fmin(e.least, (double)values[k]);
-        e.most = fmax(e.most, (double)values[k]);
+        e.least = smaller(e.least, (double)values[k]);
+        e.most = larger(e.most, (double)values[k]);
     }
-    e.magnitude = fmax(e.most, -e.least);
+    e.magnitude = larger(e.most, -e.least);
     return e;
 }
 
@@ -407,8 +416,8 @@ static void encoders_are_near(void **state) {
         for (size_t k = 0; k < N; k++) {
             const size_t g = k / (size_t)c->group * (size_t)c->group, at = k / 256 * 256;
             const double d = fabs((double)values[k] - (double)decoded[k]);
-            used = fmax(used, d / allowed(c, extent_of(values + g, (size_t)c->group),
-                                          extent_of(values + at, 256)));
+            used = larger(used, d / allowed(c, extent_of(values + g, (size_t)c->group),
+                                            extent_of(values + at, 256)));
             error += d * d;
             power += (double)values[k] * (double)values[k];
         }

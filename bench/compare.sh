@@ -1,0 +1,174 @@
+#!/bin/sh
+# bench/compare.sh [-r ROUNDS] [-t THREADS] [-p TOKENS] [-n TOKENS] [-x ARGS] [PEER [MODEL]]
+#
+# Our speed beside that of PEER, the path of a bench program that takes llama-bench's options and is
+# already built, on the same file. A round is: the machine's limits, ours and theirs (in the next
+# round theirs and ours), the limits again. If a limit moved by over 10 % meanwhile, the machine was
+# not quiet and the round is repeated. Printed are medians over ROUNDS (at least 5) rounds, least
+# and most, and the ratio of the medians, with the least and the most that any round had.
+#
+#   -p, -n  tokens of the prompt and of the generation (512, 128; 0: none)
+#   -x      more options for the peer, such as '-rtr 1'
+#
+# Without PEER it is ours alone; MODEL is the starter model unless given.
+set -eu
+
+root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
+sluice=$root/build/release/sluice
+rounds=5
+threads=$(nproc)
+prompt=512
+predict=128
+extra=
+
+usage() {
+    sed -n '2s/^# /usage: /p' "$0" >&2
+    exit 2
+}
+
+while getopts r:t:p:n:x: option; do
+    case $option in
+    r) rounds=$OPTARG ;;
+    t) threads=$OPTARG ;;
+    p) prompt=$OPTARG ;;
+    n) predict=$OPTARG ;;
+    x) extra=$OPTARG ;;
+    *) usage ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -le 2 ] || usage
+peer=${1:-}
+model=${2:-$root/models/sluice-starter.gguf}
+for number in "$rounds" "$threads" "$prompt" "$predict"; do
+    case $number in
+    '' | *[!0-9]*) usage ;;
+    esac
+done
+if [ "$rounds" -lt 5 ]; then
+    echo "compare.sh: at least 5 rounds" >&2
+    exit 2
+fi
+for file in "$sluice" "$model" ${peer:+"$peer"}; do
+    [ -f "$file" ] && continue
+    echo "compare.sh: $file is not there" >&2
+    exit 2
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+
+# run COMMAND...: its standard output in $work/csv; ends the script if it fails.
+run() {
+    "$@" >"$work/csv" 2>"$work/errors" && return 0
+    cat "$work/errors" >&2
+    echo "compare.sh: failed: $*" >&2
+    exit 1
+}
+
+# limits NAME: "read 41.2" and so on, a line each, in $work/NAME.
+limits() {
+    run "$sluice" bench --limits -t "$threads" -o csv
+    awk -F, 'NR > 1 { print $2, $3 }' "$work/csv" >"$work/$1"
+}
+
+# "pp 203.4" and "tg 56.1" in $work/ours.
+run_ours() {
+    run "$sluice" bench -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv -q
+    awk -F, 'NR > 1 { print substr($1, 1, 2), $2 }' "$work/csv" >"$work/ours"
+}
+
+# The same in $work/peer. The head of its CSV is not quoted, the values are.
+run_peer() {
+    [ -n "$peer" ] || return 0
+    # shellcheck disable=SC2086 # $extra is a list of words
+    run "$peer" -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv $extra
+    awk 'NR == 1 { n = split($0, names, ",")
+                   for (i = 1; i <= n; i++) column[names[i]] = i
+                   next }
+         { sub(/^"/, ""); sub(/"$/, ""); split($0, v, /","/)
+           print (v[column["n_gen"]] > 0 ? "tg" : "pp"), v[column["avg_ts"]] }' \
+        "$work/csv" >"$work/peer"
+    [ -s "$work/peer" ] && return 0
+    echo "compare.sh: no figures in the CSV of $peer" >&2
+    exit 1
+}
+
+# Whether no limit moved by over 10 %. bf16 and f32 hang on the same clock as int8.
+quiet() {
+    paste -d ' ' "$work/before" "$work/after" | awk '
+        $1 == "read" || $1 == "int8" { if ($2 > 1.1 * $4 || $4 > 1.1 * $2) bad = 1 }
+        END { exit bad }'
+}
+
+# keep KIND: a line "ours peer limit" for this round; peer is 0 if there is none.
+keep() {
+    case $1 in pp) limit=int8 ;; *) limit=read ;; esac
+    awk -v kind="$1" -v limit="$limit" '
+        FILENAME ~ /ours$/ && $1 == kind { ours = $2 }
+        FILENAME ~ /peer$/ && $1 == kind { peer = $2 }
+        FILENAME ~ /(before|after)$/ && $1 == limit { sum += $2 / 2 }
+        END { print ours, peer + 0, sum }' \
+        "$work/ours" "$work/peer" "$work/before" "$work/after" >>"$work/rounds.$1"
+}
+
+# summary KIND NAME LIMIT
+summary() {
+    awk -v name="$2" -v limit="$3" '
+        function sort(a, n, i, j, t) {
+            for (i = 2; i <= n; i++)
+                for (j = i; j > 1 && a[j] < a[j - 1]; j--) {
+                    t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
+                }
+        }
+        function median(a, n) {
+            return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
+        }
+        function spread(a, n) {
+            return sprintf("%.2f (%.2f to %.2f)", median(a, n), a[1], a[n])
+        }
+        { ours[NR] = $1; peer[NR] = $2; limits[NR] = $3; if ($2 > 0) ratio[NR] = $1 / $2 }
+        END {
+            sort(ours, NR); sort(peer, NR); sort(limits, NR)
+            printf "%-7s ours %s", name, spread(ours, NR)
+            if (peer[1] > 0) {
+                sort(ratio, NR)
+                printf "  peer %s  ratio %.2f (%.2f to %.2f)", spread(peer, NR),
+                    median(ours, NR) / median(peer, NR), ratio[1], ratio[NR]
+            }
+            printf "  limit, %s, %s\n", limit, spread(limits, NR)
+        }' "$work/rounds.$1"
+}
+
+: >"$work/peer"
+finished=0
+repeated=0
+while [ "$finished" -lt "$rounds" ]; do
+    limits before
+    if [ $((finished % 2)) -eq 0 ]; then
+        run_ours
+        run_peer
+    else
+        run_peer
+        run_ours
+    fi
+    limits after
+    if ! quiet; then
+        repeated=$((repeated + 1))
+        echo "round $((finished + 1)) of $rounds: a limit moved by over 10 %, again" >&2
+        if [ "$repeated" -ge $((4 * rounds)) ]; then
+            echo "compare.sh: $repeated rounds were not quiet; giving up" >&2
+            exit 1
+        fi
+        continue
+    fi
+    [ "$prompt" -eq 0 ] || keep pp
+    [ "$predict" -eq 0 ] || keep tg
+    finished=$((finished + 1))
+    echo "round $finished of $rounds: ours $(tr '\n' ' ' <"$work/ours")" >&2
+done
+echo "$(basename "$model"), $threads threads, $rounds rounds and $repeated repeated; tokens/s:" \
+    "median (least to most); limits in GOP/s and GB/s"
+[ "$prompt" -eq 0 ] || summary pp "pp$prompt" int8
+[ "$predict" -eq 0 ] || summary tg "tg$predict" read
