@@ -68,20 +68,25 @@ uint64_t model_memory(const sl_model *model) {
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 
+const char *model_reserved_text(const sl_model *model, char text[64]) {
+    text[0] = 0;
+    if (model->reserved >> 20) {
+        snprintf(text, 64, " (%llu of them reserved by the caller)",
+                 (unsigned long long)model->reserved >> 20);
+    }
+    return text;
+}
+
 static sl_status check_budget(const sl_model *model, sl_error *error) {
     const uint64_t need = model_memory(model) + model->reserved;
     if (need <= model->memory_budget) {
         return SL_OK;
     }
-    char reserved[64] = "";
-    if (model->reserved >> 20) {
-        snprintf(reserved, sizeof reserved, " (%llu of them reserved by the caller)",
-                 (unsigned long long)model->reserved >> 20);
-    }
-    return error_set(error, SL_ERR_MEMORY,
-                     "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
-                     (unsigned long long)(need + (1 << 20) - 1) >> 20, reserved,
-                     (unsigned long long)model->memory_budget >> 20);
+    char reserved[64];
+    return error_set(
+        error, SL_ERR_MEMORY, "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
+        (unsigned long long)(need + (1 << 20) - 1) >> 20, model_reserved_text(model, reserved),
+        (unsigned long long)model->memory_budget >> 20);
 }
 
 /* A program and its weights, and their size against the vocabulary's. */
@@ -189,11 +194,11 @@ sl_status sl_model_load(const char *path, const sl_model_options *options, sl_mo
     sl_model_options defaults;
     sl_model_options_init(&defaults);
     options = options ? options : &defaults;
+    const uint64_t start = os_now();
     sl_model *m = model_new(options);
     if (!m) {
         return error_memory(error, "a model", sizeof *m);
     }
-    const uint64_t start = os_now();
     const uint64_t mode = kernel_set_float_mode(); /* for the tables of angles */
     sl_status status = load(m, path, options, error);
     kernel_restore_float_mode(mode);
@@ -286,10 +291,6 @@ void sl_model_print_program(const sl_model *model, void (*emit)(void *user, cons
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
-static sl_status no_tokenizer(sl_error *error) {
-    return error_set(error, SL_ERR_ARGUMENT, "the model is synthetic and has no tokenizer");
-}
-
 /* What the budget leaves now. A vocabulary alone has none. */
 static uint64_t room_left(const sl_model *model) {
     const uint64_t taken =
@@ -297,6 +298,10 @@ static uint64_t room_left(const sl_model *model) {
     return !model->weights                ? UINT64_MAX
            : taken < model->memory_budget ? model->memory_budget - taken
                                           : 0;
+}
+
+static sl_status no_tokenizer(sl_error *error) {
+    return error_set(error, SL_ERR_ARGUMENT, "the model is synthetic and has no tokenizer");
 }
 
 sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, unsigned flags,
