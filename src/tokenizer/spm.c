@@ -8,12 +8,7 @@ static bool is_seam(const spm *s, uint32_t first, uint32_t second) {
     if (first < 128 && second < 128) {
         return s->ascii_seams[first][second / 64] >> second % 64 & 1;
     }
-    const uint64_t key = (uint64_t)first << 32 | second;
-    size_t slot = merge_scramble(key + s->seed) & s->seam_mask;
-    while (s->seams[slot] && s->seams[slot] != key) {
-        slot = (slot + 1) & s->seam_mask;
-    }
-    return s->seams[slot] != 0;
+    return *spm_seam(s, spm_seam_key(first, second)) != 0;
 }
 
 static sl_status put_bytes(const spm *s, encoder *e, const char *bytes, size_t count) {

@@ -42,6 +42,20 @@ static inline uint32_t spm_symbol(const spm *s, uint32_t code) {
     return s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
 }
 
+/* Two characters, not both ASCII, as `seams` holds them. */
+static inline uint64_t spm_seam_key(uint32_t first, uint32_t second) {
+    return (uint64_t)first << 32 | second;
+}
+
+/* Where in `seams` the key is, or would be: 0 is there then. */
+static inline uint64_t *spm_seam(const spm *s, uint64_t key) {
+    size_t slot = merge_scramble(key + s->seed) & s->seam_mask;
+    while (s->seams[slot] && s->seams[slot] != key) {
+        slot = (slot + 1) & s->seam_mask;
+    }
+    return &s->seams[slot];
+}
+
 /* Fills a zeroed *s and the merges from the vocabulary. SL_ERR_FORMAT if a byte has neither a token
  * nor an unknown token to stand for it. The caller frees both in any case. */
 SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,

@@ -14,6 +14,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+typedef enum piece_end { PREFIX, SUFFIX } piece_end;
+
 typedef struct piece {
     str text;
     uint32_t token;
@@ -21,7 +23,7 @@ typedef struct piece {
     float score;
     uint32_t first, last;             /* its first and last character */
     uint32_t first_bytes, last_bytes; /* their lengths */
-    uint32_t prefix, suffix;          /* the longest other pieces that begin and end it, or NONE */
+    uint32_t inner[2];                /* the longest other that begins it, that ends it, or NONE */
 } piece;
 
 typedef struct builder {
@@ -79,8 +81,7 @@ static sl_status collect(builder *b) {
         piece p = {.text = b->v->texts[i],
                    .token = (uint32_t)i,
                    .score = meta_array_float(scores, i),
-                   .prefix = MERGE_NONE,
-                   .suffix = MERGE_NONE};
+                   .inner = {MERGE_NONE, MERGE_NONE}};
         if (isnan(p.score)) {
             return error_set(b->error, SL_ERR_FORMAT,
                              "metadata \"tokenizer.ggml.scores\": the score of token %zu is not a "
@@ -133,43 +134,33 @@ static void rank_by_score(builder *b) {
     b->rank_count++;
 }
 
-/* Tokens are kept in prefix and suffix, as sorting moves the pieces. */
-static void link_prefixes(builder *b) {
-    qsort(b->pieces, b->count, sizeof *b->pieces, by_text);
-    for (size_t i = 0; i < b->count; i++) {
-        b->piece_of[b->pieces[i].token] = (uint32_t)i;
-    }
-    for (size_t i = 1; i < b->count; i++) {
-        const str text = b->pieces[i].text;
-        uint32_t token = b->pieces[i - 1].token;
-        while (token != MERGE_NONE) {
-            const piece *p = &b->pieces[b->piece_of[token]];
-            if (p->text.len < text.len && memcmp(p->text.ptr, text.ptr, p->text.len) == 0) {
-                break;
-            }
-            token = p->prefix;
-        }
-        b->pieces[i].prefix = token;
-    }
+static bool begins(str part, str text) {
+    return part.len < text.len && memcmp(part.ptr, text.ptr, part.len) == 0;
 }
 
-static void link_suffixes(builder *b) {
-    qsort(b->pieces, b->count, sizeof *b->pieces, by_reversed_text);
+static bool ends(str part, str text) {
+    return part.len < text.len && memcmp(part.ptr, text.ptr + text.len - part.len, part.len) == 0;
+}
+
+/* What is part of others comes before them in this order, and in the chain of each. Tokens are kept
+ * in `inner`, as sorting moves the pieces. */
+static void link_pieces(builder *b, piece_end end) {
+    static int (*const order[])(const void *, const void *) = {by_text, by_reversed_text};
+    static bool (*const is_part[])(str part, str text) = {begins, ends};
+    qsort(b->pieces, b->count, sizeof *b->pieces, order[end]);
     for (size_t i = 0; i < b->count; i++) {
         b->piece_of[b->pieces[i].token] = (uint32_t)i;
     }
     for (size_t i = 1; i < b->count; i++) {
-        const str text = b->pieces[i].text;
         uint32_t token = b->pieces[i - 1].token;
         while (token != MERGE_NONE) {
             const piece *p = &b->pieces[b->piece_of[token]];
-            if (p->text.len < text.len &&
-                memcmp(p->text.ptr, text.ptr + text.len - p->text.len, p->text.len) == 0) {
+            if (is_part[end](p->text, b->pieces[i].text)) {
                 break;
             }
-            token = p->suffix;
+            token = p->inner[end];
         }
-        b->pieces[i].suffix = token;
+        b->pieces[i].inner[end] = token;
     }
 }
 
@@ -233,12 +224,8 @@ static void add_seam(spm *s, uint32_t first, uint32_t second) {
         s->ascii_seams[first][second / 64] |= (uint64_t)1 << second % 64;
         return;
     }
-    const uint64_t key = (uint64_t)first << 32 | second;
-    size_t slot = merge_scramble(key + s->seed) & s->seam_mask;
-    while (s->seams[slot] && s->seams[slot] != key) {
-        slot = (slot + 1) & s->seam_mask;
-    }
-    s->seams[slot] = key;
+    const uint64_t key = spm_seam_key(first, second);
+    *spm_seam(s, key) = key;
 }
 
 /* The character of which these are the last bytes. */
@@ -278,20 +265,20 @@ static void cut_piece(builder *b, const piece *p) {
     if (odd_first) {
         b->left_at[p->first_bytes] = spm_symbol(b->s, p->first);
     }
-    for (uint32_t token = p->prefix; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].prefix) {
+    for (uint32_t token = p->inner[PREFIX]; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].inner[PREFIX]) {
         b->left_at[b->v->texts[token].len] = token;
     }
-    for (uint32_t token = p->suffix; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].suffix) {
+    for (uint32_t token = p->inner[SUFFIX]; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].inner[SUFFIX]) {
         add_pair(b, p, token, b->v->texts[token].len);
     }
     if (odd_last) {
         add_pair(b, p, spm_symbol(b->s, p->last), p->last_bytes);
     }
     b->left_at[p->first_bytes] = MERGE_NONE;
-    for (uint32_t token = p->prefix; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].prefix) {
+    for (uint32_t token = p->inner[PREFIX]; token != MERGE_NONE;
+         token = b->pieces[b->piece_of[token]].inner[PREFIX]) {
         b->left_at[b->v->texts[token].len] = MERGE_NONE;
     }
 }
@@ -367,8 +354,8 @@ static sl_status build(builder *b) {
         return status;
     }
     rank_by_score(b);
-    link_prefixes(b);
-    link_suffixes(b);
+    link_pieces(b, PREFIX);
+    link_pieces(b, SUFFIX);
     const sl_status assigned = assign_symbols(b);
     return assigned == SL_OK ? add_pairs(b) : assigned;
 }
