@@ -141,6 +141,8 @@ summary() {
         }' "$work/rounds.$1"
 }
 
+# Steady other work moves no limit, but takes its share of both, and more of a peer that spins.
+load=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 : >"$work/peer"
 finished=0
 repeated=0
@@ -168,7 +170,7 @@ while [ "$finished" -lt "$rounds" ]; do
     finished=$((finished + 1))
     echo "round $finished of $rounds: ours $(tr '\n' ' ' <"$work/ours")" >&2
 done
-echo "$(basename "$model"), $threads threads, $rounds rounds and $repeated repeated; tokens/s:" \
-    "median (least to most); limits in GOP/s and GB/s"
+echo "$(basename "$model"), $threads threads, $rounds rounds and $repeated repeated, load average" \
+    "$load before; tokens/s: median (least to most); limits in GOP/s and GB/s"
 [ "$prompt" -eq 0 ] || summary pp "pp$prompt" int8
 [ "$predict" -eq 0 ] || summary tg "tg$predict" read

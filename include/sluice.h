@@ -73,6 +73,7 @@ typedef struct sl_model sl_model;
 
 typedef struct sl_model_options {
     uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
+    uint64_t reserved;       /* bytes of the budget that the caller uses itself, as for texts */
     bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
     bool no_populate;        /* leave weights on the disk until they are used */
     sl_progress_fn progress; /* may be NULL */
@@ -135,7 +136,9 @@ typedef enum sl_tokenize_flags {
 } sl_tokenize_flags;
 
 /* Splits `length` bytes of text (any bytes) into tokens. On success *tokens is an array of *count
- * tokens that the caller frees with sl_free. */
+ * tokens that the caller frees with sl_free; there are at most length + 3. What it works with
+ * meanwhile is little but for words of very many characters: if it does not fit into what the
+ * memory budget leaves now, this is SL_ERR_MEMORY. Text and tokens are the caller's memory. */
 SL_API SL_CHECK sl_status sl_tokenize(const sl_model *model, const char *text, size_t length,
                                       unsigned flags, int32_t **tokens, size_t *count,
                                       sl_error *error);
@@ -206,6 +209,9 @@ typedef struct sl_session_info {
     size_t position;       /* tokens computed and held */
     uint64_t kv_bytes;     /* all pages */
     uint64_t buffer_bytes; /* activations, logits, scratch, stacks, a sampler */
+    /* What the budget was held against: the process, the model, what the caller reserved, and this
+     * session. */
+    uint64_t planned_bytes;
 } sl_session_info;
 
 SL_API void sl_session_get_info(const sl_session *session, sl_session_info *info);

@@ -454,7 +454,7 @@ int command_bench(const cli_options *options) {
         return measure_limits(options, &b.thread_counts);
     }
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &b.model);
+        status = open_model(options, OPEN_WEIGHTS, 0, &b.model);
     }
     if (status == CLI_DONE) {
         status = measure_model(&b);

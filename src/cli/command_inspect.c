@@ -314,7 +314,7 @@ int command_inspect(const cli_options *options) {
         return library_error(&error);
     }
     sl_model *model = NULL;
-    int status = options->program ? open_model(options, OPEN_PROGRAM, &model) : CLI_DONE;
+    int status = options->program ? open_model(options, OPEN_PROGRAM, 0, &model) : CLI_DONE;
     if (status == CLI_DONE) {
         status = print_all(options, file, model);
     }

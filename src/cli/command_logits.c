@@ -71,6 +71,7 @@ static int compute(const cli_options *options, sl_model *model, const int32_t *t
     }
     open_describe(options, model, session);
     const int status = write_all(options, session, tokens, count, info.n_vocab);
+    open_tell_memory(options, session);
     sl_session_free(session);
     return status;
 }
@@ -107,7 +108,8 @@ int command_logits(const cli_options *options) {
     sl_model *model = NULL;
     int status = list ? CLI_DONE : text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &model);
+        const uint64_t held = options->tokens.count * sizeof *options->tokens.items;
+        status = open_model(options, OPEN_WEIGHTS, list ? held : open_text_bytes(&t), &model);
     }
     if (status == CLI_DONE) {
         status = list ? compute_list(options, model) : compute_text(options, model, &t);

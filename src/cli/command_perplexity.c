@@ -158,6 +158,7 @@ static int measure(const cli_options *options, sl_model *model, const int32_t *t
         status = usage_error("out of memory: a window of %zu tokens", o->context);
     }
     free(window);
+    open_tell_memory(options, session);
     sl_session_free(session);
     if (status == CLI_DONE) {
         const double n = (double)s.scored;
@@ -229,7 +230,7 @@ int command_perplexity(const cli_options *options) {
     sl_model *model = NULL;
     int status = text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &model);
+        status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&t), &model);
     }
     if (status == CLI_DONE) {
         status = measure_text(options, model, &t);

@@ -243,6 +243,7 @@ static sl_status evaluate_prompt(run *r, sl_error *error) {
     sl_session_info session;
     sl_session_get_info(r->session, &session);
     r->statistics.prompt_tokens = session.position;
+    r->statistics.planned_memory = session.planned_bytes;
     for (size_t i = 0; i < r->prompt_count; i++) {
         const char *shown;
         sl_sampler_accept(r->sampler, r->tokens[i]);
@@ -390,7 +391,7 @@ int command_run(const cli_options *options) {
         status = read_prompt(&r);
     }
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, &r.model);
+        status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&r.prompt), &r.model);
     }
     if (status == CLI_DONE) {
         status = run_model(&r);

@@ -69,7 +69,7 @@ int command_tokenize(const cli_options *options) {
     sl_model *model = NULL;
     int status = text_from_options(options, "text", false, &t);
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_VOCABULARY, &model);
+        status = open_model(options, OPEN_VOCABULARY, 0, &model);
     }
     if (status == CLI_DONE) {
         status = print_tokens(options, model, &t);

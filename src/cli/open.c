@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-int open_model(const cli_options *options, open_extent extent, sl_model **model) {
+int open_model(const cli_options *options, open_extent extent, uint64_t reserved,
+               sl_model **model) {
     sl_model_options how;
     sl_model_options_init(&how);
     how.memory_budget = options->memory;
+    how.reserved = reserved;
     how.vocabulary_only = extent == OPEN_VOCABULARY;
     how.no_populate = extent == OPEN_PROGRAM;
     how.progress = progress_update;
@@ -23,6 +25,10 @@ int open_model(const cli_options *options, open_extent extent, sl_model **model)
                        : sl_model_load(options->model, &how, model, &error);
     progress_end();
     return status == SL_OK ? CLI_DONE : library_error(&error);
+}
+
+uint64_t open_text_bytes(const text *t) {
+    return t->length + (uint64_t)t->length * sizeof(int32_t);
 }
 
 /* Rows of logits computed at once: enough to share the reading of the output weights, few enough
@@ -72,6 +78,16 @@ void open_describe(const cli_options *options, const sl_model *model, const sl_s
             "buffers",
             s.n_ctx, s.n_batch, s.threads, units_bytes(a, s.kv_bytes),
             units_bytes(b, s.buffer_bytes));
+}
+
+void open_tell_memory(const cli_options *options, const sl_session *session) {
+    if (options->verbose) {
+        sl_session_info s;
+        sl_session_get_info(session, &s);
+        char a[32], b[32];
+        message("memory: %s at its peak, of %s planned", units_bytes(a, sl_peak_memory()),
+                units_bytes(b, s.planned_bytes));
+    }
 }
 
 int open_tokens(const cli_options *options, const sl_model *model, const text *t, int32_t **tokens,

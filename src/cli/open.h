@@ -14,17 +14,25 @@ typedef enum open_extent {
 } open_extent;
 
 /* Loads options->model, or makes up a model of options->shape, showing progress and notices.
- * Returns CLI_DONE, or the exit status after a message. */
-int open_model(const cli_options *options, open_extent extent, sl_model **model);
+ * `reserved` bytes of the memory budget are for what the command holds itself. Returns CLI_DONE, or
+ * the exit status after a message. */
+int open_model(const cli_options *options, open_extent extent, uint64_t reserved, sl_model **model);
+
+/* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
+ * or a quarter of that. */
+uint64_t open_text_bytes(const text *t);
 
 /* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
- * of every token are wanted. *error says what went wrong, with the options that help where memory is
- * short; nothing is printed but notices. */
+ * of every token are wanted. *error says what went wrong, with the options that help where memory
+ * is short; nothing is printed but notices. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
                                 bool all_logits, sl_session **session, sl_error *error);
 
 /* With --verbose: what the model, the machine and the session are. */
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);
+
+/* With --verbose, at the end: the peak of memory, and what was planned. */
+void open_tell_memory(const cli_options *options, const sl_session *session);
 
 /* The tokens of a text, as --no-bos and --parse-special say. Returns CLI_DONE or the exit status
  * after a message. The caller frees *tokens with sl_free. */

@@ -32,7 +32,8 @@ void statistics_print(const statistics *s) {
         const double rate = (double)s->bytes_per_token * (double)s->evaluated / s->eval_seconds;
         fprintf(stderr, ", %s/s in generation", units_bytes(b, (uint64_t)rate));
     }
-    fprintf(stderr, "\n%-11s %s at its peak\n", "memory", units_bytes(a, s->peak_memory));
+    fprintf(stderr, "\n%-11s %s at its peak, of %s planned\n", "memory",
+            units_bytes(a, s->peak_memory), units_bytes(b, s->planned_memory));
     fprintf(stderr, "%-11s %" PRIu64 "\n", "seed", s->seed);
     fprintf(stderr, "%-11s %s\n", "stopped", s->stop);
 }

@@ -64,19 +64,29 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 uint64_t model_memory(const sl_model *model) {
     return process_bytes + model->mapping.size + model->page_bytes +
            model_file_bytes(&model->file) + program_bytes(&model->computation) +
-           (model->words ? tokenizer_bytes(model->words) : 0) +
+           (model->words ? tokenizer_bytes(model->words) + tokenizer_work_bytes(model->words) : 0) +
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 
+const char *model_reserved_text(const sl_model *model, char text[64]) {
+    text[0] = 0;
+    if (model->reserved >> 20) {
+        snprintf(text, 64, " (%llu of them reserved by the caller)",
+                 (unsigned long long)model->reserved >> 20);
+    }
+    return text;
+}
+
 static sl_status check_budget(const sl_model *model, sl_error *error) {
-    const uint64_t need = model_memory(model);
+    const uint64_t need = model_memory(model) + model->reserved;
     if (need <= model->memory_budget) {
         return SL_OK;
     }
-    return error_set(error, SL_ERR_MEMORY,
-                     "the model needs %llu MiB of memory, but the budget is %llu MiB",
-                     (unsigned long long)(need + (1 << 20) - 1) >> 20,
-                     (unsigned long long)model->memory_budget >> 20);
+    char reserved[64];
+    return error_set(
+        error, SL_ERR_MEMORY, "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
+        (unsigned long long)(need + (1 << 20) - 1) >> 20, model_reserved_text(model, reserved),
+        (unsigned long long)model->memory_budget >> 20);
 }
 
 /* A program and its weights, and their size against the vocabulary's. */
@@ -161,19 +171,20 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     return status;
 }
 
-/* What is available, and of what this process holds already the part that model_memory counts. The
- * rest of that is no room: it is another model's, or the caller's. */
-static uint64_t default_budget(void) {
-    const uint64_t held = os_memory_resident();
-    return os_memory_available() + (held < process_bytes ? held : process_bytes);
+/* What is available, and of what this process holds already the part that the checks count. The
+ * rest of that is no room: it is another model's, or the caller's and not reserved. */
+static uint64_t default_budget(uint64_t reserved) {
+    const uint64_t held = os_memory_resident(), counted = process_bytes + reserved;
+    return os_memory_available() + (held < counted ? held : counted);
 }
 
 sl_model *model_new(const sl_model_options *options) {
     sl_model *m = calloc(1, sizeof *m);
     if (m) {
         m->computation = program_new();
-        m->memory_budget = options->memory_budget ? options->memory_budget
-                                                  : os_memory_available() + os_memory_resident();
+        m->reserved = options->reserved < UINT64_MAX / 4 ? options->reserved : UINT64_MAX / 4;
+        m->memory_budget =
+            options->memory_budget ? options->memory_budget : default_budget(m->reserved);
     }
     return m;
 }
@@ -183,13 +194,11 @@ sl_status sl_model_load(const char *path, const sl_model_options *options, sl_mo
     sl_model_options defaults;
     sl_model_options_init(&defaults);
     options = options ? options : &defaults;
-    sl_model *m = calloc(1, sizeof *m);
+    const uint64_t start = os_now();
+    sl_model *m = model_new(options);
     if (!m) {
         return error_memory(error, "a model", sizeof *m);
     }
-    const uint64_t start = os_now();
-    m->computation = program_new();
-    m->memory_budget = options->memory_budget ? options->memory_budget : default_budget();
     const uint64_t mode = kernel_set_float_mode(); /* for the tables of angles */
     sl_status status = load(m, path, options, error);
     kernel_restore_float_mode(mode);
@@ -282,6 +291,15 @@ void sl_model_print_program(const sl_model *model, void (*emit)(void *user, cons
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
+/* What the budget leaves now. A vocabulary alone has none. */
+static uint64_t room_left(const sl_model *model) {
+    const uint64_t taken =
+        model_memory(model) + model->reserved + atomic_load(&model->session_bytes);
+    return !model->weights                ? UINT64_MAX
+           : taken < model->memory_budget ? model->memory_budget - taken
+                                          : 0;
+}
+
 static sl_status no_tokenizer(sl_error *error) {
     return error_set(error, SL_ERR_ARGUMENT, "the model is synthetic and has no tokenizer");
 }
@@ -296,9 +314,19 @@ sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, un
                          LIMIT_TEXT_BYTES);
     }
     array out = array_new(sizeof(int32_t), (size_t)LIMIT_TEXT_BYTES + 16);
-    sl_status status = array_reserve(&out, 1, error);
+    sl_error inner = {0};
+    const uint64_t room = room_left(model);
+    sl_status status = array_reserve(&out, 1, &inner);
     if (status == SL_OK) {
-        status = tokenizer_encode(model->words, (str){text, length}, flags, &out, error);
+        status =
+            tokenizer_encode_within(model->words, (str){text, length}, flags, room, &out, &inner);
+    }
+    if (status == SL_ERR_MEMORY && room < UINT64_MAX) {
+        error_set(error, status, "%s; the memory budget of %llu MiB leaves %llu for it",
+                  inner.message, (unsigned long long)model->memory_budget >> 20,
+                  (unsigned long long)room >> 20);
+    } else if (status != SL_OK) {
+        error_set(error, status, "%s", inner.message);
     }
     if (status != SL_OK) {
         array_free(&out);

@@ -20,6 +20,7 @@ struct sl_model {
     program computation;
     residency *weights; /* NULL: vocabulary only */
     uint64_t memory_budget;
+    uint64_t reserved;              /* of it, by the caller for itself */
     _Atomic uint64_t session_bytes; /* what the open sessions have taken of it */
     char *architecture, *name;
     double load_seconds;
@@ -31,8 +32,12 @@ sl_model *model_new(const sl_model_options *options);
 /* Says what is known to be slower or left out than it might be. */
 void model_notify(const sl_model *model, const sl_model_options *options);
 
-/* What the model takes of the budget by itself: mapped file, tokenizer, tables, and the process. */
+/* What the model takes of the budget by itself: weights, tokenizer with what it works with, tables,
+ * and the process. */
 uint64_t model_memory(const sl_model *model);
+
+/* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
+const char *model_reserved_text(const sl_model *model, char text[64]);
 
 /* Maps a file of any format that is known and reads its tables. On failure both are zeroed. */
 SL_CHECK sl_status model_open(const char *path, os_mapping *mapping, model_file *file,

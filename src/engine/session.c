@@ -92,28 +92,33 @@ static unsigned long long mebibytes(uint64_t bytes) {
 static sl_status reserve(sl_model *model, const executor_options *o, const executor_plan *plan,
                          uint64_t *reserved, sl_error *error) {
     const uint64_t weights = model_memory(model);
+    const uint64_t beside = model->reserved;
     const uint64_t buffers = plan->buffer_bytes + own_bytes(model, o);
     const uint64_t own = plan->kv_bytes + buffers;
     uint64_t others = atomic_load(&model->session_bytes);
     if (plan->kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
-        while (weights + others + own <= model->memory_budget) {
+        while (weights + beside + others + own <= model->memory_budget) {
             if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
                 *reserved = own;
                 return SL_OK;
             }
         }
     }
-    char taken[48] = "";
+    char taken[48] = "", held[48] = "";
     if (others > 0) {
         snprintf(taken, sizeof taken, ", other sessions %llu", mebibytes(others));
     }
-    return error_set(error, SL_ERR_MEMORY,
-                     "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
-                     "buffers %llu%s), but the budget is %llu MiB; a shorter context or a smaller "
-                     "type of keys and values needs less",
-                     mebibytes(weights + others + own), mebibytes(weights), o->n_positions,
-                     mebibytes(plan->kv_bytes), mebibytes(buffers), taken,
-                     (unsigned long long)model->memory_budget >> 20);
+    if (beside >> 20) {
+        snprintf(held, sizeof held, ", reserved by the caller %llu", mebibytes(beside));
+    }
+    return error_set(
+        error, SL_ERR_MEMORY,
+        "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
+        "buffers %llu%s%s), but the budget is %llu MiB; a shorter context or a smaller "
+        "type of keys and values needs less",
+        mebibytes(weights + beside + others + own), mebibytes(weights), o->n_positions,
+        mebibytes(plan->kv_bytes), mebibytes(buffers), taken, held,
+        (unsigned long long)model->memory_budget >> 20);
 }
 
 sl_status sl_session_create(sl_model *model, const sl_session_options *options,
@@ -172,6 +177,8 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .position = session->position,
         .kv_bytes = session->plan.kv_bytes,
         .buffer_bytes = session->plan.buffer_bytes + own_bytes(session->model, &session->options),
+        .planned_bytes =
+            model_memory(session->model) + session->model->reserved + session->reserved,
     };
 }
 

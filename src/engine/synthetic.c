@@ -222,11 +222,11 @@ static unsigned long long mebibytes(uint64_t bytes) {
 /* The tables are made, and the pages are not yet. */
 static sl_status check_budget(const sl_model *model, const model_shape *shape,
                               const synthetic_type *type, sl_error *error) {
-    const uint64_t need = model_memory(model) + model->file.size;
+    const uint64_t need = model_memory(model) + model->reserved + model->file.size;
     if (need <= model->memory_budget) {
         return SL_OK;
     }
-    char advice[100] = "no type makes it small enough";
+    char reserved[64], advice[100] = "no type makes it small enough";
     const uint64_t rest = need - model->file.size;
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         const uint64_t other = rest + synthetic_bytes(shape, &types[i]);
@@ -236,10 +236,11 @@ static sl_status check_budget(const sl_model *model, const model_shape *shape,
             break;
         }
     }
-    return error_set(error, SL_ERR_MEMORY,
-                     "the shape %s in %s needs %llu MiB of memory, but the budget is %llu MiB; %s",
-                     shape->name, type->name, mebibytes(need),
-                     (unsigned long long)model->memory_budget >> 20, advice);
+    return error_set(
+        error, SL_ERR_MEMORY,
+        "the shape %s in %s needs %llu MiB of memory%s, but the budget is %llu MiB; %s",
+        shape->name, type->name, mebibytes(need), model_reserved_text(model, reserved),
+        (unsigned long long)model->memory_budget >> 20, advice);
 }
 
 /* Says which matrices have another type than was asked for. */

@@ -13,8 +13,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* Linux is built for at most 8192 processors; sched_getaffinity fails with a mask that has not a bit
- * for each that there may be. */
+/* Linux is built for at most 8192 processors; sched_getaffinity fails with a mask that lacks a bit
+ * for one that there may be. */
 enum { TEXT_BYTES = 8192, PATH_BYTES = 512, MOST_CORES = 8192 };
 
 /* Returns the length read, 0 if the file is not to be had. */

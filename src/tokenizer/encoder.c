@@ -1,5 +1,7 @@
 #include "tokenizer/encoder.h"
 
+#include "base/error.h"
+
 sl_status encoder_put(encoder *e, const uint32_t *tokens, size_t count) {
     if (count > e->out->capacity - e->out->count) {
         const sl_status status = array_reserve(e->out, count, e->error);
@@ -17,6 +19,12 @@ sl_status encoder_put(encoder *e, const uint32_t *tokens, size_t count) {
 }
 
 sl_status encoder_push(encoder *e, uint32_t symbol) {
+    if (e->symbols.count == e->symbols.ceiling) {
+        return error_set(
+            e->error, SL_ERR_MEMORY,
+            "a word of over %zu characters needs more memory than there is to merge it",
+            e->symbols.ceiling);
+    }
     if (e->symbols.count == e->symbols.capacity) {
         return array_push(&e->symbols, &symbol, e->error);
     }

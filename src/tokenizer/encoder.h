@@ -7,10 +7,20 @@
 #include "base/str.h"
 #include "tokenizer/merges.h"
 #include "tokenizer/pretokenizer.h"
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/word_cache.h"
 
 /* From this many bytes of text on, a cache of words repays its set-up. */
 #define ENCODER_CACHE_FROM 16384u
+
+/* What is planned for without looking at a text: symbols of one word, special tokens. */
+#define ENCODER_SYMBOLS 16384u
+#define ENCODER_MATCHES 65536u
+
+/* What a symbol of a word takes, with its node of the queue; and a special token. Twice, as a block
+ * that grows may leave its old place behind in malloc's heap. */
+#define ENCODER_SYMBOL_BYTES (2 * (sizeof(uint32_t) + sizeof(merge_node)))
+#define ENCODER_MATCH_BYTES (2 * sizeof(special_match))
 
 typedef struct encoder {
     const merge_table *merges;

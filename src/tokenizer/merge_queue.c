@@ -164,23 +164,35 @@ static void list_sort(run *r, uint32_t rank) {
 
 /* ---- the word ------------------------------------------------------------------------------- */
 
+/* Where each level's words begin in `bits`. Returns the number of all. */
+static size_t place_levels(size_t rank_count, size_t level_at[4]) {
+    size_t words = 0, bits = rank_count;
+    for (size_t level = 0; level < 4; level++) {
+        level_at[level] = words;
+        bits = bits / 64 + 1;
+        words += bits;
+    }
+    return words;
+}
+
+size_t merge_queue_bytes(size_t rank_count) {
+    size_t level_at[4];
+    const merge_queue *q = NULL;
+    return place_levels(rank_count, level_at) * sizeof *q->bits +
+           rank_count * (sizeof *q->first + sizeof *q->last + sizeof *q->states);
+}
+
 static sl_status queue_make_room(merge_queue *queue, size_t rank_count, size_t count,
                                  sl_error *error) {
     if (!queue->bits) {
-        size_t words = 0, bits = rank_count;
-        for (size_t level = 0; level < 4; level++) {
-            queue->level_at[level] = words;
-            bits = bits / 64 + 1;
-            words += bits;
-        }
+        const size_t words = place_levels(rank_count, queue->level_at);
         queue->rank_count = rank_count;
         queue->bits = calloc(words, sizeof *queue->bits);
         queue->first = calloc(rank_count, sizeof *queue->first);
         queue->last = calloc(rank_count, sizeof *queue->last);
         queue->states = calloc(rank_count, 1);
         if (!queue->bits || !queue->first || !queue->last || !queue->states) {
-            return error_memory(error, "merging a long word",
-                                words * sizeof *queue->bits + rank_count * 9);
+            return error_memory(error, "merging a long word", merge_queue_bytes(rank_count));
         }
     }
     if (count > queue->capacity) {

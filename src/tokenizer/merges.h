@@ -81,6 +81,9 @@ typedef struct merge_queue {
 
 void merge_queue_free(merge_queue *queue);
 
+/* What it takes, besides a node for each symbol, with a table of so many ranks. */
+size_t merge_queue_bytes(size_t rank_count);
+
 /* Merges symbols[0..*count) in place. Takes time in proportion to the count (times a logarithm
  * where a hostile table makes it so); words over MERGE_SHORT symbols need a node for each. */
 SL_CHECK sl_status merge_word(const merge_table *table, merge_queue *queue, uint32_t *symbols,

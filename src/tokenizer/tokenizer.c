@@ -207,6 +207,11 @@ size_t tokenizer_bytes(const tokenizer *t) {
            spm_bytes(&t->spm) + bpe_bytes(&t->bpe);
 }
 
+size_t tokenizer_work_bytes(const tokenizer *t) {
+    return WORD_CACHE_ENTRIES * sizeof(word_cache_entry) + merge_queue_bytes(t->merges.rank_count) +
+           ENCODER_SYMBOLS * ENCODER_SYMBOL_BYTES + ENCODER_MATCHES * ENCODER_MATCH_BYTES;
+}
+
 str tokenizer_piece(const tokenizer *t, int32_t token, bool special) {
     if (!exists(t, token) || (!special && tokenizer_is_control(t, token))) {
         return (str){"", 0};
@@ -263,7 +268,13 @@ static sl_status encode_pieces(const tokenizer *t, encoder *e, str text,
     }
 }
 
-static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool parse_special) {
+/* A ceiling for what a text has one of for each byte, or one more. */
+static size_t text_ceiling(uint64_t most) {
+    return most < LIMIT_TEXT_BYTES + 1 ? (size_t)most : LIMIT_TEXT_BYTES + 1;
+}
+
+static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool parse_special,
+                             uint64_t room) {
     if (text.len >= ENCODER_CACHE_FROM) {
         /* Without it, it only takes longer. */
         e->cache = calloc(WORD_CACHE_ENTRIES, sizeof *e->cache);
@@ -271,10 +282,14 @@ static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool pars
     sl_status status =
         t->sentencepiece ? SL_OK : pretokenizer_match_create(&e->match, &t->bpe.pre, e->error);
     const special_tokens *special = parse_special ? &t->all_special : &t->user_defined;
-    array matches = array_new(sizeof(special_match), LIMIT_TEXT_BYTES + 1);
+    array matches = array_new(sizeof(special_match),
+                              text_ceiling(room / ENCODER_MATCH_BYTES + ENCODER_MATCHES));
     if (status == SL_OK) {
         status = special_tokens_find(special, text, tokenizer_adds_space(t), &matches, e->error);
     }
+    const uint64_t taken = (uint64_t)matches.count * ENCODER_MATCH_BYTES;
+    room -= taken < room ? taken : room;
+    e->symbols.ceiling = text_ceiling(room / ENCODER_SYMBOL_BYTES + ENCODER_SYMBOLS);
     if (status == SL_OK) {
         status = encode_pieces(t, e, text, special, &matches);
     }
@@ -288,6 +303,11 @@ static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool pars
 
 sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
                            sl_error *error) {
+    return tokenizer_encode_within(t, text, flags, UINT64_MAX, out, error);
+}
+
+sl_status tokenizer_encode_within(const tokenizer *t, str text, unsigned flags, uint64_t room,
+                                  array *out, sl_error *error) {
     if (text.len > LIMIT_TEXT_BYTES) {
         return error_set(error, SL_ERR_ARGUMENT, "a text of %zu bytes: at most %u are tokenized",
                          text.len, LIMIT_TEXT_BYTES);
@@ -303,7 +323,7 @@ sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *
         status = encoder_put(&e, (const uint32_t *)&t->bos, 1);
     }
     if (status == SL_OK && text.len > 0) {
-        status = encode_text(t, &e, text, flags & SL_TOKENIZE_SPECIAL);
+        status = encode_text(t, &e, text, flags & SL_TOKENIZE_SPECIAL, room);
     }
     if (status == SL_OK && flags & SL_TOKENIZE_BOS && t->add_eos) {
         status = encoder_put(&e, (const uint32_t *)&t->eos, 1);

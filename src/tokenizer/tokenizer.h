@@ -35,6 +35,10 @@ bool tokenizer_adds_space(const tokenizer *t);
 /* Bytes held, for the memory plan. */
 size_t tokenizer_bytes(const tokenizer *t);
 
+/* Bytes that one call of tokenizer_encode works with at most, but for words of over
+ * ENCODER_SYMBOLS characters and texts with over ENCODER_MATCHES special tokens. */
+size_t tokenizer_work_bytes(const tokenizer *t);
+
 /* Appends the tokens of any bytes (at most LIMIT_TEXT_BYTES) to `out`, an array of int32_t, or on
  * failure nothing. flags: sl_tokenize_flags.
  *
@@ -46,6 +50,11 @@ size_t tokenizer_bytes(const tokenizer *t);
  * token (without one: SL_ERR_UNSUPPORTED). */
 SL_CHECK sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
                                     sl_error *error);
+
+/* The same with at most tokenizer_work_bytes(t) + room bytes to work with, beside `out`: what needs
+ * more is SL_ERR_MEMORY. */
+SL_CHECK sl_status tokenizer_encode_within(const tokenizer *t, str text, unsigned flags,
+                                           uint64_t room, array *out, sl_error *error);
 
 /* The bytes that one token adds to a text, as stored in t (never freed by the caller). Control
  * tokens give nothing unless special. A SentencePiece token begins with its space as it is.

@@ -72,5 +72,8 @@ done
 cmp -s "$out" "$scratch/again" || fail "standard input"
 
 : >"$scratch/empty"
+# A text counts, with its tokens.
+head -c 20000000 /dev/zero | tr '\0' x >"$scratch/large"
+refuse 2 "reserved by the caller" perplexity $m -f "$scratch/large" --memory 64M
 refuse 2 "too short" perplexity $m -f "$scratch/empty"
 exit 0

@@ -11,7 +11,15 @@ for word in load prompt generation sampling weights memory seed stopped; do
     grep -q "^$word " "$err" || fail "no '$word' in the statistics"
 done
 grep -q '^generation  *12 tokens' "$err" || fail "not 12 tokens"
+memory='[0-9.]* [MG]B at its peak, of [0-9.]* [MG]B planned$'
+grep -q "^memory  *$memory" "$err" || fail "no memory planned"
 grep -q 'stopped .*after the 12 tokens' "$err" || fail "no reason for the stop"
+
+printf 'Once upon a time' >"$scratch/prompt"
+for command in perplexity "logits -o $scratch/x.npy"; do
+    run 0 $command $m -f "$scratch/prompt" -v
+    grep -q "^sluice: memory: $memory" "$err" || fail "$command -v: no memory planned"
+done
 
 # The same again, in every way to say it; -q leaves standard error empty.
 run 0 run $m --prompt 'Once upon a time' --predict 12 --temp 0 -q

@@ -1,7 +1,8 @@
 /* The memory budget holds: a process that loads a model of 100 MB and more, evaluates a prompt that
  * fills most of its context, and generates, is never larger than the smallest budget that is
- * accepted; and a budget 1 MiB smaller is refused. Each try is a process of its own, which runs
- * this program anew, since a forked one would begin with its parent's memory. */
+ * accepted; and a budget 1 MiB smaller is refused. The same with a text of 20 MB that is held and
+ * tokenized as the command does it. Each try is a process of its own, which runs this program anew,
+ * since a forked one would begin with its parent's memory. */
 #include "sluice.h"
 
 #include "base/size.h"
@@ -36,18 +37,25 @@ enum { MIB = 1 << 20 };
 
 /* ---- in the child --------------------------------------------------------------------------- */
 
+typedef enum text_kind { NO_TEXT, STORIES, LONE_BYTES, ONE_WORD } text_kind;
+
 /* What is tried besides the budget. */
 typedef struct setting {
     const char *name;
     bool many_tokens; /* the model: 400000 tokens and little else, or 100 MB of layers */
     size_t n_ctx, n_batch;
     sl_kv_type cache;
+    text_kind text; /* with one, the model is that of the repository */
+    size_t text_bytes;
 } setting;
 
 static const setting settings[] = {
-    {"a short context", false, 128, 64, SL_KV_F16},
-    {"a larger cache of floats", false, 1024, 256, SL_KV_F32},
-    {"many tokens", true, 64, 8, SL_KV_F16},
+    {"a short context", false, 128, 64, SL_KV_F16, NO_TEXT, 0},
+    {"a larger cache of floats", false, 1024, 256, SL_KV_F32, NO_TEXT, 0},
+    {"many tokens", true, 64, 8, SL_KV_F16, NO_TEXT, 0},
+    {"a text of stories", false, 512, 512, SL_KV_F16, STORIES, 20000000},
+    {"a text of a token for each byte", false, 512, 512, SL_KV_F16, LONE_BYTES, 20000000},
+    {"a text of one word", false, 512, 512, SL_KV_F16, ONE_WORD, 5000000},
 };
 
 static size_t count_prompt(const setting *s) {
@@ -75,18 +83,40 @@ static sl_status generate(sl_session *session, size_t n_vocab, const setting *s,
     return status;
 }
 
-/* Prints "refused N", N the number of MiB that the message asks for, or "done PEAK", in bytes. */
+static char *make_text(const setting *s) {
+    static const char story[] = "Once upon a time, there was a little girl. She had a dog.\n";
+    char *text = malloc(s->text_bytes + 1);
+    for (size_t i = 0; text && i < s->text_bytes; i++) {
+        text[i] = s->text == STORIES      ? story[i % (sizeof story - 1)]
+                  : s->text == LONE_BYTES ? (char)(0x80 + i * 37 % 64) /* in no character */
+                                          : "er"[i % 2];
+    }
+    return text;
+}
+
+/* Prints "refused N", N the number of MiB that the message asks for (0: tokenizing was refused), or
+ * "done PEAK", in bytes. */
 static int run_as_child(const char *path, uint64_t budget, const setting *s) {
     sl_error error;
     sl_model *model;
     sl_session *session = NULL;
-    const sl_model_options options = {.memory_budget = budget};
+    char *text = make_text(s);
+    int32_t *text_tokens = NULL;
+    size_t text_count = 0;
+    const sl_model_options options = {.memory_budget = budget,
+                                      .reserved = s->text_bytes * (1 + sizeof(int32_t))};
     const sl_session_options wanted = {.n_ctx = s->n_ctx,
                                        .n_batch = s->n_batch,
                                        .threads = 2,
                                        .type_k = s->cache,
                                        .type_v = s->cache};
     sl_status status = sl_model_load(path, &options, &model, &error);
+    if (status == SL_OK && s->text) {
+        status = sl_tokenize(model, text, s->text_bytes, 0, &text_tokens, &text_count, &error);
+        if (status == SL_ERR_MEMORY && sl_peak_memory() > budget) {
+            return 1;
+        }
+    }
     if (status == SL_OK) {
         status = sl_session_create(model, &wanted, &session, &error);
     }
@@ -106,6 +136,8 @@ static int run_as_child(const char *path, uint64_t budget, const setting *s) {
     }
     sl_session_free(session);
     sl_model_free(model);
+    sl_free(text_tokens);
+    free(text);
     printf("done %" PRIu64 "\n", sl_peak_memory());
     return 0;
 }
@@ -174,8 +206,7 @@ static bool is_there_room(void) {
            machine.memory_available > 2048ull * MIB;
 }
 
-static void peak_is_within_the_smallest_budget(void **state) {
-    (void)state;
+static void skip_where_it_makes_no_sense(void) {
     if (CHANGES_MEMORY) {
         print_message("not under this sanitizer\n");
         skip();
@@ -184,7 +215,48 @@ static void peak_is_within_the_smallest_budget(void **state) {
         print_message("1 GiB of disk and 2 GiB of memory are not to be had\n");
         skip();
     }
+}
+
+static void texts_are_within_the_smallest_budget(void **state) {
+    (void)state;
+    static const char path[] = TEST_MODELS "/sluice-starter.gguf";
+    skip_where_it_makes_no_sense();
+    if (access(path, R_OK) != 0) {
+        print_message("%s is not there: not tested\n", path);
+        skip();
+    }
     for (size_t which = 0; which < COUNT_OF(settings); which++) {
+        const setting *s = &settings[which];
+        uint64_t budget = 8;
+        outcome o;
+        int tries = 0;
+        bool word_refused = false;
+        while (s->text && !(o = try_budget(path, budget * MIB, which)).accepted) {
+            assert_true(++tries <= 3);
+            if (o.number == 0) {
+                word_refused = true;
+                budget += s->text_bytes * 48 / MIB + 1; /* ENCODER_SYMBOL_BYTES */
+            } else {
+                assert_true(o.number > budget);
+                budget = o.number;
+            }
+        }
+        if (s->text) {
+            print_message("%s: smallest budget %" PRIu64 " MiB, peak %.1f MiB\n", s->name, budget,
+                          (double)o.number / MIB);
+            assert_true(o.number <= budget * MIB);
+            assert_true(word_refused == (s->text == ONE_WORD));
+        }
+    }
+}
+
+static void peak_is_within_the_smallest_budget(void **state) {
+    (void)state;
+    skip_where_it_makes_no_sense();
+    for (size_t which = 0; which < COUNT_OF(settings); which++) {
+        if (settings[which].text) {
+            continue;
+        }
         const temp_file file = large_model(settings[which].many_tokens);
         uint64_t budget = 8;
         outcome o;
@@ -209,6 +281,7 @@ int main(int argc, char **argv) {
                             &settings[strtoull(argv[3], NULL, 10) % COUNT_OF(settings)]);
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_are_within_the_smallest_budget),
         cmocka_unit_test(peak_is_within_the_smallest_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

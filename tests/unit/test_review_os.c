@@ -115,7 +115,8 @@ static const cgroup_case cases[] = {
 
 static bool put_text(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
-    return file && (fputs(text, file) >= 0) & (fclose(file) == 0);
+    const bool written = file && fputs(text, file) >= 0;
+    return file && fclose(file) == 0 && written;
 }
 
 /* In a child's own view of the files. */
