@@ -86,6 +86,13 @@ typedef struct kernel_table {
     /* Indexed by quant_type; NULL where the type does not exist. */
     kernel_matmul *matmul[QUANT_TYPE_LIMIT];
 
+    /* The same products of a packed matrix (packed.h): w is where the panel of the first row begins,
+     * w_stride the bytes of a row, a sixteenth of a panel's. NULL where there is no such layout. */
+    kernel_matmul *matmul_packed[QUANT_TYPE_LIMIT];
+
+    /* Whether packed weights are faster than rows in file order, so that packing them pays. */
+    bool prefers_packed;
+
     /* Turns n floats, at any address of a float, into one row of a form (KERNEL_ROW_F32 copies;
      * KERNEL_ROW_BF16 rounds as quant_f32_to_bf16, which keeps subnormals). Alignment as above. */
     void (*make_row[KERNEL_ROW_LIMIT])(const float *x, size_t n, void *row);

@@ -9,15 +9,19 @@
 
 #include "kernel_tools.h"
 
+#include "kernels/packed.h"
+
 #include <stddef.h>
 
 enum { VECTOR_LENGTH_MAX = 4096 };
 
 /* The memory that all cases share. */
-static guarded memory_w, memory_x, memory_y, memory_scratch, memory_a, memory_b, memory_c;
+static guarded memory_w, memory_packed, memory_x, memory_y, memory_scratch, memory_a, memory_b,
+    memory_c;
 
 static void compare_set_up(void) {
     memory_w = guarded_new((size_t)4 << 20);
+    memory_packed = guarded_new((size_t)4 << 20);
     memory_x = guarded_new((size_t)2 << 20);
     memory_y = guarded_new((size_t)64 << 10);
     memory_scratch = guarded_new(KERNEL_SCRATCH_BYTES);
@@ -51,6 +55,56 @@ static void fill_rows(const kernel_table *plain, quant_type type, const shape *s
     }
 }
 
+/* Operands of a product, and what plain C makes of them. */
+typedef struct product {
+    quant_type type;
+    shape s;
+    const uint8_t *w;
+    size_t w_row, w_stride;
+    const uint8_t *x;
+    size_t x_stride;
+    const float *expected;
+    size_t y_stride, y_count;
+    bool is_end; /* y ends at a forbidden page */
+} product;
+
+static void check_product(const kernel_table *table, const product *p, const char *what,
+                          kernel_matmul *matmul, const uint8_t *w, size_t w_stride) {
+    float *y = guarded_place(&memory_y, p->y_count * sizeof(float), p->is_end);
+    void *scratch = guarded_place(&memory_scratch, KERNEL_SCRATCH_BYTES, false);
+    matmul(p->s.n_out, p->s.n_row, p->s.n_in, w, w_stride, p->x, p->x_stride, y, p->y_stride,
+           scratch);
+    const size_t at = first_difference(p->expected, y, p->y_count);
+    check(at == p->y_count, "%s %s %s n_out %zu n_row %zu n_in %zu: y[%zu][%zu] is %a, not %a",
+          table->name, what, quant_format_of(p->type)->name, p->s.n_out, p->s.n_row, p->s.n_in,
+          at / p->y_stride, at % p->y_stride, at < p->y_count ? (double)y[at] : 0,
+          at < p->y_count ? (double)p->expected[at] : 0);
+    size_t untouched = 0; /* gaps between the rows of y, compared as bits */
+    for (size_t i = 0; i + 1 < p->s.n_row; i++) {
+        for (size_t r = p->s.n_out; r < p->y_stride; r++) {
+            untouched += float_bits(y[i * p->y_stride + r]) != 0xffffffff;
+        }
+    }
+    check(untouched == 0, "%s %s %s writes between rows of y", table->name, what,
+          quant_format_of(p->type)->name);
+}
+
+/* Also that packing can be undone. */
+static void check_packed_product(const kernel_table *table, const product *p) {
+    const size_t bytes = packed_bytes(p->type, p->s.n_out, p->s.n_in);
+    const size_t block = quant_format_of(p->type)->block_length;
+    uint8_t *packed = guarded_place(&memory_packed, bytes, p->is_end);
+    packed_fill(p->type, p->s.n_out, p->s.n_in, p->w, p->w_stride, packed);
+    check_product(table, p, "packed", table->matmul_packed[p->type], packed, p->w_row);
+    const size_t r = pick((unsigned)p->s.n_out), lane = r % PACKED_ROWS;
+    uint8_t *rows = malloc((lane + 1) * p->w_row);
+    packed_rows(p->type, lane + 1, 0, p->s.n_in / block, packed + (r - lane) * p->w_row, rows,
+                p->w_row);
+    check(memcmp(rows + lane * p->w_row, p->w + r * p->w_stride, p->w_row) == 0,
+          "%s: a packed row is not what it was", quant_format_of(p->type)->name);
+    free(rows);
+}
+
 /* Runs both on the same operands. is_odd: also numbers that no model has. */
 static void compare_product(const kernel_table *plain, const kernel_table *table, quant_type type,
                             shape s, bool is_odd) {
@@ -70,22 +124,12 @@ static void compare_product(const kernel_table *plain, const kernel_table *table
     memset(expected, 0xff, y_count * sizeof(float));
     plain->matmul[type](s.n_out, s.n_row, s.n_in, w, w_stride, x, x_stride, expected, y_stride,
                         memory_scratch.start);
-    float *y = guarded_place(&memory_y, y_count * sizeof(float), is_end);
-    void *scratch = guarded_place(&memory_scratch, KERNEL_SCRATCH_BYTES, false);
-    table->matmul[type](s.n_out, s.n_row, s.n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-
-    const size_t at = first_difference(expected, y, y_count);
-    check(at == y_count, "%s matmul %s n_out %zu n_row %zu n_in %zu: y[%zu][%zu] is %a, not %a",
-          table->name, quant_format_of(type)->name, s.n_out, s.n_row, s.n_in, at / y_stride,
-          at % y_stride, at < y_count ? (double)y[at] : 0, at < y_count ? (double)expected[at] : 0);
-    size_t untouched = 0; /* gaps between the rows of y, compared as bits */
-    for (size_t i = 0; i + 1 < s.n_row; i++) {
-        for (size_t r = s.n_out; r < y_stride; r++) {
-            untouched += float_bits(y[i * y_stride + r]) != 0xffffffff;
-        }
+    const product p = {type,     s,        w,        w_row,   w_stride, x,
+                       x_stride, expected, y_stride, y_count, is_end};
+    check_product(table, &p, "matmul", table->matmul[type], w, w_stride);
+    if (table->matmul_packed[type]) {
+        check_packed_product(table, &p);
     }
-    check(untouched == 0, "%s matmul %s writes between rows of y", table->name,
-          quant_format_of(type)->name);
     free(expected);
 }
 
@@ -400,7 +444,8 @@ static void compare_tables(const kernel_table *plain, const kernel_table *lesser
     size_t products = 0, rows = 0, decoders = 0;
     const long before = passed + failed;
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        if (table->matmul[type] != lesser->matmul[type]) {
+        if (table->matmul[type] != lesser->matmul[type] ||
+            table->matmul_packed[type] != lesser->matmul_packed[type]) {
             compare_products(plain, table, (quant_type)type);
             products++;
         }

@@ -9,4 +9,5 @@ void kernel_fill_avx2(kernel_table *table) {
     matmul_float_fill_avx2(table);
     matmul32_fill_avx2(table);
     matmul256_fill_avx2(table);
+    packed_fill_avx2(table);
 }

@@ -1,0 +1,40 @@
+/* packed.h - rows of weights rearranged sixteen at a time, so that kernels need no shuffles.
+ *
+ * In a file a row's blocks follow each other. A "panel" holds sixteen rows instead, block after
+ * block; within a block each field's bytes of all sixteen rows lie together, in units:
+ *
+ *   file,  row r, block b:      scale | 4 bytes | 4 bytes | ...
+ *   panel, block b:             scale[16] | 4 bytes[16] | 4 bytes[16] | ...
+ *
+ * A scale (f16) is a unit of 2 bytes, all else are units of 4, in the order in which the file has
+ * them: the byte at offset `at` of a file's block begins at 16 * at of a panel's block. So a panel
+ * has as many bytes as its rows, and one vector of 64 bytes holds the same four bytes of sixteen
+ * rows. One field is also turned: in the word of fifth bits of Q5_0 and Q5_1, where the bit of
+ * value 4 t + j is bit 4 t + j in the file, it is bit t of byte j in a panel, beside the nibble
+ * that it belongs to.
+ *
+ * A matrix is its panels one after the other; rows that are missing in the last one are zero bytes.
+ */
+#ifndef KERNELS_PACKED_H
+#define KERNELS_PACKED_H
+
+#include "quant/quant.h"
+
+enum { PACKED_ROWS = 16 };
+
+/* Whether there is such a layout for the type: the quantized ones. */
+bool packed_exists(quant_type type);
+
+/* Bytes of a packed matrix. Its address should be a multiple of 64. */
+size_t packed_bytes(quant_type type, size_t n_out, size_t n_in);
+
+/* Rearranges `count` rows of n_in values, w_stride bytes apart, into successive panels at `to`. */
+void packed_fill(quant_type type, size_t count, size_t n_in, const void *w, size_t w_stride,
+                 void *to);
+
+/* The reverse, for `count` (at most 16) rows of one panel: blocks [from, from + n_block) of row r
+ * go to rows + r * stride. */
+void packed_rows(quant_type type, size_t count, size_t from, size_t n_block, const void *panel,
+                 void *rows, size_t stride);
+
+#endif

@@ -1,0 +1,568 @@
+/* packed_loops.h - products of packed weights (packed.h) with 8-bit activations, for vectors of any
+ * width: a lane for each weight row.
+ *
+ * Types of 32 values, where byte = q + offset:
+ *   i[r] = sum of byte[r][k] * x8[k]  -  offset * sum of x8[k]
+ *   y[r] = fma(dw[r] * dx, (float)i[r], y[r])    block after block, from 0
+ *   y[r] = fma(mw[r] * dx, (float)sum of x8[k], y[r])   with a minimum
+ * Types of 256 values in groups g:
+ *   i[r] = sum over g of scale[r][g] * sum of byte[r][k] * x8[k]
+ *   j[r] = sum over g of min[r][g] * sum of x8[k]
+ *   with minimums:  y[r] = fma(d[r] * dx, i[r], y[r]), then fma(-(dmin[r] * dx), j[r], y[r])
+ *   with an offset: y[r] = fma(d[r] * dx, i[r] - offset * j[r], y[r]), min being the scale
+ *
+ * A word of four successive values of sixteen rows meets the same word of x in all lanes. So that
+ * every address of the inner loop is one pointer and a constant, several activation rows are
+ * interleaved first, word by word (packed_products.h).
+ *
+ * A file that includes this has included the words of its level, and calls packed_fill_table.
+ */
+#include "kernels/x86/packed_products.h"
+
+enum {
+    HALVES = PACKED_ROWS / LANES, /* vectors for the rows of a panel */
+    BYTES = 4 * LANES,            /* of a vector */
+};
+
+/* The 4 bytes of unit `unit` of a field that begins at byte `at` of a file's block. */
+X86_INLINE vec_int unit_load(const uint8_t *block, size_t at, size_t unit, size_t half) {
+    return int_load(block + PACKED_ROWS * at + 64 * unit + BYTES * half);
+}
+
+X86_INLINE vec_float half_load(const uint8_t *block, size_t at, size_t half) {
+    return float_of_f16(block + PACKED_ROWS * at + 2 * LANES * half);
+}
+
+/* The bits of `mask` in each byte of v >> right, or of v << -right. */
+X86_INLINE vec_int bits_of(vec_int v, int right, int mask) {
+    const vec_int shifted = right >= 0 ? int_right_16(v, right) : int_left_16(v, -right);
+    return int_and(shifted, int_all_bytes(mask));
+}
+
+/* ---- types of 32 values -------------------------------------------------------------------------
+ */
+
+typedef struct packed32 {
+    size_t bytes;
+    bool has_min;
+    bool is_signed;
+    int offset;
+    size_t fit; /* products of words whose sum fits into 16 bits (int_dot_more); divides 8 */
+    /* Values 4 k to 4 k + 3, k a constant. */
+    vec_int (*values)(const uint8_t *block, size_t half, int k);
+} packed32;
+
+X86_INLINE vec_int nibbles_at(const uint8_t *block, size_t at, size_t half, int k) {
+    return bits_of(unit_load(block, at, (size_t)(k % 4), half), k / 4 * 4, 15);
+}
+
+X86_INLINE vec_int fifths_at(const uint8_t *block, size_t at, size_t half, int k) {
+    return bits_of(unit_load(block, at, 0, half), k - 4, 16);
+}
+
+X86_INLINE vec_int values_q4_0(const uint8_t *block, size_t half, int k) {
+    return nibbles_at(block, 2, half, k);
+}
+
+X86_INLINE vec_int values_q4_1(const uint8_t *block, size_t half, int k) {
+    return nibbles_at(block, 4, half, k);
+}
+
+X86_INLINE vec_int values_q5_0(const uint8_t *block, size_t half, int k) {
+    return int_or(nibbles_at(block, 6, half, k), fifths_at(block, 2, half, k));
+}
+
+X86_INLINE vec_int values_q5_1(const uint8_t *block, size_t half, int k) {
+    return int_or(nibbles_at(block, 8, half, k), fifths_at(block, 4, half, k));
+}
+
+X86_INLINE vec_int values_q8_0(const uint8_t *block, size_t half, int k) {
+    return unit_load(block, 2, (size_t)k, half);
+}
+
+#define PACKED_Q4_0 ((packed32){BLOCKS32_Q4_0_BYTES, false, false, 8, 8, values_q4_0})
+#define PACKED_Q4_1 ((packed32){BLOCKS32_Q4_1_BYTES, true, false, 0, 8, values_q4_1})
+#define PACKED_Q5_0 ((packed32){BLOCKS32_Q5_0_BYTES, false, false, 16, 4, values_q5_0})
+#define PACKED_Q5_1 ((packed32){BLOCKS32_Q5_1_BYTES, true, false, 0, 4, values_q5_1})
+#define PACKED_Q8_0 ((packed32){BLOCKS32_Q8_0_BYTES, false, true, SIGNED_OFFSET, 1, values_q8_0})
+
+/* i of one block, in all halves, for n_row (a constant, at most ROWS) activation rows. */
+X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const uint8_t *x,
+                             const int32_t *start, const size_t n_row, vec_int i[HALVES][ROWS]) {
+    const size_t fit = int_dot_fit(type.fit);
+    vec_int sum[HALVES][ROWS];
+#pragma GCC unroll 8
+    for (size_t n = 0; n < n_row; n++) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            i[h][n] = int_all(&start[n]);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t at = 0; at < 8; at++) {
+        const int k = (int)(type.is_signed ? at : at / 2 + at % 2 * 4);
+        vec_int w[HALVES];
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            w[h] = type.values(block, h, k);
+        }
+#pragma GCC unroll 8
+        for (size_t n = 0; n < n_row; n++) {
+            const vec_int xk = int_all(x + 4 * ((size_t)k * n_row + n));
+#pragma GCC unroll 2
+            for (size_t h = 0; h < HALVES; h++) {
+                if (type.is_signed) {
+                    i[h][n] = int_dot_signed(i[h][n], w[h], xk);
+                } else if (at % fit == 0) {
+                    sum[h][n] = int_dot_begin(i[h][n], w[h], xk);
+                } else {
+                    sum[h][n] = int_dot_more(sum[h][n], w[h], xk);
+                }
+                if (!type.is_signed && at % fit == fit - 1) {
+                    i[h][n] = int_dot_end(i[h][n], sum[h][n]);
+                }
+            }
+        }
+    }
+}
+
+/* packed_times for n_row, a constant, at most ROWS. */
+X86_INLINE void panel32_times(const packed32 type, const uint8_t *panel, size_t count,
+                              const packed_group *x, const size_t n_row, float *y,
+                              size_t y_stride) {
+    vec_float acc[HALVES][ROWS];
+#pragma GCC unroll 8
+    for (size_t n = 0; n < n_row; n++) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            acc[h][n] = x->is_first ? float_zero() : float_load(y + n * y_stride + h * LANES);
+        }
+    }
+    for (size_t b = 0; b < count; b++) {
+        const uint8_t *block = panel + b * PACKED_ROWS * type.bytes;
+        vec_int i[HALVES][ROWS];
+        block32_dots(type, block, x->values + 32 * n_row * b, x->start + n_row * b, n_row, i);
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            const vec_float scale = half_load(block, 0, h);
+            const vec_float min = type.has_min ? half_load(block, 2, h) : scale;
+#pragma GCC unroll 8
+            for (size_t n = 0; n < n_row; n++) {
+                const vec_float d = float_all(x->scales + n_row * b + n);
+                acc[h][n] = float_fma(float_mul(scale, d), float_of_int(i[h][n]), acc[h][n]);
+                if (type.has_min) {
+                    acc[h][n] = float_fma(float_mul(min, d),
+                                          float_all(x->float_sums + n_row * b + n), acc[h][n]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t n = 0; n < n_row; n++) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            float_store(y + n * y_stride + h * LANES, acc[h][n]);
+        }
+    }
+}
+
+/* ---- types of 256 values ------------------------------------------------------------------------
+ * 128 values at a time ("side" 0 and 1), in four parts of 32, eight words each. */
+
+typedef struct heads256 {
+    vec_int scale[4]; /* word: the bytes of four successive groups */
+    vec_int min[4];
+} heads256;
+
+typedef struct packed256 {
+    size_t bytes;
+    size_t d_at;
+    size_t dmin_at;   /* 0: has none */
+    int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
+    size_t group;     /* values that share a small scale: 16 or 32 */
+    size_t fit;       /* as in packed32 */
+    /* Values 4 k to 4 k + 3 of a part, part and k constants. */
+    vec_int (*values)(const uint8_t *block, size_t half, size_t side, int part, int k);
+    heads256 (*heads)(const uint8_t *block, size_t half);
+} packed256;
+
+X86_INLINE vec_int values_q2_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    return bits_of(unit_load(block, 16, 8 * side + (size_t)k, half), 2 * part, 3);
+}
+
+X86_INLINE vec_int values_q3_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    const vec_int low = bits_of(unit_load(block, 32, 8 * side + (size_t)k, half), 2 * part, 3);
+    const vec_int high = int_right_16(unit_load(block, 0, (size_t)k, half), 4 * (int)side);
+    return int_or(low, bits_of(high, part - 2, 4));
+}
+
+X86_INLINE vec_int values_q4_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    const size_t unit = 16 * side + (size_t)(part / 2) * 8 + (size_t)k;
+    return bits_of(unit_load(block, 16, unit, half), part % 2 * 4, 15);
+}
+
+X86_INLINE vec_int values_q5_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    const size_t unit = 16 * side + (size_t)(part / 2) * 8 + (size_t)k;
+    const vec_int low = bits_of(unit_load(block, 48, unit, half), part % 2 * 4, 15);
+    const vec_int high = int_right_16(unit_load(block, 16, (size_t)k, half), 4 * (int)side);
+    return int_or(low, bits_of(high, part - 4, 16));
+}
+
+X86_INLINE vec_int values_q6_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    const size_t unit = 16 * side + (size_t)(part % 2) * 8 + (size_t)k;
+    const vec_int low = bits_of(unit_load(block, 0, unit, half), part / 2 * 4, 15);
+    const vec_int high = unit_load(block, 128, 8 * side + (size_t)k, half);
+    return int_or(low, bits_of(high, 2 * part - 4, 0x30));
+}
+
+/* Low four bits scale, high four minimum. */
+X86_INLINE heads256 heads_q2_k(const uint8_t *block, size_t half) {
+    heads256 heads;
+#pragma GCC unroll 4
+    for (size_t q = 0; q < 4; q++) {
+        const vec_int word = unit_load(block, 0, q, half);
+        heads.scale[q] = bits_of(word, 0, 15);
+        heads.min[q] = bits_of(word, 4, 15);
+    }
+    return heads;
+}
+
+/* Low nibbles of scales g and g + 8 in byte g, two high bits of scale g in byte 8 + g % 4. */
+X86_INLINE heads256 heads_q3_k(const uint8_t *block, size_t half) {
+    heads256 heads;
+    const vec_int high = unit_load(block, 96, 2, half);
+#pragma GCC unroll 4
+    for (size_t q = 0; q < 4; q++) {
+        const vec_int low = bits_of(unit_load(block, 96, q % 2, half), (int)(q / 2) * 4, 15);
+        const vec_int both = int_or(low, bits_of(high, 2 * (int)q - 4, 0x30));
+        heads.scale[q] = int_sub_bytes(both, int_all_bytes(32));
+        heads.min[q] = heads.scale[q];
+    }
+    return heads;
+}
+
+/* Three words a, b, c: scales 0..3 and minimums 0..3 are the low six bits of a and b; scales 4..7
+ * are the low nibbles of c, minimums 4..7 the high ones, with the two high bits of a and b on
+ * top. */
+X86_INLINE heads256 heads_q4_k(const uint8_t *block, size_t half) {
+    const vec_int a = unit_load(block, 4, 0, half), b = unit_load(block, 4, 1, half),
+                  c = unit_load(block, 4, 2, half);
+    heads256 heads;
+    heads.scale[0] = bits_of(a, 0, 63);
+    heads.scale[1] = int_or(bits_of(c, 0, 15), bits_of(a, 2, 0x30));
+    heads.min[0] = bits_of(b, 0, 63);
+    heads.min[1] = int_or(bits_of(c, 4, 15), bits_of(b, 2, 0x30));
+    heads.scale[2] = heads.scale[3] = heads.min[2] = heads.min[3] = int_zero(); /* unused */
+    return heads;
+}
+
+X86_INLINE heads256 heads_q6_k(const uint8_t *block, size_t half) {
+    heads256 heads;
+#pragma GCC unroll 4
+    for (size_t q = 0; q < 4; q++) {
+        heads.scale[q] = unit_load(block, 192, q, half);
+        heads.min[q] = heads.scale[q];
+    }
+    return heads;
+}
+
+#define PACKED_Q2_K ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, 8, values_q2_k, heads_q2_k})
+#define PACKED_Q3_K ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, 8, values_q3_k, heads_q3_k})
+#define PACKED_Q4_K ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, 8, values_q4_k, heads_q4_k})
+#define PACKED_Q5_K ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, 4, values_q5_k, heads_q4_k})
+#define PACKED_Q6_K ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, 2, values_q6_k, heads_q6_k})
+
+/* The small scales as factors, and the minimums as pairs of 16 bits for the pairs of sums. */
+typedef struct factors256 {
+    vec_int scale[16];
+    vec_int min[8];
+} factors256;
+
+X86_INLINE void read_factors(const packed256 type, const uint8_t *block, size_t half,
+                             factors256 *to) {
+    const heads256 heads = type.heads(block, half);
+    const int groups = type.group == 32 ? 8 : 16;
+#pragma GCC unroll 16
+    for (int g = 0; g < groups; g++) {
+        to->scale[g] = int_dot_scale(heads.scale[g / 4], g % 4);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < groups / 2; p++) {
+        const uint32_t pair = (uint32_t)(p % 2) * 0x02000200u + 0x01800080u;
+        to->min[p] = int_sign_16(int_pick_bytes(heads.min[p / 2], pair));
+    }
+}
+
+/* Adds to i the products of one part of 32 values, for one half. */
+X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t half, size_t side,
+                             const int part, const vec_int *scale, const uint8_t *x,
+                             const size_t n_row, vec_int i[ROWS]) {
+    const size_t longest = type.group / 4, fits = int_dot_fit(type.fit);
+    const size_t fit = fits < longest ? fits : longest;
+    vec_int sum[ROWS];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) {
+        const vec_int w = type.values(block, half, side, part, (int)k);
+#pragma GCC unroll 8
+        for (size_t n = 0; n < n_row; n++) {
+            const vec_int xk = int_all(x + 4 * (k * n_row + n));
+            sum[n] = k % fit == 0 ? int_dot_begin(int_zero(), w, xk) : int_dot_more(sum[n], w, xk);
+            if (k % fit == fit - 1) {
+                i[n] = int_dot_scaled(i[n], sum[n], scale[k / longest]);
+            }
+        }
+    }
+}
+
+/* Adds the products of one half of a block to acc. */
+X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_t half,
+                               const packed_group *x, size_t b, const size_t n_row,
+                               vec_float acc[ROWS]) {
+    const size_t parts = type.group == 32 ? 1 : 2; /* scales of 32 values */
+    factors256 factors;
+    read_factors(type, block, half, &factors);
+    vec_int i[ROWS], j[ROWS];
+#pragma GCC unroll 8
+    for (size_t n = 0; n < n_row; n++) {
+        i[n] = int_zero();
+        j[n] = int_zero();
+    }
+    for (size_t side = 0; side < 2; side++) {
+        const uint8_t *values = x->values + n_row * (256 * b + 128 * side);
+        const vec_int *scale = factors.scale + 4 * parts * side;
+        part256_dots(type, block, half, side, 0, scale, values, n_row, i);
+        part256_dots(type, block, half, side, 1, scale + parts, values + 32 * n_row, n_row, i);
+        part256_dots(type, block, half, side, 2, scale + 2 * parts, values + 64 * n_row, n_row, i);
+        part256_dots(type, block, half, side, 3, scale + 3 * parts, values + 96 * n_row, n_row, i);
+    }
+    const size_t pairs = 4 * parts;
+#pragma GCC unroll 8
+    for (size_t p = 0; p < pairs; p++) {
+#pragma GCC unroll 8
+        for (size_t n = 0; n < n_row; n++) {
+            j[n] = int_madd_16(j[n], factors.min[p],
+                               int_all(x->pair_sums + 2 * n_row * (pairs * b + p) + 2 * n));
+        }
+    }
+    const vec_float scale = half_load(block, type.d_at, half);
+    const vec_float min = type.dmin_at ? half_load(block, type.dmin_at, half) : scale;
+#pragma GCC unroll 8
+    for (size_t n = 0; n < n_row; n++) {
+        const vec_float d = float_all(x->scales + n_row * b + n);
+        if (!type.dmin_at) {
+            i[n] = int_sub(i[n], int_shift_left(j[n], type.offset_shift));
+        }
+        acc[n] = float_fma(float_mul(scale, d), float_of_int(i[n]), acc[n]);
+        if (type.dmin_at) {
+            acc[n] = float_fnma(float_mul(min, d), float_of_int(j[n]), acc[n]);
+        }
+    }
+}
+
+/* packed_times for n_row, a constant, at most ROWS. */
+X86_INLINE void panel256_times(const packed256 type, const uint8_t *panel, size_t count,
+                               const packed_group *x, const size_t n_row, float *y,
+                               size_t y_stride) {
+    for (size_t b = 0; b < count; b++) {
+        for (size_t h = 0; h < HALVES; h++) {
+            vec_float acc[ROWS];
+#pragma GCC unroll 8
+            for (size_t n = 0; n < n_row; n++) {
+                acc[n] =
+                    x->is_first && b == 0 ? float_zero() : float_load(y + n * y_stride + h * LANES);
+            }
+            block256_times(type, panel + b * PACKED_ROWS * type.bytes, h, x, b, n_row, acc);
+#pragma GCC unroll 8
+            for (size_t n = 0; n < n_row; n++) {
+                float_store(y + n * y_stride + h * LANES, acc[n]);
+            }
+        }
+    }
+}
+
+/* ---- the types: each number of rows with code of its own ---------------------------------------
+ */
+
+X86_INLINE void rows32_times(const packed32 type, const uint8_t *panel, size_t count,
+                             const packed_group *x, size_t n_row, float *y, size_t y_stride) {
+    if (n_row == ROWS) {
+        panel32_times(type, panel, count, x, ROWS, y, y_stride);
+    } else if (n_row == 1) {
+        panel32_times(type, panel, count, x, 1, y, y_stride);
+    } else if (n_row == 2) {
+        panel32_times(type, panel, count, x, 2, y, y_stride);
+    } else {
+        panel32_times(type, panel, count, x, ROWS / 2, y, y_stride);
+    }
+}
+
+X86_INLINE void rows256_times(const packed256 type, const uint8_t *panel, size_t count,
+                              const packed_group *x, size_t n_row, float *y, size_t y_stride) {
+    if (n_row == ROWS) {
+        panel256_times(type, panel, count, x, ROWS, y, y_stride);
+    } else if (n_row == 1) {
+        panel256_times(type, panel, count, x, 1, y, y_stride);
+    } else if (n_row == 2) {
+        panel256_times(type, panel, count, x, 2, y, y_stride);
+    } else {
+        panel256_times(type, panel, count, x, ROWS / 2, y, y_stride);
+    }
+}
+
+static void times_q4_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows32_times(PACKED_Q4_0, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 32,
+                                         .block_bytes = BLOCKS32_Q4_0_BYTES,
+                                         .offset = 8,
+                                         .times = times_q4_0};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q4_1(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows32_times(PACKED_Q4_1, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {
+        .rows = ROWS, .block_length = 32, .block_bytes = BLOCKS32_Q4_1_BYTES, .times = times_q4_1};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q5_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows32_times(PACKED_Q5_0, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q5_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 32,
+                                         .block_bytes = BLOCKS32_Q5_0_BYTES,
+                                         .offset = 16,
+                                         .times = times_q5_0};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q5_1(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows32_times(PACKED_Q5_1, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q5_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {
+        .rows = ROWS, .block_length = 32, .block_bytes = BLOCKS32_Q5_1_BYTES, .times = times_q5_1};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q8_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows32_times(PACKED_Q8_0, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 32,
+                                         .block_bytes = BLOCKS32_Q8_0_BYTES,
+                                         .offset = SIGNED_OFFSET,
+                                         .times = times_q8_0};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q2_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows256_times(PACKED_Q2_K, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 256,
+                                         .block_bytes = BLOCKS256_Q2_K_BYTES,
+                                         .group = 16,
+                                         .times = times_q2_k};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q3_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows256_times(PACKED_Q3_K, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q3_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 256,
+                                         .block_bytes = BLOCKS256_Q3_K_BYTES,
+                                         .group = 16,
+                                         .times = times_q3_k};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q4_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows256_times(PACKED_Q4_K, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q4_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 256,
+                                         .block_bytes = BLOCKS256_Q4_K_BYTES,
+                                         .group = 32,
+                                         .times = times_q4_k};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q5_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows256_times(PACKED_Q5_K, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q5_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 256,
+                                         .block_bytes = BLOCKS256_Q5_K_BYTES,
+                                         .group = 32,
+                                         .times = times_q5_k};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+static void times_q6_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                       float *y, size_t y_stride) {
+    rows256_times(PACKED_Q6_K, panel, count, x, n_row, y, y_stride);
+}
+
+static void packed_q6_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    static const packed_kernel kernel = {.rows = ROWS,
+                                         .block_length = 256,
+                                         .block_bytes = BLOCKS256_Q6_K_BYTES,
+                                         .group = 16,
+                                         .times = times_q6_k};
+    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
+}
+
+/* Puts these products into the table. */
+X86_INLINE void packed_fill_table(kernel_table *table) {
+    table->matmul_packed[QUANT_Q4_0] = packed_q4_0;
+    table->matmul_packed[QUANT_Q4_1] = packed_q4_1;
+    table->matmul_packed[QUANT_Q5_0] = packed_q5_0;
+    table->matmul_packed[QUANT_Q5_1] = packed_q5_1;
+    table->matmul_packed[QUANT_Q8_0] = packed_q8_0;
+    table->matmul_packed[QUANT_Q2_K] = packed_q2_k;
+    table->matmul_packed[QUANT_Q3_K] = packed_q3_k;
+    table->matmul_packed[QUANT_Q4_K] = packed_q4_k;
+    table->matmul_packed[QUANT_Q5_K] = packed_q5_k;
+    table->matmul_packed[QUANT_Q6_K] = packed_q6_k;
+}

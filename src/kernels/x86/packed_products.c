@@ -1,0 +1,167 @@
+/* packed_products.c - the tile loops around the products of packed weights. */
+#include "kernels/x86/packed_products.h"
+
+#include <assert.h>
+#include <immintrin.h>
+
+enum {
+    STRETCH = 2048,      /* values: of a group they stay in L1, of a tile's panels in L2 */
+    STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
+};
+
+/* Where a group's parts go in the scratch. */
+typedef struct group_memory {
+    uint8_t *values;
+    float *scales;
+    int32_t *start;
+    float *float_sums;
+    int16_t *pair_sums;
+} group_memory;
+
+static group_memory group_memory_at(void *scratch) {
+    enum {
+        VALUES = STRETCH * PACKED_GROUP_MAX,
+        BLOCKS = STRETCH_ONE / 32 > VALUES / 32 ? STRETCH_ONE / 32 : VALUES / 32,
+    };
+    uint8_t *at = scratch;
+    group_memory m;
+    m.values = at;
+    m.scales = (float *)(void *)(at + VALUES);
+    m.start = (int32_t *)(void *)(m.scales + BLOCKS);
+    m.float_sums = (float *)(void *)(m.start + BLOCKS);
+    m.pair_sums = (int16_t *)(void *)(m.float_sums + BLOCKS);
+    static_assert(VALUES + BLOCKS * 12 + STRETCH_ONE / 16 * 2 <= KERNEL_SCRATCH_BYTES,
+                  "a group fits into the scratch");
+    return m;
+}
+
+/* to[k][4 of `rows`] = word k of four rows, for `words`, a multiple of 4. */
+static void interleave_four(const q8_rows *x, size_t from, size_t words, size_t rows, uint8_t *to) {
+    const uint8_t *a = q8_values(x, 0) + from, *b = q8_values(x, 1) + from,
+                  *c = q8_values(x, 2) + from, *d = q8_values(x, 3) + from;
+    for (size_t k = 0; k < words; k += 4, to += 16 * rows) {
+        const __m128i va = _mm_load_si128((const __m128i *)(const void *)(a + 4 * k));
+        const __m128i vb = _mm_load_si128((const __m128i *)(const void *)(b + 4 * k));
+        const __m128i vc = _mm_load_si128((const __m128i *)(const void *)(c + 4 * k));
+        const __m128i vd = _mm_load_si128((const __m128i *)(const void *)(d + 4 * k));
+        const __m128i ab = _mm_unpacklo_epi32(va, vb), cd = _mm_unpacklo_epi32(vc, vd);
+        const __m128i ab_high = _mm_unpackhi_epi32(va, vb), cd_high = _mm_unpackhi_epi32(vc, vd);
+        _mm_store_si128((__m128i *)(void *)to, _mm_unpacklo_epi64(ab, cd));
+        _mm_store_si128((__m128i *)(void *)(to + 4 * rows), _mm_unpackhi_epi64(ab, cd));
+        _mm_store_si128((__m128i *)(void *)(to + 8 * rows), _mm_unpacklo_epi64(ab_high, cd_high));
+        _mm_store_si128((__m128i *)(void *)(to + 12 * rows), _mm_unpackhi_epi64(ab_high, cd_high));
+    }
+}
+
+static void interleave_values(const q8_rows *x, size_t from, size_t n, size_t rows, uint8_t *to) {
+    if (rows % 4 == 0) {
+        for (size_t i = 0; i < rows; i += 4) {
+            const q8_rows four = q8_rows_from(x, i);
+            interleave_four(&four, from, n / 4, rows, to + 4 * i);
+        }
+        return;
+    }
+    for (size_t k = 0; k < n / 4; k++) {
+        for (size_t i = 0; i < rows; i++) {
+            memcpy(to + 4 * (k * rows + i), q8_values(x, i) + from + 4 * k, 4);
+        }
+    }
+}
+
+/* The sums of the values that go with a type of 32. */
+static void block_sums(const packed_kernel *kernel, const int16_t *sums, size_t n_block,
+                       size_t rows, size_t row, const group_memory *to) {
+    for (size_t b = 0; b < n_block; b++) {
+        const int32_t sum = sums[2 * b] + sums[2 * b + 1];
+        to->start[b * rows + row] = -kernel->offset * sum;
+        to->float_sums[b * rows + row] = (float)sum;
+    }
+}
+
+/* The pairs of sums that go with a type of 256: of 16 values each, or of 32, which fit too. */
+static void pair_sums(const packed_kernel *kernel, const int16_t *sums, size_t n_block, size_t rows,
+                      size_t row, const group_memory *to) {
+    const size_t sums_per_group = kernel->group / 16, groups = 16 / sums_per_group * n_block;
+    for (size_t g = 0; g < groups; g++) {
+        const int16_t *s = sums + g * sums_per_group;
+        to->pair_sums[(g / 2 * rows + row) * 2 + g % 2] =
+            (int16_t)(sums_per_group == 2 ? s[0] + s[1] : s[0]);
+    }
+}
+
+static packed_group make_group(const packed_kernel *kernel, const q8_rows *x, size_t from,
+                               size_t n_block, size_t rows, const group_memory *to) {
+    const size_t length = kernel->block_length;
+    for (size_t i = 0; i < rows; i++) {
+        const int16_t *sums = q8_sums(x, i) + from * length / 16;
+        if (length == 32) {
+            block_sums(kernel, sums, n_block, rows, i, to);
+        } else {
+            pair_sums(kernel, sums, n_block, rows, i, to);
+        }
+        for (size_t b = 0; b < n_block && rows > 1; b++) {
+            to->scales[b * rows + i] = q8_scales(x, i)[from + b];
+        }
+    }
+    packed_group group = {to->values,     to->scales,    to->start,
+                          to->float_sums, to->pair_sums, from == 0};
+    if (rows == 1) {
+        group.values = q8_values(x, 0) + from * length;
+        group.scales = q8_scales(x, 0) + from;
+    } else {
+        interleave_values(x, from * length, n_block * length, rows, to->values);
+    }
+    return group;
+}
+
+/* A panel of which only some lanes are rows of the matrix. */
+static void ragged_panel(const packed_kernel *kernel, const uint8_t *panel, size_t lanes,
+                         size_t count, const packed_group *x, size_t rows, float *y,
+                         size_t y_stride) {
+    float tile[PACKED_GROUP_MAX * PACKED_ROWS] = {0};
+    for (size_t i = 0; i < rows && !x->is_first; i++) {
+        memcpy(tile + i * PACKED_ROWS, y + i * y_stride, lanes * sizeof(float));
+    }
+    kernel->times(panel, count, x, rows, tile, PACKED_ROWS);
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(y + i * y_stride, tile + i * PACKED_ROWS, lanes * sizeof(float));
+    }
+}
+
+/* All panels with one group. */
+static void panels_times_group(const packed_kernel *kernel, size_t n_out, const uint8_t *panels,
+                               size_t panel_stride, size_t count, const packed_group *x,
+                               size_t rows, float *y, size_t y_stride) {
+    size_t r = 0;
+    for (; r + PACKED_ROWS <= n_out; r += PACKED_ROWS, panels += panel_stride) {
+        kernel->times(panels, count, x, rows, y + r, y_stride);
+    }
+    if (r < n_out) {
+        ragged_panel(kernel, panels, n_out - r, count, x, rows, y + r, y_stride);
+    }
+}
+
+void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size_t n_in,
+                   const void *w, size_t w_stride, const void *x, size_t x_stride, float *y,
+                   size_t y_stride, void *scratch) {
+    assert(n_out > 0 && n_row > 0 && n_in > 0 && n_in % kernel->block_length == 0);
+    assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
+    const q8_rows rows = q8_rows_view(x, x_stride, n_in, kernel->block_length);
+    const group_memory memory = group_memory_at(scratch);
+    const size_t n_block = n_in / kernel->block_length;
+    const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
+    for (size_t from = 0; from < n_block; from += stretch) {
+        const size_t count = n_block - from < stretch ? n_block - from : stretch;
+        const uint8_t *panels = (const uint8_t *)w + from * PACKED_ROWS * kernel->block_bytes;
+        size_t in_group = kernel->rows;
+        for (size_t i = 0; i < n_row; i += in_group) {
+            while (n_row - i < in_group) {
+                in_group /= 2;
+            }
+            const q8_rows here = q8_rows_from(&rows, i);
+            const packed_group group = make_group(kernel, &here, from, count, in_group, &memory);
+            panels_times_group(kernel, n_out, panels, PACKED_ROWS * w_stride, count, &group,
+                               in_group, y + i * y_stride, y_stride);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/* packed_products.h - the tile loops around the products of packed weights (packed.h).
+ *
+ * Activation rows are taken a few at a time ("group") and over a stretch of the row's blocks, and
+ * interleaved, so that one pointer and a constant reach every number in the inner loop.
+ */
+#ifndef KERNELS_X86_PACKED_PRODUCTS_H
+#define KERNELS_X86_PACKED_PRODUCTS_H
+
+#include "kernels/packed.h"
+#include "kernels/x86/q8_rows.h"
+
+/* A stretch of blocks of `rows` activation rows; index [..][rows] throughout. */
+typedef struct packed_group {
+    const uint8_t *values;    /* int8 [n / 4][rows][4] */
+    const float *scales;      /* [block][rows] */
+    const int32_t *start;     /* types of 32: [block][rows], -offset * sum of the block's values */
+    const float *float_sums;  /* types of 32 with a minimum: [block][rows], sum of the values */
+    const int16_t *pair_sums; /* types of 256: [block][pair of groups][rows][2], sums of a group */
+    bool is_first;            /* the rows' first stretch: y counts as zero */
+} packed_group;
+
+/* Adds to y[n * y_stride + r] the products of `count` blocks of a panel with the n_row rows of a
+ * group, n_row being the kernel's `rows`, a smaller power of two, or 1. */
+typedef void packed_times(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
+                          float *y, size_t y_stride);
+
+typedef struct packed_kernel {
+    size_t rows; /* of the largest group: a power of two, at most PACKED_GROUP_MAX */
+    size_t block_length, block_bytes;
+    int offset;   /* types of 32: byte = q + offset */
+    size_t group; /* types of 256: values that share a small scale, 16 or 32 */
+    packed_times *times;
+} packed_kernel;
+
+enum { PACKED_GROUP_MAX = 8 };
+
+/* kernel_matmul over packed weights by way of `kernel`; w_stride is that of one row, a sixteenth
+ * of a panel's. */
+void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size_t n_in,
+                   const void *w, size_t w_stride, const void *x, size_t x_stride, float *y,
+                   size_t y_stride, void *scratch);
+
+#endif

@@ -1,0 +1,157 @@
+/* words_avx2.h - the vectors of packed_loops.h in AVX2: eight weight rows. */
+#ifndef KERNELS_X86_WORDS_AVX2_H
+#define KERNELS_X86_WORDS_AVX2_H
+
+#include "kernels/x86/q8_rows.h"
+
+#include <immintrin.h>
+
+enum {
+    LANES = 8,
+    ROWS = 4,          /* activation rows taken together */
+    SIGNED_OFFSET = 0, /* signed bytes are multiplied as they are */
+};
+
+typedef __m256i vec_int;
+typedef __m256 vec_float;
+
+X86_INLINE vec_int int_load(const void *p) {
+    return _mm256_loadu_si256(p);
+}
+
+X86_INLINE vec_int int_all(const void *p) {
+    return _mm256_set1_epi32(load_i32(p));
+}
+
+X86_INLINE vec_int int_all_bytes(int byte) {
+    return _mm256_set1_epi8((char)byte);
+}
+
+X86_INLINE vec_int int_zero(void) {
+    return _mm256_setzero_si256();
+}
+
+X86_INLINE vec_int int_and(vec_int a, vec_int b) {
+    return _mm256_and_si256(a, b);
+}
+
+X86_INLINE vec_int int_or(vec_int a, vec_int b) {
+    return _mm256_or_si256(a, b);
+}
+
+X86_INLINE vec_int int_add(vec_int a, vec_int b) {
+    return _mm256_add_epi32(a, b);
+}
+
+X86_INLINE vec_int int_sub(vec_int a, vec_int b) {
+    return _mm256_sub_epi32(a, b);
+}
+
+X86_INLINE vec_int int_sub_bytes(vec_int a, vec_int b) {
+    return _mm256_sub_epi8(a, b);
+}
+
+X86_INLINE vec_int int_shift_left(vec_int a, int bits) {
+    return _mm256_slli_epi32(a, bits);
+}
+
+typedef uint16_t words_16 __attribute__((vector_size(32)));
+
+/* Bits of a byte go over to its neighbours in a word of 16. */
+X86_INLINE vec_int int_right_16(vec_int a, int bits) {
+    return (vec_int)((words_16)a >> bits);
+}
+
+X86_INLINE vec_int int_left_16(vec_int a, int bits) {
+    return (vec_int)((words_16)a << bits);
+}
+
+/* Bytes of each lane's word by number (0 to 3; 0x80: zero). */
+X86_INLINE vec_int int_pick_bytes(vec_int a, uint32_t which) {
+    const vec_int lanes = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+    return _mm256_shuffle_epi8(a, _mm256_or_si256(_mm256_set1_epi32((int)which), lanes));
+}
+
+X86_INLINE vec_int int_sign_16(vec_int a) {
+    return _mm256_srai_epi16(a, 8);
+}
+
+X86_INLINE vec_int int_madd_16(vec_int sum, vec_int a, vec_int b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
+/* ---- sums of products of bytes: unsigned weights and signed activations. Up to `fit` of them are
+ * added in words of 16 bits; int_dot_end turns the sum into 32 bits. */
+
+X86_INLINE size_t int_dot_fit(size_t fit) {
+    return fit;
+}
+
+X86_INLINE vec_int int_dot_begin(vec_int start, vec_int w, vec_int x) {
+    (void)start;
+    return _mm256_maddubs_epi16(w, x);
+}
+
+X86_INLINE vec_int int_dot_more(vec_int sum, vec_int w, vec_int x) {
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+}
+
+X86_INLINE vec_int int_dot_end(vec_int start, vec_int sum) {
+    return _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+}
+
+/* A signed byte's sign goes over to x, which is never -128. */
+X86_INLINE vec_int int_dot_signed(vec_int start, vec_int w, vec_int x) {
+    return int_dot_end(start, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
+}
+
+/* A small scale, byte `which` of each lane's word, as int_dot_scaled wants it. */
+X86_INLINE vec_int int_dot_scale(vec_int bytes, int which) {
+    return int_sign_16(int_pick_bytes(bytes, 0x00800080u | 0x01000100u * (uint32_t)which));
+}
+
+X86_INLINE vec_int int_dot_scaled(vec_int start, vec_int sum, vec_int scale) {
+    return int_madd_16(start, sum, scale);
+}
+
+/* ---- floats */
+
+X86_INLINE vec_float float_zero(void) {
+    return _mm256_setzero_ps();
+}
+
+X86_INLINE vec_float float_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+X86_INLINE void float_store(float *p, vec_float v) {
+    _mm256_storeu_ps(p, v);
+}
+
+X86_INLINE vec_float float_all(const float *p) {
+    return _mm256_broadcast_ss(p);
+}
+
+X86_INLINE vec_float float_of_int(vec_int v) {
+    return _mm256_cvtepi32_ps(v);
+}
+
+X86_INLINE vec_float float_of_f16(const void *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+
+X86_INLINE vec_float float_mul(vec_float a, vec_float b) {
+    return _mm256_mul_ps(a, b);
+}
+
+/* a * b + c, and c - a * b, rounded once. */
+X86_INLINE vec_float float_fma(vec_float a, vec_float b, vec_float c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+X86_INLINE vec_float float_fnma(vec_float a, vec_float b, vec_float c) {
+    return _mm256_fnmadd_ps(a, b, c);
+}
+
+#endif
