@@ -46,8 +46,8 @@ typedef struct packed32 {
     size_t bytes;
     bool has_min;
     bool is_signed;
-    int offset;
-    size_t fit; /* products of words whose sum fits into 16 bits (int_dot_more); divides 8 */
+    size_t fit;       /* products of words whose sum fits into 16 bits (int_dot_more); divides 8 */
+    bool is_expanded; /* see expand32 */
     /* Values 4 k to 4 k + 3, k a constant. */
     vec_int (*values)(const uint8_t *block, size_t half, int k);
 } packed32;
@@ -80,11 +80,52 @@ X86_INLINE vec_int values_q8_0(const uint8_t *block, size_t half, int k) {
     return unit_load(block, 2, (size_t)k, half);
 }
 
-#define PACKED_Q4_0 ((packed32){BLOCKS32_Q4_0_BYTES, false, false, 8, 8, values_q4_0})
-#define PACKED_Q4_1 ((packed32){BLOCKS32_Q4_1_BYTES, true, false, 0, 8, values_q4_1})
-#define PACKED_Q5_0 ((packed32){BLOCKS32_Q5_0_BYTES, false, false, 16, 4, values_q5_0})
-#define PACKED_Q5_1 ((packed32){BLOCKS32_Q5_1_BYTES, true, false, 0, 4, values_q5_1})
-#define PACKED_Q8_0 ((packed32){BLOCKS32_Q8_0_BYTES, false, true, SIGNED_OFFSET, 1, values_q8_0})
+#define PACKED_Q4_0 ((packed32){BLOCKS32_Q4_0_BYTES, false, false, 8, false, values_q4_0})
+#define PACKED_Q4_1 ((packed32){BLOCKS32_Q4_1_BYTES, true, false, 8, false, values_q4_1})
+#define PACKED_Q5_0 ((packed32){BLOCKS32_Q5_0_BYTES, false, false, 4, false, values_q5_0})
+#define PACKED_Q5_1 ((packed32){BLOCKS32_Q5_1_BYTES, true, false, 4, false, values_q5_1})
+#define PACKED_Q8_0 ((packed32){BLOCKS32_Q8_0_BYTES, false, true, 1, false, values_q8_0})
+
+/* For many activation rows a stretch of a panel is expanded first, so that the bits of a value are
+ * put together once: per block and row 4 bytes of scale, 4 of minimum, 32 values. */
+enum { EXPANDED32_BYTES = 40 };
+
+X86_INLINE vec_int values_expanded32(const uint8_t *block, size_t half, int k) {
+    return unit_load(block, 8, (size_t)k, half);
+}
+
+X86_INLINE packed32 expanded32(packed32 type) {
+    type.bytes = EXPANDED32_BYTES;
+    type.is_expanded = true;
+    type.values = values_expanded32;
+    return type;
+}
+
+X86_INLINE void expand32(const packed32 type, const uint8_t *panel, size_t count, uint8_t *to) {
+    for (size_t b = 0; b < count; b++) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            float_store((float *)(void *)(to + BYTES * h), half_load(panel, 0, h));
+            if (type.has_min) {
+                float_store((float *)(void *)(to + 64 + BYTES * h), half_load(panel, 2, h));
+            }
+#pragma GCC unroll 8
+            for (int k = 0; k < 8; k++) {
+                int_store(to + 128 + 64 * k + BYTES * h, type.values(panel, h, k));
+            }
+        }
+        panel += PACKED_ROWS * type.bytes;
+        to += PACKED_ROWS * EXPANDED32_BYTES;
+    }
+}
+
+/* The scales (which 0) or minimums (1) of a block as floats. */
+X86_INLINE vec_float scales32(const packed32 type, const uint8_t *block, size_t which,
+                              size_t half) {
+    return type.is_expanded
+               ? float_load((const float *)(const void *)(block + 64 * which + BYTES * half))
+               : half_load(block, 2 * which, half);
+}
 
 /* i of one block, in all halves, for n_row (a constant, at most ROWS) activation rows. */
 X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const uint8_t *x,
@@ -144,8 +185,8 @@ X86_INLINE void panel32_times(const packed32 type, const uint8_t *panel, size_t 
         block32_dots(type, block, x->values + 32 * n_row * b, x->start + n_row * b, n_row, i);
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
-            const vec_float scale = half_load(block, 0, h);
-            const vec_float min = type.has_min ? half_load(block, 2, h) : scale;
+            const vec_float scale = scales32(type, block, 0, h);
+            const vec_float min = type.has_min ? scales32(type, block, 1, h) : scale;
 #pragma GCC unroll 8
             for (size_t n = 0; n < n_row; n++) {
                 const vec_float d = float_all(x->scales + n_row * b + n);
@@ -181,6 +222,7 @@ typedef struct packed256 {
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
     size_t group;     /* values that share a small scale: 16 or 32 */
     size_t fit;       /* as in packed32 */
+    bool is_expanded; /* likewise */
     /* Values 4 k to 4 k + 3 of a part, part and k constants. */
     vec_int (*values)(const uint8_t *block, size_t half, size_t side, int part, int k);
     heads256 (*heads)(const uint8_t *block, size_t half);
@@ -266,11 +308,16 @@ X86_INLINE heads256 heads_q6_k(const uint8_t *block, size_t half) {
     return heads;
 }
 
-#define PACKED_Q2_K ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, 8, values_q2_k, heads_q2_k})
-#define PACKED_Q3_K ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, 8, values_q3_k, heads_q3_k})
-#define PACKED_Q4_K ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, 8, values_q4_k, heads_q4_k})
-#define PACKED_Q5_K ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, 4, values_q5_k, heads_q4_k})
-#define PACKED_Q6_K ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, 2, values_q6_k, heads_q6_k})
+#define PACKED_Q2_K                                                                                \
+    ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, 8, false, values_q2_k, heads_q2_k})
+#define PACKED_Q3_K                                                                                \
+    ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, 8, false, values_q3_k, heads_q3_k})
+#define PACKED_Q4_K                                                                                \
+    ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, 8, false, values_q4_k, heads_q4_k})
+#define PACKED_Q5_K                                                                                \
+    ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, 4, false, values_q5_k, heads_q4_k})
+#define PACKED_Q6_K                                                                                \
+    ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, 2, false, values_q6_k, heads_q6_k})
 
 /* The small scales as factors, and the minimums as pairs of 16 bits for the pairs of sums. */
 typedef struct factors256 {
@@ -291,6 +338,63 @@ X86_INLINE void read_factors(const packed256 type, const uint8_t *block, size_t 
         const uint32_t pair = (uint32_t)(p % 2) * 0x02000200u + 0x01800080u;
         to->min[p] = int_sign_16(int_pick_bytes(heads.min[p / 2], pair));
     }
+}
+
+/* Expanded, per block: words of values as above, the factors of each half, d, dmin as floats. */
+enum {
+    EXPANDED256_FACTORS_AT = 64 * 64,
+    EXPANDED256_D_AT = EXPANDED256_FACTORS_AT + (int)sizeof(factors256) * HALVES,
+    EXPANDED256_BYTES = (EXPANDED256_D_AT + 128) / PACKED_ROWS,
+};
+
+X86_INLINE vec_int values_expanded256(const uint8_t *block, size_t half, size_t side, int part,
+                                      int k) {
+    return unit_load(block, 0, 32 * side + 8 * (size_t)part + (size_t)k, half);
+}
+
+X86_INLINE packed256 expanded256(packed256 type) {
+    type.bytes = EXPANDED256_BYTES;
+    type.is_expanded = true;
+    type.values = values_expanded256;
+    return type;
+}
+
+X86_INLINE void expand_side(const packed256 type, const uint8_t *block, size_t half, size_t side,
+                            uint8_t *to) {
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; part++) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; k++) {
+            int_store(to + 64 * (8 * part + k), type.values(block, half, side, part, k));
+        }
+    }
+}
+
+X86_INLINE void expand256(const packed256 type, const uint8_t *panel, size_t count, uint8_t *to) {
+    for (size_t b = 0; b < count; b++) {
+        for (size_t h = 0; h < HALVES; h++) {
+            expand_side(type, panel, h, 0, to + BYTES * h);
+            expand_side(type, panel, h, 1, to + 32 * 64 + BYTES * h);
+            read_factors(type, panel, h, (factors256 *)(void *)(to + EXPANDED256_FACTORS_AT) + h);
+            float *d = (float *)(void *)(to + EXPANDED256_D_AT) + LANES * h;
+            float_store(d, half_load(panel, type.d_at, h));
+            if (type.dmin_at) {
+                float_store(d + PACKED_ROWS, half_load(panel, type.dmin_at, h));
+            }
+        }
+        panel += PACKED_ROWS * type.bytes;
+        to += PACKED_ROWS * EXPANDED256_BYTES;
+    }
+}
+
+/* d (which 0) or dmin (1). */
+X86_INLINE vec_float scales256(const packed256 type, const uint8_t *block, size_t which,
+                               size_t half) {
+    if (type.is_expanded) {
+        return float_load((const float *)(const void *)(block + EXPANDED256_D_AT) +
+                          PACKED_ROWS * which + LANES * half);
+    }
+    return half_load(block, which ? type.dmin_at : type.d_at, half);
 }
 
 /* Adds to i the products of one part of 32 values, for one half. */
@@ -319,8 +423,13 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
                                const packed_group *x, size_t b, const size_t n_row,
                                vec_float acc[ROWS]) {
     const size_t parts = type.group == 32 ? 1 : 2; /* scales of 32 values */
-    factors256 factors;
-    read_factors(type, block, half, &factors);
+    factors256 read;
+    const factors256 *factors =
+        (const factors256 *)(const void *)(block + EXPANDED256_FACTORS_AT) + half;
+    if (!type.is_expanded) {
+        read_factors(type, block, half, &read);
+        factors = &read;
+    }
     vec_int i[ROWS], j[ROWS];
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
@@ -329,7 +438,7 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
     }
     for (size_t side = 0; side < 2; side++) {
         const uint8_t *values = x->values + n_row * (256 * b + 128 * side);
-        const vec_int *scale = factors.scale + 4 * parts * side;
+        const vec_int *scale = factors->scale + 4 * parts * side;
         part256_dots(type, block, half, side, 0, scale, values, n_row, i);
         part256_dots(type, block, half, side, 1, scale + parts, values + 32 * n_row, n_row, i);
         part256_dots(type, block, half, side, 2, scale + 2 * parts, values + 64 * n_row, n_row, i);
@@ -340,12 +449,12 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
     for (size_t p = 0; p < pairs; p++) {
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
-            j[n] = int_madd_16(j[n], factors.min[p],
+            j[n] = int_madd_16(j[n], factors->min[p],
                                int_all(x->pair_sums + 2 * n_row * (pairs * b + p) + 2 * n));
         }
     }
-    const vec_float scale = half_load(block, type.d_at, half);
-    const vec_float min = type.dmin_at ? half_load(block, type.dmin_at, half) : scale;
+    const vec_float scale = scales256(type, block, 0, half);
+    const vec_float min = type.dmin_at ? scales256(type, block, 1, half) : scale;
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
         const vec_float d = float_all(x->scales + n_row * b + n);
@@ -416,11 +525,13 @@ static void times_q4_0(const uint8_t *panel, size_t count, const packed_group *x
 
 static void packed_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 32,
-                                         .block_bytes = BLOCKS32_Q4_0_BYTES,
-                                         .offset = 8,
-                                         .times = times_q4_0};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 32,
+        .block_bytes = BLOCKS32_Q4_0_BYTES,
+        .offset = 8,
+        .times = times_q4_0,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -432,7 +543,11 @@ static void times_q4_1(const uint8_t *panel, size_t count, const packed_group *x
 static void packed_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const packed_kernel kernel = {
-        .rows = ROWS, .block_length = 32, .block_bytes = BLOCKS32_Q4_1_BYTES, .times = times_q4_1};
+        .rows = ROWS,
+        .block_length = 32,
+        .block_bytes = BLOCKS32_Q4_1_BYTES,
+        .times = times_q4_1,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -441,13 +556,28 @@ static void times_q5_0(const uint8_t *panel, size_t count, const packed_group *x
     rows32_times(PACKED_Q5_0, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q5_0(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand32(PACKED_Q5_0, panel, count, to);
+}
+
+static void expanded_times_q5_0(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel32_times(expanded32(PACKED_Q5_0), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q5_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 32,
-                                         .block_bytes = BLOCKS32_Q5_0_BYTES,
-                                         .offset = 16,
-                                         .times = times_q5_0};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 32,
+        .block_bytes = BLOCKS32_Q5_0_BYTES,
+        .expanded_bytes = EXPANDED32_BYTES,
+        .offset = 16,
+        .times = times_q5_0,
+        .expand = expand_q5_0,
+        .expanded_times = expanded_times_q5_0,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -456,10 +586,27 @@ static void times_q5_1(const uint8_t *panel, size_t count, const packed_group *x
     rows32_times(PACKED_Q5_1, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q5_1(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand32(PACKED_Q5_1, panel, count, to);
+}
+
+static void expanded_times_q5_1(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel32_times(expanded32(PACKED_Q5_1), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q5_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const packed_kernel kernel = {
-        .rows = ROWS, .block_length = 32, .block_bytes = BLOCKS32_Q5_1_BYTES, .times = times_q5_1};
+        .rows = ROWS,
+        .block_length = 32,
+        .block_bytes = BLOCKS32_Q5_1_BYTES,
+        .expanded_bytes = EXPANDED32_BYTES,
+        .times = times_q5_1,
+        .expand = expand_q5_1,
+        .expanded_times = expanded_times_q5_1,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -470,11 +617,13 @@ static void times_q8_0(const uint8_t *panel, size_t count, const packed_group *x
 
 static void packed_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 32,
-                                         .block_bytes = BLOCKS32_Q8_0_BYTES,
-                                         .offset = SIGNED_OFFSET,
-                                         .times = times_q8_0};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 32,
+        .block_bytes = BLOCKS32_Q8_0_BYTES,
+        .offset = SIGNED_OFFSET,
+        .times = times_q8_0,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -485,11 +634,13 @@ static void times_q2_k(const uint8_t *panel, size_t count, const packed_group *x
 
 static void packed_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 256,
-                                         .block_bytes = BLOCKS256_Q2_K_BYTES,
-                                         .group = 16,
-                                         .times = times_q2_k};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 256,
+        .block_bytes = BLOCKS256_Q2_K_BYTES,
+        .group = 16,
+        .times = times_q2_k,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -498,13 +649,28 @@ static void times_q3_k(const uint8_t *panel, size_t count, const packed_group *x
     rows256_times(PACKED_Q3_K, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q3_k(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand256(PACKED_Q3_K, panel, count, to);
+}
+
+static void expanded_times_q3_k(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q3_K), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q3_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 256,
-                                         .block_bytes = BLOCKS256_Q3_K_BYTES,
-                                         .group = 16,
-                                         .times = times_q3_k};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 256,
+        .block_bytes = BLOCKS256_Q3_K_BYTES,
+        .expanded_bytes = EXPANDED256_BYTES,
+        .group = 16,
+        .times = times_q3_k,
+        .expand = expand_q3_k,
+        .expanded_times = expanded_times_q3_k,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -515,11 +681,13 @@ static void times_q4_k(const uint8_t *panel, size_t count, const packed_group *x
 
 static void packed_q4_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 256,
-                                         .block_bytes = BLOCKS256_Q4_K_BYTES,
-                                         .group = 32,
-                                         .times = times_q4_k};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 256,
+        .block_bytes = BLOCKS256_Q4_K_BYTES,
+        .group = 32,
+        .times = times_q4_k,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -528,13 +696,28 @@ static void times_q5_k(const uint8_t *panel, size_t count, const packed_group *x
     rows256_times(PACKED_Q5_K, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q5_k(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand256(PACKED_Q5_K, panel, count, to);
+}
+
+static void expanded_times_q5_k(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q5_K), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q5_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 256,
-                                         .block_bytes = BLOCKS256_Q5_K_BYTES,
-                                         .group = 32,
-                                         .times = times_q5_k};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 256,
+        .block_bytes = BLOCKS256_Q5_K_BYTES,
+        .expanded_bytes = EXPANDED256_BYTES,
+        .group = 32,
+        .times = times_q5_k,
+        .expand = expand_q5_k,
+        .expanded_times = expanded_times_q5_k,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
@@ -543,13 +726,28 @@ static void times_q6_k(const uint8_t *panel, size_t count, const packed_group *x
     rows256_times(PACKED_Q6_K, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q6_k(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand256(PACKED_Q6_K, panel, count, to);
+}
+
+static void expanded_times_q6_k(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q6_K), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q6_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {.rows = ROWS,
-                                         .block_length = 256,
-                                         .block_bytes = BLOCKS256_Q6_K_BYTES,
-                                         .group = 16,
-                                         .times = times_q6_k};
+    static const packed_kernel kernel = {
+        .rows = ROWS,
+        .block_length = 256,
+        .block_bytes = BLOCKS256_Q6_K_BYTES,
+        .expanded_bytes = EXPANDED256_BYTES,
+        .group = 16,
+        .times = times_q6_k,
+        .expand = expand_q6_k,
+        .expanded_times = expanded_times_q6_k,
+    };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

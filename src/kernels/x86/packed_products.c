@@ -5,8 +5,11 @@
 #include <immintrin.h>
 
 enum {
-    STRETCH = 2048,      /* values: of a group they stay in L1, of a tile's panels in L2 */
+    STRETCH = 1024,      /* values: of a group they stay in L1, of a tile's panels in L2 */
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
+    TILE_ROWS = 128,     /* weight rows whose stretch is expanded at a time */
+    EXPAND_GROUPS = 3,   /* with fewer groups of activation rows it does not pay */
+    EXPANDED_MAX = 46,   /* most bytes that 32 values expand to, with their scales */
 };
 
 /* Where a group's parts go in the scratch. */
@@ -16,23 +19,28 @@ typedef struct group_memory {
     int32_t *start;
     float *float_sums;
     int16_t *pair_sums;
+    uint8_t *expanded;
 } group_memory;
 
 static group_memory group_memory_at(void *scratch) {
     enum {
         VALUES = STRETCH * PACKED_GROUP_MAX,
         BLOCKS = STRETCH_ONE / 32 > VALUES / 32 ? STRETCH_ONE / 32 : VALUES / 32,
+        FLOATS = 4 * BLOCKS,
+        SUMS = 4 * BLOCKS,
+        EXPANDED = TILE_ROWS * STRETCH / 32 * EXPANDED_MAX,
     };
+    static_assert(VALUES + 3 * FLOATS + SUMS + EXPANDED <= KERNEL_SCRATCH_BYTES,
+                  "all of it fits into the scratch");
     uint8_t *at = scratch;
-    group_memory m;
-    m.values = at;
-    m.scales = (float *)(void *)(at + VALUES);
-    m.start = (int32_t *)(void *)(m.scales + BLOCKS);
-    m.float_sums = (float *)(void *)(m.start + BLOCKS);
-    m.pair_sums = (int16_t *)(void *)(m.float_sums + BLOCKS);
-    static_assert(VALUES + BLOCKS * 12 + STRETCH_ONE / 16 * 2 <= KERNEL_SCRATCH_BYTES,
-                  "a group fits into the scratch");
-    return m;
+    return (group_memory){
+        .values = at,
+        .scales = (float *)(void *)(at + VALUES),
+        .start = (int32_t *)(void *)(at + VALUES + FLOATS),
+        .float_sums = (float *)(void *)(at + VALUES + 2 * FLOATS),
+        .pair_sums = (int16_t *)(void *)(at + VALUES + 3 * FLOATS),
+        .expanded = at + VALUES + 3 * FLOATS + SUMS,
+    };
 }
 
 /* to[k][4 of `rows`] = word k of four rows, for `words`, a multiple of 4. */
@@ -114,30 +122,67 @@ static packed_group make_group(const packed_kernel *kernel, const q8_rows *x, si
     return group;
 }
 
+/* Panels one after the other, as they are or expanded; only `lanes` of the last one's rows may be
+ * rows of the matrix. */
+typedef struct panels {
+    const uint8_t *first;
+    size_t stride;
+    size_t n_out;
+    size_t count; /* blocks */
+    packed_times *times;
+} panels;
+
 /* A panel of which only some lanes are rows of the matrix. */
-static void ragged_panel(const packed_kernel *kernel, const uint8_t *panel, size_t lanes,
-                         size_t count, const packed_group *x, size_t rows, float *y,
-                         size_t y_stride) {
+static void ragged_panel(const panels *p, const uint8_t *panel, size_t lanes, const packed_group *x,
+                         size_t rows, float *y, size_t y_stride) {
     float tile[PACKED_GROUP_MAX * PACKED_ROWS] = {0};
     for (size_t i = 0; i < rows && !x->is_first; i++) {
         memcpy(tile + i * PACKED_ROWS, y + i * y_stride, lanes * sizeof(float));
     }
-    kernel->times(panel, count, x, rows, tile, PACKED_ROWS);
+    p->times(panel, p->count, x, rows, tile, PACKED_ROWS);
     for (size_t i = 0; i < rows; i++) {
         memcpy(y + i * y_stride, tile + i * PACKED_ROWS, lanes * sizeof(float));
     }
 }
 
-/* All panels with one group. */
-static void panels_times_group(const packed_kernel *kernel, size_t n_out, const uint8_t *panels,
-                               size_t panel_stride, size_t count, const packed_group *x,
-                               size_t rows, float *y, size_t y_stride) {
+static void panels_times_group(const panels *p, const packed_group *x, size_t rows, float *y,
+                               size_t y_stride) {
+    const uint8_t *panel = p->first;
     size_t r = 0;
-    for (; r + PACKED_ROWS <= n_out; r += PACKED_ROWS, panels += panel_stride) {
-        kernel->times(panels, count, x, rows, y + r, y_stride);
+    for (; r + PACKED_ROWS <= p->n_out; r += PACKED_ROWS, panel += p->stride) {
+        p->times(panel, p->count, x, rows, y + r, y_stride);
     }
-    if (r < n_out) {
-        ragged_panel(kernel, panels, n_out - r, count, x, rows, y + r, y_stride);
+    if (r < p->n_out) {
+        ragged_panel(p, panel, p->n_out - r, x, rows, y + r, y_stride);
+    }
+}
+
+static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_t *to) {
+    const size_t stride = PACKED_ROWS * kernel->expanded_bytes * p->count;
+    for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
+        const size_t i = r / PACKED_ROWS;
+        kernel->expand(p->first + i * p->stride, p->count, to + i * stride);
+    }
+    return (panels){to, stride, p->n_out, p->count, kernel->expanded_times};
+}
+
+/* Blocks [from, from + p->count) with all activation rows, a group at a time. */
+static void panels_times_rows(const packed_kernel *kernel, const panels *p, const q8_rows *x,
+                              size_t from, size_t n_row, float *y, size_t y_stride,
+                              const group_memory *memory) {
+    panels expanded = *p;
+    size_t in_group = kernel->rows;
+    if (kernel->expand && n_row >= EXPAND_GROUPS * kernel->rows) {
+        expanded = expand_panels(kernel, p, memory->expanded);
+    }
+    for (size_t i = 0; i < n_row; i += in_group) {
+        while (n_row - i < in_group) {
+            in_group /= 2;
+        }
+        const q8_rows here = q8_rows_from(x, i);
+        const packed_group group = make_group(kernel, &here, from, p->count, in_group, memory);
+        panels_times_group(in_group == kernel->rows ? &expanded : p, &group, in_group,
+                           y + i * y_stride, y_stride);
     }
 }
 
@@ -150,18 +195,17 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
     const group_memory memory = group_memory_at(scratch);
     const size_t n_block = n_in / kernel->block_length;
     const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
-    for (size_t from = 0; from < n_block; from += stretch) {
-        const size_t count = n_block - from < stretch ? n_block - from : stretch;
-        const uint8_t *panels = (const uint8_t *)w + from * PACKED_ROWS * kernel->block_bytes;
-        size_t in_group = kernel->rows;
-        for (size_t i = 0; i < n_row; i += in_group) {
-            while (n_row - i < in_group) {
-                in_group /= 2;
-            }
-            const q8_rows here = q8_rows_from(&rows, i);
-            const packed_group group = make_group(kernel, &here, from, count, in_group, &memory);
-            panels_times_group(kernel, n_out, panels, PACKED_ROWS * w_stride, count, &group,
-                               in_group, y + i * y_stride, y_stride);
+    for (size_t r = 0; r < n_out; r += TILE_ROWS) {
+        for (size_t from = 0; from < n_block; from += stretch) {
+            const panels p = {
+                .first =
+                    (const uint8_t *)w + r * w_stride + from * PACKED_ROWS * kernel->block_bytes,
+                .stride = PACKED_ROWS * w_stride,
+                .n_out = n_out - r < TILE_ROWS ? n_out - r : TILE_ROWS,
+                .count = n_block - from < stretch ? n_block - from : stretch,
+                .times = kernel->times,
+            };
+            panels_times_rows(kernel, &p, &rows, from, n_row, y + r, y_stride, &memory);
         }
     }
 }

@@ -24,12 +24,18 @@ typedef struct packed_group {
 typedef void packed_times(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
                           float *y, size_t y_stride);
 
+/* Turns `count` blocks of a panel into a form that is larger and faster to multiply. */
+typedef void packed_expand(const uint8_t *panel, size_t count, uint8_t *to);
+
 typedef struct packed_kernel {
     size_t rows; /* of the largest group: a power of two, at most PACKED_GROUP_MAX */
     size_t block_length, block_bytes;
-    int offset;   /* types of 32: byte = q + offset */
-    size_t group; /* types of 256: values that share a small scale, 16 or 32 */
+    size_t expanded_bytes; /* of a row's block after `expand` */
+    int offset;            /* types of 32: byte = q + offset */
+    size_t group;          /* types of 256: values that share a small scale, 16 or 32 */
     packed_times *times;
+    packed_expand *expand;        /* NULL where it does not pay */
+    packed_times *expanded_times; /* for whole groups only */
 } packed_kernel;
 
 enum { PACKED_GROUP_MAX = 8 };

@@ -19,6 +19,10 @@ X86_INLINE vec_int int_load(const void *p) {
     return _mm256_loadu_si256(p);
 }
 
+X86_INLINE void int_store(void *p, vec_int v) {
+    _mm256_storeu_si256(p, v);
+}
+
 X86_INLINE vec_int int_all(const void *p) {
     return _mm256_set1_epi32(load_i32(p));
 }
