@@ -75,7 +75,9 @@ typedef struct sl_model_options {
     uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
     uint64_t reserved;       /* bytes of the budget that the caller uses itself, as for texts */
     bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
-    bool no_populate;        /* leave weights on the disk until they are used */
+    bool no_populate;        /* leave weights on the disk until they are used, as they are there */
+    bool no_rearrange;       /* leave weights in the file's order; else they are rearranged in the
+                                background where that is faster and the budget has room */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -110,16 +112,21 @@ typedef struct sl_model_info {
     const char *name;         /* general.name or "" */
     const char *type;         /* weight type that holds most bytes, e.g. "Q8_0" */
     uint64_t parameter_count;
-    uint64_t weight_bytes;    /* all weights as they lie in the file */
-    uint64_t bytes_per_token; /* weight bytes read to decode one token */
-    uint64_t layer_weights;   /* weights of matrices that each token of a prompt meets */
-    uint64_t output_weights;  /* those of the output matrix, met where logits are wanted */
-    size_t n_ctx_train;       /* context length the model was trained for */
+    uint64_t weight_bytes;     /* all weights as they lie in the file */
+    uint64_t bytes_per_token;  /* weight bytes read to decode one token */
+    uint64_t rearranged_bytes; /* weights that lie in an order made for this processor by now */
+    uint64_t layer_weights;    /* weights of matrices that each token of a prompt meets */
+    uint64_t output_weights;   /* those of the output matrix, met where logits are wanted */
+    size_t n_ctx_train;        /* context length the model was trained for */
     size_t n_vocab;
     size_t n_layer;
     size_t n_embd;
     double load_seconds;
 } sl_model_info;
+
+/* Waits until weights that are being rearranged in the background all are. Results do not depend on
+ * it; speed, for a moment, does. Any number of threads may wait. */
+SL_API void sl_model_wait(const sl_model *model);
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
 

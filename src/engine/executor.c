@@ -248,9 +248,9 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
     if (r->vector) {
         memcpy(out, r->vector, tokens->n_in * sizeof *out);
     } else {
-        const char *rows = residency_matrix(e->weights, o->as.embed.tokens);
-        e->kernels.decode[tokens->type](rows + (size_t)r->token * tokens->row_stride, out,
-                                        tokens->n_in);
+        const void *values =
+            residency_row(e->weights, o->as.embed.tokens, (size_t)r->token, scratch);
+        e->kernels.decode[tokens->type](values, out, tokens->n_in);
     }
     if (o->as.embed.positions != NO_WEIGHT) {
         const weight_ref *positions = program_weight(e->p, o->as.embed.positions);
@@ -297,6 +297,10 @@ static linear_args linear_of(const executor *e, const op *o) {
             .n_out = ref->n_out,
             .bias = residency_vector(e->weights, l->bias[i]),
         };
+        if (e->kernels.matmul_packed[ref->type]) {
+            args.part[i].packed =
+                residency_packed(e->weights, l->weight[i], &args.part[i].packed_rows);
+        }
     }
     for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
         args.rows[form] = e->memory + e->at.prepared[form];

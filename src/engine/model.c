@@ -136,6 +136,26 @@ void model_notify(const sl_model *model, const sl_model_options *options) {
     }
 }
 
+sl_status model_rearrange(sl_model *model, const sl_model_options *options, sl_error *error) {
+    const uint64_t bytes = residency_packable_bytes(model->weights);
+    if (options->no_rearrange || options->no_populate || bytes == 0) {
+        return SL_OK;
+    }
+    const uint64_t need = model_memory(model) + model->reserved + RESIDENCY_PACKING_BYTES;
+    if (need <= model->memory_budget) {
+        return residency_pack(model->weights, error);
+    }
+    if (options->notice) {
+        char line[160];
+        snprintf(line, sizeof line,
+                 "weights stay in the file's order, which is slower: to rearrange them %llu MiB "
+                 "more are needed",
+                 (unsigned long long)(need - model->memory_budget + (1 << 20) - 1) >> 20);
+        options->notice(options->user, line);
+    }
+    return SL_OK;
+}
+
 static sl_status load(sl_model *model, const char *path, const sl_model_options *options,
                       sl_error *error) {
     sl_status status = model_open(path, &model->mapping, &model->file, error);
@@ -167,6 +187,7 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     }
     if (status == SL_OK) {
         model_notify(model, options);
+        status = model_rearrange(model, options, error);
     }
     return status;
 }
@@ -260,12 +281,19 @@ static void count_weights(const program *p, uint64_t *layers, uint64_t *output) 
     }
 }
 
+void sl_model_wait(const sl_model *model) {
+    if (model->weights) {
+        residency_wait(model->weights);
+    }
+}
+
 void sl_model_get_info(const sl_model *model, sl_model_info *info) {
     *info = (sl_model_info){
         .architecture = model->architecture,
         .name = model->name,
         .type = main_type(&model->file),
         .bytes_per_token = model->weights ? residency_token_bytes(model->weights) : 0,
+        .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,
         .n_ctx_train = model->computation.n_ctx_train,
         .n_vocab = model->weights ? model->computation.n_vocab : tokenizer_count(model->words),
         .n_layer = model->computation.n_layer,

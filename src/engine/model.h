@@ -29,6 +29,10 @@ struct sl_model {
 /* An empty one, with its budget; NULL if memory is out. Freed with sl_model_free. */
 sl_model *model_new(const sl_model_options *options);
 
+/* Begins to rearrange the weights where that pays, is wanted, and fits the budget; says if not. */
+SL_CHECK sl_status model_rearrange(sl_model *model, const sl_model_options *options,
+                                   sl_error *error);
+
 /* Says what is known to be slower or left out than it might be. */
 void model_notify(const sl_model *model, const sl_model_options *options);
 

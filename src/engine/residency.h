@@ -3,8 +3,10 @@
  * engine/ is where a program meets weights, caches and threads: residency, the cache of keys and
  * values, the executor, and the public functions over them.
  *
- * Matrices are used where they lie, in the mapped file. Vectors (norms, biases) are small and are
- * turned to floats once.
+ * Matrices are used where they lie, in the mapped file, at first. Where the kernels prefer it, a
+ * thread packs them meanwhile (kernels/packed.h), some rows at a time, and drops the pages of the
+ * file that are done with; the bits of a product are the same. Vectors (norms, biases) are small
+ * and are turned to floats once.
  */
 #ifndef ENGINE_RESIDENCY_H
 #define ENGINE_RESIDENCY_H
@@ -22,6 +24,28 @@ void residency_free(residency *r);
 
 /* First row of a matrix; rows are program_weight(...)->row_stride bytes apart. */
 const void *residency_matrix(const residency *r, weight_id id);
+
+/* The part of a matrix that is packed: its first *rows rows, a multiple of PACKED_ROWS or all. NULL
+ * if there is none. */
+const void *residency_packed(const residency *r, weight_id id, size_t *rows);
+
+/* One row of a matrix as the file has it; `room` (of a row's bytes) may be used to hold it. */
+const void *residency_row(const residency *r, weight_id id, size_t row, void *room);
+
+/* Bytes of matrices that packing would rearrange on this processor; 0: none. */
+uint64_t residency_packable_bytes(const residency *r);
+
+/* Memory that packing takes while it goes on, beside the weights' own. */
+#define RESIDENCY_PACKING_BYTES ((uint64_t)16 << 20)
+
+/* Begins to pack the matrices, on a thread of its own; at most once. */
+SL_CHECK sl_status residency_pack(residency *r, sl_error *error);
+
+/* Waits for the end of the packing, if it was begun. Any number of threads may. */
+void residency_wait(residency *r);
+
+/* Bytes that are packed by now. */
+uint64_t residency_packed_bytes(const residency *r);
 
 /* A vector's floats; NULL for NO_WEIGHT. */
 const float *residency_vector(const residency *r, weight_id id);

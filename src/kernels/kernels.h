@@ -86,8 +86,8 @@ typedef struct kernel_table {
     /* Indexed by quant_type; NULL where the type does not exist. */
     kernel_matmul *matmul[QUANT_TYPE_LIMIT];
 
-    /* The same products of a packed matrix (packed.h): w is where the panel of the first row begins,
-     * w_stride the bytes of a row, a sixteenth of a panel's. NULL where there is no such layout. */
+    /* The same products of a packed matrix (packed.h): w is where the panel of the first row
+     * begins, w_stride the bytes of a row, a sixteenth of a panel's. NULL where there is none. */
     kernel_matmul *matmul_packed[QUANT_TYPE_LIMIT];
 
     /* Whether packed weights are faster than rows in file order, so that packing them pays. */

@@ -126,15 +126,13 @@ static void unpack_block(const field *f, const uint8_t *block, size_t row, uint8
     }
 }
 
-void packed_rows(quant_type type, size_t count, size_t from, size_t n_block, const void *panel,
-                 void *rows, size_t stride) {
-    assert(packed_exists(type) && count <= PACKED_ROWS);
+void packed_row(quant_type type, size_t n_in, const void *packed, size_t row, void *to) {
+    assert(packed_exists(type));
     const size_t bytes = quant_format_of(type)->block_bytes;
-    const uint8_t *blocks = (const uint8_t *)panel + from * PACKED_ROWS * bytes;
-    for (size_t r = 0; r < count; r++) {
-        for (size_t b = 0; b < n_block; b++) {
-            unpack_block(layouts[type], blocks + b * PACKED_ROWS * bytes, r,
-                         (uint8_t *)rows + r * stride + b * bytes);
-        }
+    const size_t row_bytes = quant_row_bytes(type, n_in);
+    const uint8_t *panel = (const uint8_t *)packed + row / PACKED_ROWS * PACKED_ROWS * row_bytes;
+    for (size_t at = 0; at < row_bytes; at += bytes) {
+        unpack_block(layouts[type], panel + PACKED_ROWS * at, row % PACKED_ROWS,
+                     (uint8_t *)to + at);
     }
 }

@@ -32,9 +32,7 @@ size_t packed_bytes(quant_type type, size_t n_out, size_t n_in);
 void packed_fill(quant_type type, size_t count, size_t n_in, const void *w, size_t w_stride,
                  void *to);
 
-/* The reverse, for `count` (at most 16) rows of one panel: blocks [from, from + n_block) of row r
- * go to rows + r * stride. */
-void packed_rows(quant_type type, size_t count, size_t from, size_t n_block, const void *panel,
-                 void *rows, size_t stride);
+/* The reverse, for one row of n_in values of a packed matrix, as the file had it. */
+void packed_row(quant_type type, size_t n_in, const void *packed, size_t row, void *to);
 
 #endif

@@ -53,13 +53,15 @@ static void multiply_columns(const linear_args *args, const linear_scratch *scra
                              const linear_part *part, size_t at, size_t begin, size_t count) {
     const kernel_table *k = args->kernels;
     const kernel_row form = kernel_row_of(part->type);
-    const char *weights = (const char *)part->weights + begin * part->row_stride;
+    const bool is_packed = begin + count <= part->packed_rows;
+    const size_t stride = is_packed ? quant_row_bytes(part->type, args->n_in) : part->row_stride;
+    const void *weights = (const char *)(is_packed ? part->packed : part->weights) + begin * stride;
+    kernel_matmul *matmul = is_packed ? k->matmul_packed[part->type] : k->matmul[part->type];
     float *out = args->out + at + begin;
     float *y = args->accumulate ? scratch->tile : out;
     const size_t y_stride = args->accumulate ? LINEAR_TILE_OUT : args->out_stride;
-    k->matmul[part->type](count, args->n_row, args->n_in, weights, part->row_stride,
-                          args->rows[form], kernel_row_bytes(form, args->n_in), y, y_stride,
-                          scratch->kernels);
+    matmul(count, args->n_row, args->n_in, weights, stride, args->rows[form],
+           kernel_row_bytes(form, args->n_in), y, y_stride, scratch->kernels);
     for (size_t i = 0; i < args->n_row && (part->bias || args->accumulate); i++) {
         if (part->bias) {
             k->add(part->bias + begin, y + i * y_stride, count);

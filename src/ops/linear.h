@@ -21,6 +21,8 @@ typedef struct linear_part {
     quant_type type;
     const void *weights; /* n_out rows of n_in values */
     size_t row_stride;   /* bytes */
+    const void *packed;  /* the same rows in panels (kernels/packed.h), as far as they are done: */
+    size_t packed_rows;  /* that many, a multiple of PACKED_ROWS or n_out; 0: packed is unused */
     size_t n_out;
     const float *bias; /* n_out, or NULL */
 } linear_part;

@@ -55,6 +55,10 @@ bool os_guard_faulted(const void *bytes);
 void *os_pages_allocate(size_t bytes);
 void os_pages_free(void *pages, size_t bytes);
 
+/* Gives back the memory of the whole pages within a range: pages of a file are read again when they
+ * are touched, others are zero then. */
+void os_pages_drop(const void *pages, size_t bytes);
+
 uint64_t os_memory_total(void);     /* physical, or the cgroup's limit if that is smaller */
 uint64_t os_memory_available(void); /* without swapping: free and reclaimable, in the cgroup too */
 uint64_t os_memory_peak(void);      /* most resident bytes of this process so far (VmHWM) */

@@ -265,6 +265,15 @@ void os_pages_free(void *pages, size_t bytes) {
     }
 }
 
+void os_pages_drop(const void *pages, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)pages + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)pages + bytes) / page * page;
+    if (begin < end) {
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+}
+
 /* ---- threads and time ----------------------------------------------------------------------- */
 
 struct os_thread {

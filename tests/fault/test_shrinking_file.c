@@ -81,7 +81,10 @@ static client start(const char *path) {
     client u;
     sl_error error;
     const sl_session_options options = {.threads = 2, .n_batch = 4};
-    REQUIRE(sl_model_load(path, NULL, &u.model, &error) == SL_OK);
+    sl_model_options how;
+    sl_model_options_init(&how);
+    how.no_rearrange = true; /* or nothing of the file would be read any more */
+    REQUIRE(sl_model_load(path, &how, &u.model, &error) == SL_OK);
     REQUIRE(sl_session_create(u.model, &options, &u.session, &error) == SL_OK);
     return u;
 }

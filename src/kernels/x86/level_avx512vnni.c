@@ -5,4 +5,5 @@
 void kernel_fill_avx512vnni(kernel_table *table) {
     matmul32_fill_avx512vnni(table);
     matmul256_fill_avx512vnni(table);
+    packed_fill_avx512vnni(table);
 }
