@@ -26,6 +26,12 @@ runtime clang_rt libclang-rt-MAJOR-dev"
 needs_arm="$needs_tests
 tool aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 tool qemu-aarch64 qemu-user"
+needs_emulator='
+tool gcc gcc
+header stdio.h libc6-dev
+tool python3 python3
+module pip python3-pip'
+needs_emulated="$needs_tests $needs_emulator"
 
 have() {
     command -v "$1" >/dev/null 2>&1
@@ -36,6 +42,7 @@ need_is_met() {
     case $1 in
     tool) have "$2" ;;
     header) have gcc && printf '#include <%s>\n' "$2" | gcc -E -x c - >/dev/null 2>&1 ;;
+    module) have python3 && python3 -c "import $2" >/dev/null 2>&1 ;;
     library) have pkg-config && pkg-config --exists "$2" ;;
     runtime) # An absolute path means that clang found its sanitizer library.
         have clang && case $(clang --print-file-name="lib$2.asan-$(uname -m).a") in
