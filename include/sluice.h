@@ -255,7 +255,8 @@ SL_API SL_CHECK sl_status sl_session_eval_group(const sl_session_content *conten
                                                 sl_progress_fn progress, void *user,
                                                 sl_error *error);
 
-/* sl_session_eval from an empty session, with the logits of every token handed to `each` in order. */
+/* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
+ * order. */
 SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens,
                                               size_t count, sl_logits_fn each, void *user,
                                               sl_error *error);
