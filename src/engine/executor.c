@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, WORKS_PER_OP = 2 };
+enum { LINE = 64, COUNTERS_PER_OP = 2 };
 
 /* Where everything is in the one block of memory. Bytes. */
 typedef struct layout {
     size_t rows;     /* slots of all rows */
     size_t selected; /* slots of rows with an output */
     size_t prepared[KERNEL_ROW_LIMIT];
-    size_t works, attention_rows, blocks, chosen;
+    size_t counters, attention_rows, blocks, chosen;
     size_t members; /* each: row, tile, attention, kernels */
     size_t member_row, member_tile, member_attention, member_kernels, member_bytes;
     size_t total;
@@ -40,7 +40,7 @@ struct executor {
     size_t n_row, n_block, n_chosen;
     executor_poll_fn poll;
     void *user;
-    _Atomic bool stopped; /* by poll */
+    _Atomic size_t stop_after; /* number of an operation; SIZE_MAX: run to the end */
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ static layout plan_layout(const program *p, const executor_options *o) {
     for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
         l.prepared[form] = reserve(&l, o->n_batch, row_bytes[form]);
     }
-    l.works = reserve(&l, p->ops.count * WORKS_PER_OP, sizeof(team_work));
+    l.counters = reserve(&l, p->ops.count * COUNTERS_PER_OP, sizeof(_Atomic size_t));
     l.attention_rows = reserve(&l, o->n_batch, sizeof(attention_row));
     l.blocks = reserve(&l, o->n_batch, sizeof(attention_block));
     l.chosen = reserve(&l, o->n_output, sizeof(size_t));
@@ -218,8 +218,8 @@ static uint8_t *member_memory(const executor *e, size_t member) {
     return e->memory + e->at.members + member * e->at.member_bytes;
 }
 
-static team_work *work_of(const executor *e, size_t op_index, size_t which) {
-    return (team_work *)(e->memory + e->at.works) + op_index * WORKS_PER_OP + which;
+static _Atomic size_t *counter(const executor *e, size_t op_index, size_t which) {
+    return (_Atomic size_t *)(e->memory + e->at.counters) + op_index * COUNTERS_PER_OP + which;
 }
 
 static attention_row *attention_rows(const executor *e) {
@@ -315,15 +315,9 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
         .kernels = mine + e->at.member_kernels,
     };
     const linear_args args = linear_of(e, o);
-    team_work *const prepare = work_of(e, index, 0), *const multiply = work_of(e, index, 1);
-    if (team_enter(prepare)) {
-        linear_prepare(&args, &scratch, &prepare->next);
-        team_leave(e->team, prepare);
-    }
-    if (team_enter(multiply)) {
-        linear_multiply(&args, &scratch, e->options.threads, &multiply->next);
-        team_leave(e->team, multiply);
-    }
+    linear_prepare(&args, &scratch, counter(e, index, 0));
+    team_barrier(e->team);
+    linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 
 static void store_heads(const float *heads, size_t n_head, size_t head, quant_type type,
@@ -381,12 +375,8 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
     };
     kv_slot_offsets(e->kv, a->kv_slot, &args.k_offset, &args.v_offset);
     uint8_t *mine = member_memory(e, member);
-    team_work *const work = work_of(e, index, 0);
-    if (team_enter(work)) {
-        attention_run(&args, mine + e->at.member_attention, mine + e->at.member_kernels,
-                      &work->next);
-        team_leave(e->team, work);
-    }
+    attention_run(&args, mine + e->at.member_attention, mine + e->at.member_kernels,
+                  counter(e, index, 0));
 }
 
 /* Operations on one row, which need nothing from other rows. */
@@ -416,26 +406,21 @@ static void run_row(const executor *e, const op *o, size_t row, size_t member) {
     }
 }
 
-/* Returns when the operation is done. */
 static void run_op(executor *e, size_t index, size_t member) {
     const op *o = program_op(e->p, index);
-    team_work *const work = work_of(e, index, 0);
     if (o->kind == OP_LINEAR) {
         run_linear(e, o, index, member);
     } else if (o->kind == OP_ATTENTION) {
         run_attention(e, o, index, member);
-    } else if (team_enter(work)) {
+    } else {
         const size_t rows = slot_count(e, o->kind == OP_STORE_KV ? o->in : o->out);
         size_t row, end;
-        while (team_take(&work->next, 1, rows, &row, &end)) {
+        while (team_take(counter(e, index, 0), 1, rows, &row, &end)) {
             run_row(e, o, row, member);
         }
-        team_leave(e->team, work);
     }
 }
 
-/* A member may be behind the others by any number of operations; between two of them it holds no
- * item, so it may also leave there at any time: whoever is left does the rest. */
 static void walk(void *context, size_t member) {
     executor *e = context;
     const size_t count = e->p->ops.count;
@@ -444,12 +429,14 @@ static void walk(void *context, size_t member) {
             return;
         }
         if (member == 0 && e->poll && !e->poll(e->user, (double)i / (double)count)) {
-            atomic_store(&e->stopped, true);
-        }
-        if (atomic_load(&e->stopped)) {
-            return;
+            atomic_store(&e->stop_after, i);
         }
         run_op(e, i, member);
+        team_barrier(e->team);
+        /* All members agree on it: member 0 can only have gone on to a later number. */
+        if (atomic_load(&e->stop_after) <= i) {
+            return;
+        }
     }
 }
 
@@ -528,10 +515,11 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
     e->n_block = attention_cut(attention_rows(e), n, blocks(e));
     e->poll = poll;
     e->user = user;
-    atomic_store(&e->stopped, false);
-    memset(e->memory + e->at.works, 0, e->p->ops.count * WORKS_PER_OP * sizeof(team_work));
+    atomic_store(&e->stop_after, SIZE_MAX);
+    memset(e->memory + e->at.counters, 0,
+           e->p->ops.count * COUNTERS_PER_OP * sizeof(_Atomic size_t));
     team_run(e->team, walk, e);
-    if (atomic_load(&e->stopped)) {
+    if (atomic_load(&e->stop_after) != SIZE_MAX) {
         unplace_rows(e, rows);
         return error_set(error, SL_ERR_CANCELLED, "interrupted");
     }

@@ -1,7 +1,7 @@
 /* executor.h - runs a program for a batch of rows from any number of sequences.
  *
- * One call of executor_run walks the program once, all members of the team side by side; an
- * operation begins when the items of the one before are done. One user, many users, chunks of a prompt, hidden states and the
+ * One call of executor_run walks the program once, all members of the team side by side, with a
+ * barrier between operations. One user, many users, chunks of a prompt, hidden states and the
  * check of a draft are all the same call with other rows.
  */
 #ifndef ENGINE_EXECUTOR_H

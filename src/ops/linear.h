@@ -50,7 +50,7 @@ typedef struct linear_scratch {
 /* Most columns computed at a time. */
 enum { LINEAR_TILE_OUT = 128 };
 
-/* First phase, by all members: prepares rows taken from *counter. All must be done before the second. */
+/* First phase, by all members: prepares rows taken from *counter. A barrier must follow. */
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,
                     _Atomic size_t *counter);
 

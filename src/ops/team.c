@@ -19,7 +19,6 @@ typedef struct gate {
 struct team {
     gate start; /* one more for each run */
     gate meet;  /* one more for each barrier that opened */
-    gate done;  /* one more for each work that is done */
     _Alignas(CACHE_LINE) _Atomic uint32_t arrived;
     _Alignas(CACHE_LINE) size_t size;
     void (*run)(void *, size_t);
@@ -54,30 +53,6 @@ static void gate_open(gate *g) {
     if (atomic_load(&g->sleepers) > 0) {
         os_wake_all(&g->value);
     }
-}
-
-void team_leave(team *t, team_work *work) {
-    if (atomic_fetch_sub(&work->inside, 1) == 1) {
-        atomic_store(&work->done, 1);
-        gate_open(&t->done);
-        return;
-    }
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&work->done, memory_order_acquire)) {
-            return;
-        }
-        os_relax();
-    }
-    /* As in gate_wait. The value is read before `done`: a later opening changes it. */
-    atomic_fetch_add(&t->done.sleepers, 1);
-    for (;;) {
-        const uint32_t value = atomic_load(&t->done.value);
-        if (atomic_load(&work->done)) {
-            break;
-        }
-        os_wait(&t->done.value, value);
-    }
-    atomic_fetch_sub(&t->done.sleepers, 1);
 }
 
 void team_barrier(team *t) {

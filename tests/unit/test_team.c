@@ -143,105 +143,6 @@ static void sleepers_are_woken(void **state) {
     assert_int_equal(atomic_load(&j.wrong), 0);
 }
 
-/* ---- work ----------------------------------------------------------------------------------- */
-
-/* Each value is made of two of the round before, by whoever takes it. Plain on purpose: work that is
- * done must order it. */
-typedef struct chain {
-    team *owner;
-    size_t size, absent;    /* member that comes when all is done; SIZE_MAX: none */
-    _Atomic size_t through; /* members that have come to the end */
-    team_work work[ROUNDS];
-    uint32_t value[ROUNDS + 1][ITEMS];
-    _Atomic unsigned made[ITEMS];
-} chain;
-
-static uint32_t next_value(const uint32_t *before, size_t item) {
-    return before[item] * 31 + before[(item * 7 + 1) % ITEMS];
-}
-
-static void walk_chain(void *context, size_t member) {
-    chain *c = context;
-    while (member == c->absent && atomic_load(&c->through) + 1 < c->size) {
-        os_relax();
-    }
-    for (size_t round = 0; round < ROUNDS; round++) {
-        team_work *const work = &c->work[round];
-        if (!team_enter(work)) {
-            continue;
-        }
-        size_t begin, end;
-        while (team_take(&work->next, member + 1, ITEMS, &begin, &end)) {
-            for (size_t i = begin; i < end; i++) {
-                c->value[round + 1][i] = next_value(c->value[round], i);
-                atomic_fetch_add(&c->made[i], 1);
-            }
-        }
-        team_leave(c->owner, work);
-    }
-    atomic_fetch_add(&c->through, 1);
-}
-
-static void check_chain(const chain *c) {
-    static uint32_t expected[ROUNDS + 1][ITEMS];
-    memcpy(expected, c->value, sizeof expected[0]);
-    for (size_t round = 0; round < ROUNDS; round++) {
-        for (size_t i = 0; i < ITEMS; i++) {
-            expected[round + 1][i] = next_value(expected[round], i);
-        }
-    }
-    assert_memory_equal(expected, c->value, sizeof expected);
-    for (size_t i = 0; i < ITEMS; i++) {
-        assert_int_equal(atomic_load(&c->made[i]), ROUNDS);
-    }
-}
-
-/* Every round is whole before the next, with every size of team; and a member that has no core, be
- * it the first, is not waited for: it stays away until the others have done everything. */
-static void work_is_done_when_its_items_are(void **state) {
-    (void)state;
-    static chain c;
-    for (size_t size = 1; size <= MEMBERS; size++) {
-        team *t = make_team(size);
-        for (size_t absent = 0; absent <= size; absent++) {
-            memset(&c, 0, sizeof c);
-            c.owner = t;
-            c.size = size;
-            c.absent = size > 1 && absent < size ? absent : SIZE_MAX;
-            for (size_t i = 0; i < ITEMS; i++) {
-                c.value[0][i] = (uint32_t)(i * 2654435761u);
-            }
-            team_run(t, walk_chain, &c);
-            check_chain(&c);
-        }
-        team_free(t);
-    }
-}
-
-static void nothing_to_do(void *context, size_t member) {
-    chain *c = context;
-    (void)member;
-    for (size_t round = 0; round < ROUNDS; round++) {
-        if (team_enter(&c->work[round])) {
-            size_t begin, end;
-            while (team_take(&c->work[round].next, 1, 0, &begin, &end)) {
-            }
-            team_leave(c->owner, &c->work[round]);
-        }
-    }
-}
-
-static void work_without_items(void **state) {
-    (void)state;
-    static chain c;
-    c.owner = make_team(4);
-    for (int i = 0; i < 20; i++) {
-        memset(c.work, 0, sizeof c.work);
-        team_run(c.owner, nothing_to_do, &c);
-    }
-    team_free(c.owner);
-}
-
 static void only_barriers(void *context, size_t member) {
     (void)member;
     for (int i = 0; i < 500; i++) {
@@ -298,8 +199,6 @@ int main(void) {
         cmocka_unit_test(many_short_runs),
         cmocka_unit_test(teams_that_never_run),
         cmocka_unit_test(sleepers_are_woken),
-        cmocka_unit_test(work_is_done_when_its_items_are),
-        cmocka_unit_test(work_without_items),
         cmocka_unit_test(more_members_than_cores),
         cmocka_unit_test(the_callers_float_mode_is_its_own),
     };
