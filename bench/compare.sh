@@ -1,5 +1,6 @@
 #!/bin/sh
-# bench/compare.sh [-r ROUNDS] [-t THREADS] [-p TOKENS] [-n TOKENS] [-x ARGS] [PEER [MODEL]]
+# bench/compare.sh [-r ROUNDS] [-t THREADS] [-p TOKENS] [-n TOKENS] [-d TOKENS]
+#                  [-s SEQUENCES] [-k TYPE] [-v TYPE] [-x ARGS] [-j] [PEER [MODEL]]
 #
 # Our speed beside that of PEER, the path of a bench program that takes llama-bench's options and is
 # already built, on the same file. A round is: the machine's limits, ours and theirs (in the next
@@ -8,7 +9,12 @@
 # and most, and the ratio of the medians, with the least and the most that any round had.
 #
 #   -p, -n  tokens of the prompt and of the generation (512, 128; 0: none)
+#   -d      tokens before both, which are not measured (0; PEER must know -d unless it is 0)
+#   -k, -v  types in which keys and values are kept (f16)
+#   -s      only the generation, by that many sequences together; PEER is a program that takes the
+#           options of llama-batched-bench, which also serves -s 1 with a depth
 #   -x      more options for the peer, such as '-rtr 1'
+#   -j      JSON with the figures of every round in place of the summary
 #
 # Without PEER it is ours alone; MODEL is the starter model unless given.
 set -eu
@@ -19,20 +25,30 @@ rounds=5
 threads=$(nproc)
 prompt=512
 predict=128
+depth=0
+sequences=
+type_k=f16
+type_v=f16
 extra=
+json=
 
 usage() {
-    sed -n '2s/^# /usage: /p' "$0" >&2
+    sed -n '2s/^# /usage: /p; 3s/^# / /p' "$0" >&2
     exit 2
 }
 
-while getopts r:t:p:n:x: option; do
+while getopts r:t:p:n:d:s:k:v:x:j option; do
     case $option in
     r) rounds=$OPTARG ;;
     t) threads=$OPTARG ;;
     p) prompt=$OPTARG ;;
     n) predict=$OPTARG ;;
+    d) depth=$OPTARG ;;
+    s) sequences=$OPTARG ;;
+    k) type_k=$OPTARG ;;
+    v) type_v=$OPTARG ;;
     x) extra=$OPTARG ;;
+    j) json=yes ;;
     *) usage ;;
     esac
 done
@@ -40,7 +56,8 @@ shift $((OPTIND - 1))
 [ $# -le 2 ] || usage
 peer=${1:-}
 model=${2:-$root/models/sluice-starter.gguf}
-for number in "$rounds" "$threads" "$prompt" "$predict"; do
+[ -z "$sequences" ] || prompt=0 # whatever -p said
+for number in "$rounds" "$threads" "$prompt" "$predict" "$depth" "${sequences:-1}"; do
     case $number in
     '' | *[!0-9]*) usage ;;
     esac
@@ -75,15 +92,23 @@ limits() {
 
 # "pp 203.4" and "tg 56.1" in $work/ours.
 run_ours() {
-    run "$sluice" bench -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv -q
+    run "$sluice" bench -m "$model" -p "$prompt" -n "$predict" -d "$depth" -np "${sequences:-1}" \
+        -ctk "$type_k" -ctv "$type_v" -t "$threads" -r 1 -o csv -q
     awk -F, 'NR > 1 { print substr($1, 1, 2), $2 }' "$work/csv" >"$work/ours"
 }
 
 # The same in $work/peer. The head of its CSV is not quoted, the values are.
 run_peer() {
     [ -n "$peer" ] || return 0
+    [ -z "$sequences" ] || {
+        run_peer_batched
+        return 0
+    }
+    set --
+    [ "$depth" -eq 0 ] || set -- -d "$depth"
     # shellcheck disable=SC2086 # $extra is a list of words
-    run "$peer" -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv $extra
+    run "$peer" -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv \
+        -ctk "$type_k" -ctv "$type_v" "$@" $extra
     awk 'NR == 1 { n = split($0, names, ",")
                    for (i = 1; i <= n; i++) column[names[i]] = i
                    next }
@@ -92,6 +117,23 @@ run_peer() {
         "$work/csv" >"$work/peer"
     [ -s "$work/peer" ] && return 0
     echo "compare.sh: no figures in the CSV of $peer" >&2
+    exit 1
+}
+
+# "tg 56.1" in $work/peer, all sequences together. There is at least one token before. It prints
+# JSON lines, or where it does not know that format a table, and that on either stream.
+run_peer_batched() {
+    before=$((depth > 0 ? depth : 1))
+    # shellcheck disable=SC2086 # $extra is a list of words
+    run "$peer" -m "$model" -npp "$before" -ntg "$predict" -npl "$sequences" -t "$threads" \
+        -c $((sequences * (before + predict))) -ctk "$type_k" -ctv "$type_v" \
+        --output-format jsonl $extra
+    cat "$work/csv" "$work/errors" | awk '
+        /"speed_tg"/ { sub(/.*"speed_tg"[^0-9]*/, ""); speed = $0 + 0 }
+        /^\|/ && split($0, v, "|") >= 10 && v[9] + 0 > 0 { speed = v[9] + 0 }
+        END { if (speed > 0) print "tg", speed }' >"$work/peer"
+    [ -s "$work/peer" ] && return 0
+    echo "compare.sh: no figures in what $peer printed" >&2
     exit 1
 }
 
@@ -141,6 +183,16 @@ summary() {
         }' "$work/rounds.$1"
 }
 
+# rounds KIND NAME LIMIT: the same as JSON.
+rounds() {
+    awk -v name="$2" -v limit="$3" '
+        function known(x) { return x > 0 ? x : "null" }
+        NR == 1 { printf "  {\"test\": \"%s\", \"limit_kind\": \"%s\", \"rounds\": [\n", name, limit }
+        { printf "%s    {\"ours\": %s, \"peer\": %s, \"limit\": %s}", (NR > 1 ? ",\n" : ""),
+              $1, known($2), $3 }
+        END { printf "\n  ]}" }' "$work/rounds.$1"
+}
+
 # Steady other work moves no limit, but takes its share of both, and more of a peer that spins.
 load=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 : >"$work/peer"
@@ -170,7 +222,24 @@ while [ "$finished" -lt "$rounds" ]; do
     finished=$((finished + 1))
     echo "round $finished of $rounds: ours $(tr '\n' ' ' <"$work/ours")" >&2
 done
-echo "$(basename "$model"), $threads threads, $rounds rounds and $repeated repeated, load average" \
-    "$load before; tokens/s: median (least to most); limits in GOP/s and GB/s"
-[ "$prompt" -eq 0 ] || summary pp "pp$prompt" int8
-[ "$predict" -eq 0 ] || summary tg "tg$predict" read
+behind=
+[ "$depth" -eq 0 ] || behind=" @ d$depth"
+together=
+[ "${sequences:-1}" -eq 1 ] || together=x$sequences
+pp=pp$prompt$behind
+tg=tg$predict$together$behind
+name=$(basename "$model")
+if [ -n "$json" ]; then
+    printf '{"model": "%s", "threads": %s, "type_k": "%s", "type_v": "%s", "repeated": %s,\n' \
+        "$(printf %s "$name" | sed 's/[\\"]/\\&/g')" "$threads" "$type_k" "$type_v" "$repeated"
+    printf ' "load_before": "%s", "tests": [\n' "$load"
+    [ "$prompt" -eq 0 ] || rounds pp "$pp" int8
+    [ "$prompt" -eq 0 ] || [ "$predict" -eq 0 ] || echo ,
+    [ "$predict" -eq 0 ] || rounds tg "$tg" read
+    printf '\n]}\n'
+    exit 0
+fi
+echo "$name, $threads threads, $rounds rounds and $repeated repeated, load average $load before;" \
+    "tokens/s: median (least to most); limits in GOP/s and GB/s"
+[ "$prompt" -eq 0 ] || summary pp "$pp" int8
+[ "$predict" -eq 0 ] || summary tg "$tg" read

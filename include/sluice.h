@@ -2,8 +2,8 @@
  *
  *   sl_model     an opened model: weights, tokenizer, hyper-parameters. Read-only once loaded;
  *                any number of threads and sessions may use one at the same time.
- *   sl_session   one sequence being computed with a model: its keys and values, its threads.
- *                Private to one thread at a time.
+ *   sl_session   one sequence being computed with a model: its keys and values, its threads, which
+ *                it may share with others, its group. A group is private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
  * read.
@@ -191,8 +191,8 @@ typedef struct sl_session sl_session;
 typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
 
 typedef struct sl_session_options {
-    size_t n_ctx;    /* positions to reserve; 0: the model's own */
-    size_t n_batch;  /* most rows computed at once; 0: 512 */
+    size_t n_ctx;    /* positions to reserve for each session; 0: the model's own */
+    size_t n_batch;  /* most rows computed at once; 0: 512; at least one for each session */
     size_t n_logits; /* rows whose logits sl_session_eval_all computes at once; 0: 1 */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
@@ -207,17 +207,29 @@ SL_API void sl_session_options_init(sl_session_options *options);
  * options may be NULL. */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
+
+/* Creates `count` sessions that share threads, buffers and one pool of keys and values, so that
+ * sl_session_eval_group computes tokens of several at once and reads the weights once for all. What
+ * one holds never depends on the others. sessions[0] to sessions[count - 1] are the caller's; on
+ * failure all are NULL or unchanged. */
+SL_API SL_CHECK sl_status sl_session_create_group(sl_model *model,
+                                                  const sl_session_options *options, size_t count,
+                                                  sl_session **sessions, sl_error *error);
+
+/* Frees one session; what a group shares goes with its last one. NULL is allowed. */
 SL_API void sl_session_free(sl_session *session);
 
+/* Sizes are those of the group together, n_ctx and position aside. */
 typedef struct sl_session_info {
     size_t n_ctx;
     size_t n_batch;
+    size_t n_session; /* of the group, those already freed too */
     size_t threads;
     size_t position;       /* tokens computed and held */
     uint64_t kv_bytes;     /* all pages */
     uint64_t buffer_bytes; /* activations, logits, scratch, stacks, a sampler */
-    /* What the budget was held against: the process, the model, what the caller reserved, and this
-     * session. */
+    /* What the budget was held against: the process, the model, what the caller reserved, and the
+     * group. */
     uint64_t planned_bytes;
 } sl_session_info;
 
@@ -234,13 +246,31 @@ typedef bool (*sl_logits_fn)(void *user, size_t index, const float *logits);
 SL_API SL_CHECK sl_status sl_session_eval(sl_session *session, const int32_t *tokens, size_t count,
                                           sl_progress_fn progress, void *user, sl_error *error);
 
-/* The same from an empty session, with the logits of every token handed to `each` in order. */
+/* What one session shall hold: `count` tokens from position 0, at least 1. */
+typedef struct sl_session_content {
+    sl_session *session;
+    const int32_t *tokens;
+    size_t count;
+} sl_session_content;
+
+/* sl_session_eval for n different sessions of one group, computed together: whatever is missing of
+ * any goes into the same batches, in the order of the list, the last tokens of all at the end. The
+ * bits are those of each session by itself. Refuses, with nothing changed, if one content would be
+ * refused; cancelling or failing leaves each session with a valid shorter prefix. Allocates
+ * nothing. */
+SL_API SL_CHECK sl_status sl_session_eval_group(const sl_session_content *contents, size_t n,
+                                                sl_progress_fn progress, void *user,
+                                                sl_error *error);
+
+/* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
+ * order. */
 SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens,
                                               size_t count, sl_logits_fn each, void *user,
                                               sl_error *error);
 
-/* n_vocab floats that follow the last evaluated token; NULL before any. Owned by the session,
- * valid until its next call. The caller may write to them. */
+/* n_vocab floats that follow the last evaluated token; NULL before any, and after a later
+ * evaluation of others of its group. Owned by the session, valid until the group's next evaluation.
+ * The caller may write to them. */
 SL_API float *sl_session_logits(sl_session *session);
 
 /* ---- sampling ------------------------------------------------------------------------------- */

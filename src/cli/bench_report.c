@@ -57,8 +57,9 @@ static void write_head(void) {
     static const char line[] = "------------------------------------------------------------------"
                                "------------------------------------";
     if (report.format == BENCH_CSV) {
-        output_text("test,tokens_per_second,min,max,threads,model,type,depth,repetitions,rate,"
-                    "rate_unit,limit_kind,limit_before,limit_after,percent_of_limit\n");
+        output_text(
+            "test,tokens_per_second,min,max,threads,model,type,depth,sequences,repetitions,rate,"
+            "rate_unit,limit_kind,limit_before,limit_after,percent_of_limit\n");
     } else if (report.format == BENCH_MD) {
         const int width = (int)report.model_width;
         output_format(
@@ -88,8 +89,8 @@ static void add_row(const bench_result *r) {
 static void add_csv(const bench_result *r) {
     output_format("%s,%.6g,%.6g,%.6g,%zu,", r->test, r->median, r->least, r->most, r->threads);
     write_csv_name(r->model);
-    output_format(",%s,%zu,%zu,%.6g,%s,%s,", r->type, r->depth, r->repetitions, r->rate * giga,
-                  r->unit, r->limit_kind);
+    output_format(",%s,%zu,%zu,%zu,%.6g,%s,%s,", r->type, r->depth, r->sequences, r->repetitions,
+                  r->rate * giga, r->unit, r->limit_kind);
     if (r->limit_before > 0 && r->limit_after > 0) {
         output_format("%.6g,%.6g,%.4g\n", r->limit_before * giga, r->limit_after * giga,
                       bench_percent(r));
@@ -113,6 +114,7 @@ static void add_object(const bench_result *r) {
     json_put(object, "model", json_bytes(r->model, strlen(r->model)));
     json_put(object, "type", json_bytes(r->type, strlen(r->type)));
     json_put(object, "depth", json_unsigned(r->depth));
+    json_put(object, "sequences", json_unsigned(r->sequences));
     json_put(object, "repetitions", json_unsigned(r->repetitions));
     json_put(object, "rate", json_number(r->rate * giga));
     json_put(object, "rate_unit", json_bytes(r->unit, strlen(r->unit)));

@@ -10,9 +10,9 @@ typedef enum bench_format { BENCH_MD = 0, BENCH_JSON, BENCH_CSV } bench_format;
 
 typedef struct bench_result {
     const char *model, *type;
-    char test[48]; /* "pp512 @ d4096" */
-    size_t depth, threads, repetitions;
-    double median, least, most;       /* tokens per second */
+    char test[96]; /* "pp512 @ d4096", "tg128x8" */
+    size_t depth, sequences, threads, repetitions;
+    double median, least, most;       /* tokens per second, of all sequences */
     double rate;                      /* what the median does: bytes or operations per second */
     const char *unit;                 /* that it is shown in, of 10^9: "GB/s" */
     const char *limit_kind;           /* "read", "int8", "bf16", "f32" */

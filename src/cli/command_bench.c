@@ -1,13 +1,18 @@
 /* command_bench.c - `sluice bench`: how fast a model is here, and how near to what limits it.
  *
- *     for each number of threads       a session
+ *     for each number of threads       a group of sessions, as many as the largest of -np
  *       for each depth                 its first tokens, not measured
- *         for each prompt, generation  limit, warm-up, repetitions, limit; a row of the report
+ *         for each prompt              limit, warm-up, repetitions, limit; a row of the report
+ *         for each generation
+ *           for each of -np            the same
  *
- *     rate of generation = tokens/s * (bytes of weights + bytes of keys and values so far, mean)
- *     rate of a prompt   = tokens/s * 2 * (weights of layers + weights of the output / tokens)
+ * What a token costs: in a prompt of n, 2 * (weights of layers + weights of the output / n)
+ * operations; where s sequences generate together, (bytes of weights) / s + bytes of the keys and
+ * values so far in the mean to be read, and 2 * (weights of layers and of the output) operations.
+ * The rate in the report is tokens/s times the operations of a prompt, the bytes of a generation;
+ * for several sequences times whichever of them takes longer at the limits.
  *
- * A repetition begins with a token that differs from the last one's, so that the session keeps the
+ * A repetition begins with a token that differs from the last one's, so that a session keeps the
  * depth's tokens and nothing else.
  */
 #include "cli/bench_report.h"
@@ -33,11 +38,13 @@ typedef struct bench {
     sl_model *model;
     sl_model_info info;
     char name[96], type[16];
-    count_list prompts, predictions, depths, thread_counts;
-    size_t threads; /* of the session */
-    sl_session *session;
+    count_list prompts, predictions, depths, parallel, thread_counts;
+    size_t threads; /* of the sessions */
+    sl_session **sessions;
+    size_t n_session;
     sl_session_info session_info;
-    int32_t *tokens; /* n_ctx */
+    sl_session_content *contents; /* of each session; tokens point into `tokens` */
+    int32_t *tokens;              /* n_ctx for each session */
     size_t n_ctx;
     uint64_t random;
     double *seconds; /* of each repetition */
@@ -118,6 +125,53 @@ static double measure_limit(bench *b, size_t kind) {
     return limit_of(&limits, limit_kinds[kind].what, &how);
 }
 
+/* ---- what is measured ----------------------------------------------------------------------- */
+
+typedef struct bench_test {
+    bool prompt;
+    size_t depth;     /* tokens before, of each sequence */
+    size_t count;     /* tokens, of each sequence */
+    size_t sequences; /* 1 for a prompt */
+} bench_test;
+
+static double operations_per_token(const bench *b, const bench_test *t) {
+    const double layers = (double)b->info.layer_weights, output = (double)b->info.output_weights;
+    return 2 * (layers + (t->prompt ? output / (double)t->count : output));
+}
+
+static double bytes_per_token(const bench *b, const bench_test *t) {
+    const double positions = (double)b->session_info.n_ctx * (double)b->session_info.n_session;
+    const double seen = (double)t->depth + (double)(t->count + 1) / 2;
+    return (double)b->info.bytes_per_token / (double)t->sequences +
+           (double)b->session_info.kv_bytes / positions * seen;
+}
+
+/* What limits the test, measured now: the place in limit_kinds, and the limit. Several sequences
+ * may be limited by either. */
+static size_t find_limit(bench *b, const bench_test *t, double *limit) {
+    const size_t arithmetic = prompt_limit(b->info.type), reading = 0;
+    if (t->prompt || t->sequences == 1) {
+        const size_t kind = t->prompt ? arithmetic : reading;
+        *limit = measure_limit(b, kind);
+        return kind;
+    }
+    const double read = measure_limit(b, reading), products = measure_limit(b, arithmetic);
+    const bool by_products = operations_per_token(b, t) * read > bytes_per_token(b, t) * products;
+    *limit = by_products ? products : read;
+    return by_products ? arithmetic : reading;
+}
+
+static void name_test(const bench_test *t, char *name, size_t size) {
+    char together[32] = "", behind[32] = "";
+    if (t->sequences > 1) {
+        snprintf(together, sizeof together, "x%zu", t->sequences);
+    }
+    if (t->depth > 0) {
+        snprintf(behind, sizeof behind, " @ d%zu", t->depth);
+    }
+    snprintf(name, size, "%s%zu%s%s", t->prompt ? "pp" : "tg", t->count, together, behind);
+}
+
 /* ---- measuring ------------------------------------------------------------------------------ */
 
 /* An sl_progress_fn of one evaluation, as part of the row. */
@@ -128,32 +182,40 @@ static bool tell_progress(void *user, const char *what, uint64_t done, uint64_t 
     return progress_update(NULL, b->label, b->done + done, b->total);
 }
 
-/* Puts `count` new tokens behind the first `depth`. */
-static void choose_tokens(bench *b, size_t depth, size_t count) {
-    const int32_t before = b->tokens[depth];
+/* Puts `count` new tokens behind the first `depth` of a sequence. */
+static void choose_tokens(bench *b, size_t sequence, size_t depth, size_t count) {
+    int32_t *const tokens = b->tokens + sequence * b->n_ctx;
+    const int32_t before = tokens[depth];
     for (size_t i = 0; i < count; i++) {
-        b->tokens[depth + i] = random_token(b);
+        tokens[depth + i] = random_token(b);
     }
-    if (b->tokens[depth] == before) {
-        b->tokens[depth] = (int32_t)(((size_t)before + 1) % b->info.n_vocab);
+    if (tokens[depth] == before) {
+        tokens[depth] = (int32_t)(((size_t)before + 1) % b->info.n_vocab);
     }
 }
 
-static sl_status run_prompt(bench *b, size_t depth, size_t count, sl_error *error) {
-    const sl_status status =
-        sl_session_eval(b->session, b->tokens, depth + count, tell_progress, b, error);
+/* Brings the first n sessions to their first `count` tokens. */
+static sl_status eval(bench *b, size_t n, size_t count, sl_progress_fn progress, sl_error *error) {
+    for (size_t i = 0; i < n; i++) {
+        b->contents[i].count = count;
+    }
+    return sl_session_eval_group(b->contents, n, progress, b, error);
+}
+
+static sl_status run_prompt(bench *b, const bench_test *t, size_t count, sl_error *error) {
+    const sl_status status = eval(b, 1, t->depth + count, tell_progress, error);
     b->done += count;
     return status;
 }
 
-static sl_status run_generation(bench *b, size_t depth, size_t count, sl_error *error) {
+static sl_status run_generation(bench *b, const bench_test *t, size_t count, sl_error *error) {
     for (size_t i = 1; i <= count; i++) {
-        const sl_status status =
-            sl_session_eval(b->session, b->tokens, depth + i, NULL, NULL, error);
+        const sl_status status = eval(b, t->sequences, t->depth + i, NULL, error);
         if (status != SL_OK) {
             return status;
         }
-        if (!progress_update(NULL, b->label, ++b->done, b->total)) {
+        b->done += t->sequences;
+        if (!progress_update(NULL, b->label, b->done, b->total)) {
             error->status = SL_ERR_CANCELLED;
             return SL_ERR_CANCELLED;
         }
@@ -161,13 +223,15 @@ static sl_status run_generation(bench *b, size_t depth, size_t count, sl_error *
     return SL_OK;
 }
 
-/* One repetition; *seconds becomes its time. */
-static sl_status run_once(bench *b, bool prompt, size_t depth, size_t count, double *seconds,
+/* One repetition, or `count` tokens of it; *seconds becomes its time. */
+static sl_status run_once(bench *b, const bench_test *t, size_t count, double *seconds,
                           sl_error *error) {
-    choose_tokens(b, depth, count);
+    for (size_t i = 0; i < t->sequences; i++) {
+        choose_tokens(b, i, t->depth, count);
+    }
     const double started = console_seconds();
     const sl_status status =
-        prompt ? run_prompt(b, depth, count, error) : run_generation(b, depth, count, error);
+        t->prompt ? run_prompt(b, t, count, error) : run_generation(b, t, count, error);
     *seconds = console_seconds() - started;
     return status;
 }
@@ -186,64 +250,51 @@ static void summarize(const double *seconds, size_t n, size_t tokens, bench_resu
 }
 
 /* Warm-up and repetitions, into b->seconds. */
-static sl_status run_repetitions(bench *b, bool prompt, size_t depth, size_t count,
-                                 sl_error *error) {
+static sl_status run_repetitions(bench *b, const bench_test *t, sl_error *error) {
     const size_t n = (size_t)b->options->repetitions;
-    const size_t most = prompt ? b->session_info.n_batch : warm_up_tokens;
-    const size_t warm = count < most ? count : most;
+    const size_t most = t->prompt ? b->session_info.n_batch : warm_up_tokens;
+    const size_t warm = t->count < most ? t->count : most;
     double unused;
     b->done = 0;
-    b->total = warm + (uint64_t)n * count;
+    b->total = (warm + (uint64_t)n * t->count) * t->sequences;
     progress_begin(PROGRESS_TOKENS);
     progress_remark("warming up");
-    sl_status status = run_once(b, prompt, depth, warm, &unused, error);
+    sl_status status = run_once(b, t, warm, &unused, error);
     for (size_t i = 0; i < n && status == SL_OK; i++) {
         char remark[48];
         snprintf(remark, sizeof remark, "%zu of %zu", i + 1, n);
         progress_remark(remark);
-        status = run_once(b, prompt, depth, count, &b->seconds[i], error);
+        status = run_once(b, t, t->count, &b->seconds[i], error);
     }
     progress_end();
     return status;
 }
 
-/* What one token costs: bytes to read, or operations. */
-static double work_per_token(const bench *b, bool prompt, size_t depth, size_t count) {
-    if (prompt) {
-        return 2 * ((double)b->info.layer_weights + (double)b->info.output_weights / (double)count);
-    }
-    const double position_bytes = (double)b->session_info.kv_bytes / (double)b->session_info.n_ctx;
-    return (double)b->info.bytes_per_token +
-           position_bytes * ((double)depth + (double)(count + 1) / 2);
-}
-
-static int measure_row(bench *b, bool prompt, size_t depth, size_t count) {
-    const size_t kind = prompt ? prompt_limit(b->info.type) : 0;
+static int measure_row(bench *b, const bench_test *t) {
     bench_result result = {
         .model = b->name,
         .type = b->type,
-        .depth = depth,
+        .depth = t->depth,
+        .sequences = t->sequences,
         .threads = b->threads,
         .repetitions = (size_t)b->options->repetitions,
-        .unit = limit_kinds[kind].unit,
-        .limit_kind = limit_kinds[kind].kind,
     };
-    const int length =
-        snprintf(result.test, sizeof result.test, "%s%zu", prompt ? "pp" : "tg", count);
-    if (depth > 0) {
-        snprintf(result.test + length, sizeof result.test - (size_t)length, " @ d%zu", depth);
-    }
+    name_test(t, result.test, sizeof result.test);
     snprintf(b->label, sizeof b->label, "%s, %zu thread%s", result.test, b->threads,
              b->threads == 1 ? "" : "s");
     sl_error error = {0};
-    result.limit_before = measure_limit(b, kind);
-    if (run_repetitions(b, prompt, depth, count, &error) != SL_OK) {
+    const size_t kind = find_limit(b, t, &result.limit_before);
+    result.unit = limit_kinds[kind].unit;
+    result.limit_kind = limit_kinds[kind].kind;
+    if (run_repetitions(b, t, &error) != SL_OK) {
         return library_error(&error);
     }
     result.limit_after = measure_limit(b, kind);
     qsort(b->seconds, result.repetitions, sizeof *b->seconds, compare_doubles);
-    summarize(b->seconds, result.repetitions, count, &result);
-    result.rate = result.median * work_per_token(b, prompt, depth, count);
+    summarize(b->seconds, result.repetitions, t->count * t->sequences, &result);
+    result.rate =
+        result.median * (limit_kinds[kind].what == SL_MEASURE_READ ? bytes_per_token(b, t)
+                                                                   : operations_per_token(b, t));
     bench_report_add(&result);
     const double before = result.limit_before, after = result.limit_after;
     if (before > 1.1 * after || after > 1.1 * before) {
@@ -255,26 +306,41 @@ static int measure_row(bench *b, bool prompt, size_t depth, size_t count) {
 
 /* ---- sessions and depths -------------------------------------------------------------------- */
 
-static int fill_depth(bench *b, size_t depth) {
+/* Gives the first n sessions their first `depth` tokens, where they lack them. */
+static int fill_depth(bench *b, size_t n, size_t depth) {
     if (depth == 0) {
         return CLI_DONE;
     }
     sl_error error = {0};
     snprintf(b->label, sizeof b->label, "first %zu tokens", depth);
     b->done = 0;
-    b->total = depth;
+    b->total = n * depth;
     progress_begin(PROGRESS_TOKENS);
-    const sl_status status =
-        sl_session_eval(b->session, b->tokens, depth, tell_progress, b, &error);
+    const sl_status status = eval(b, n, depth, tell_progress, &error);
     progress_end();
     return status == SL_OK ? CLI_DONE : library_error(&error);
 }
 
-static int measure_list(bench *b, bool prompt, const count_list *counts, size_t depth) {
+static int measure_prompts(bench *b, size_t depth) {
+    int status = fill_depth(b, 1, depth);
+    for (size_t i = 0; i < b->prompts.count && status == CLI_DONE; i++) {
+        const bench_test test = {true, depth, (size_t)b->prompts.items[i], 1};
+        if (test.count > 0) {
+            status = measure_row(b, &test);
+        }
+    }
+    return status;
+}
+
+static int measure_generations(bench *b, size_t depth) {
     int status = CLI_DONE;
-    for (size_t i = 0; i < counts->count && status == CLI_DONE; i++) {
-        if (counts->items[i] > 0) {
-            status = measure_row(b, prompt, depth, (size_t)counts->items[i]);
+    for (size_t i = 0; i < b->predictions.count && status == CLI_DONE; i++) {
+        for (size_t k = 0; k < b->parallel.count && status == CLI_DONE; k++) {
+            const bench_test test = {false, depth, (size_t)b->predictions.items[i],
+                                     (size_t)b->parallel.items[k]};
+            if (test.count > 0 && (status = fill_depth(b, test.sequences, depth)) == CLI_DONE) {
+                status = measure_row(b, &test);
+            }
         }
     }
     return status;
@@ -286,15 +352,12 @@ static int measure_depths(bench *b) {
         const size_t depth = (size_t)b->depths.items[i];
         /* What was measured before may have left other tokens there. */
         b->random = 1;
-        for (size_t k = 0; k < depth; k++) {
+        for (size_t k = 0; k < b->n_session * b->n_ctx; k++) {
             b->tokens[k] = random_token(b);
         }
-        status = fill_depth(b, depth);
+        status = measure_prompts(b, depth);
         if (status == CLI_DONE) {
-            status = measure_list(b, true, &b->prompts, depth);
-        }
-        if (status == CLI_DONE) {
-            status = measure_list(b, false, &b->predictions, depth);
+            status = measure_generations(b, depth);
         }
     }
     return status;
@@ -308,6 +371,20 @@ static int64_t largest(const count_list *list) {
     return most;
 }
 
+/* Whatever the library does on its own account behind a loaded model must be over before the first
+ * measurement, or the first rows would be slower than the rest: this is the place to wait for it.
+ * Nothing is done so now; the first walk through the weights is the warm-up's. */
+static void settle(const bench *b) {
+    (void)b;
+}
+
+static void close_sessions(bench *b) {
+    for (size_t i = 0; i < b->n_session && b->sessions; i++) {
+        sl_session_free(b->sessions[i]);
+        b->sessions[i] = NULL;
+    }
+}
+
 static int measure_threads(bench *b, size_t threads) {
     sl_session_options how;
     sl_session_options_init(&how);
@@ -318,20 +395,24 @@ static int measure_threads(bench *b, size_t threads) {
     how.type_v = (sl_kv_type)b->options->type_v;
     how.notice = print_notice;
     sl_error error = {0};
-    const sl_status created = sl_session_create(b->model, &how, &b->session, &error);
+    const sl_status created =
+        sl_session_create_group(b->model, &how, b->n_session, b->sessions, &error);
     if (created == SL_ERR_MEMORY) {
         const size_t length = strlen(error.message);
         snprintf(error.message + length, sizeof error.message - length,
-                 " (-p, -n, -d, -ctk, -ctv)");
+                 " (-p, -n, -d, -np, -ctk, -ctv)");
     }
     if (created != SL_OK) {
         return library_error(&error);
     }
-    sl_session_get_info(b->session, &b->session_info);
+    for (size_t i = 0; i < b->n_session; i++) {
+        b->contents[i] = (sl_session_content){b->sessions[i], b->tokens + i * b->n_ctx, 0};
+    }
+    sl_session_get_info(b->sessions[0], &b->session_info);
     b->threads = b->session_info.threads;
+    settle(b);
     const int status = measure_depths(b);
-    sl_session_free(b->session);
-    b->session = NULL;
+    close_sessions(b);
     return status;
 }
 
@@ -380,10 +461,13 @@ static int measure_model(bench *b) {
     if (b->n_ctx == 0) {
         return usage_error("-p and -n are both 0: there is nothing to measure");
     }
-    b->tokens = calloc(b->n_ctx, sizeof *b->tokens);
+    b->n_session = predict > 0 ? (size_t)largest(&b->parallel) : 1;
+    b->sessions = calloc(b->n_session, sizeof(sl_session *));
+    b->contents = calloc(b->n_session, sizeof *b->contents);
+    b->tokens = calloc(b->n_session * b->n_ctx, sizeof *b->tokens); /* at most 2^12 * 2^29 */
     b->seconds = calloc((size_t)b->options->repetitions, sizeof *b->seconds);
-    if (!b->tokens || !b->seconds) {
-        return usage_error("out of memory: %zu tokens", b->n_ctx);
+    if (!b->sessions || !b->contents || !b->tokens || !b->seconds) {
+        return usage_error("out of memory: %zu sequences of %zu tokens", b->n_session, b->n_ctx);
     }
     bench_report_begin((bench_format)b->options->format, strlen(b->name));
     int status = CLI_DONE;
@@ -441,12 +525,14 @@ static count_list list_or(const count_list *given, int64_t *otherwise) {
 int command_bench(const cli_options *options) {
     sl_machine_info machine;
     sl_machine_get_info(&machine);
-    int64_t prompt = 512, predict = 128, depth = 0, threads = (int64_t)machine.cores;
+    int64_t prompt = 512, predict = 128, depth = 0, sequences = 1;
+    int64_t threads = (int64_t)machine.cores;
     bench b = {
         .options = options,
         .prompts = list_or(&options->prompts, &prompt),
         .predictions = list_or(&options->predictions, &predict),
         .depths = list_or(&options->depths, &depth),
+        .parallel = list_or(&options->parallel, &sequences),
         .thread_counts = list_or(&options->thread_counts, &threads),
     };
     int status = check_source(options);
@@ -459,8 +545,10 @@ int command_bench(const cli_options *options) {
     if (status == CLI_DONE) {
         status = measure_model(&b);
     }
-    sl_session_free(b.session);
+    close_sessions(&b);
     sl_model_free(b.model);
+    free(b.sessions);
+    free(b.contents);
     free(b.tokens);
     free(b.seconds);
     return status;

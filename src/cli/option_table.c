@@ -12,7 +12,7 @@ enum {
     ALL = WITH_TEXT | COMMAND_INSPECT | COMMAND_BENCH,
 };
 
-enum { MOST_POSITIONS = 1 << 28, MOST_ROWS = 65536, MOST_THREADS = 1024 };
+enum { MOST_POSITIONS = 1 << 28, MOST_ROWS = 65536, MOST_THREADS = 1024, MOST_SEQUENCES = 4096 };
 
 /* In the order of sl_kv_type. */
 static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
@@ -35,6 +35,10 @@ const option option_table[] = {
      .help = "numbers of tokens to generate; 0: none (default 128)"},
     {{"-d", "--depth"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(depths), "LIST", 0, MOST_POSITIONS,
      .help = "how many tokens come before, which are not measured (default 0)"},
+    {{"-np", "--parallel"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(parallel), "LIST", 1,
+     MOST_SEQUENCES,
+     .help = "numbers of sequences that generate together, such as 1,8, each with its own depth "
+             "before it (default 1)"},
     {{"-t", "--threads"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(thread_counts), "LIST", 1,
      MOST_THREADS,
      .help = "numbers of threads, such as 1,2 (default: the physical cores that this process may "
@@ -183,12 +187,13 @@ const command command_table[] = {
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
      "unless --program asks for what loading makes of them.", "MODEL"},
     {"bench", COMMAND_BENCH, command_bench, "measure how fast a model is here",
-     "(-m MODEL | --shape NAME --type TYPE | --limits) [-p LIST] [-n LIST] [-d LIST] [-t LIST] "
-     "[-r N] [options]",
+     "(-m MODEL | --shape NAME --type TYPE | --limits) [-p LIST] [-n LIST] [-d LIST] [-np LIST] "
+     "[-t LIST] [-r N] [options]",
      "Measures prompts (pp512: a prompt of 512 tokens) and generation (tg128: 128 tokens one by "
-     "one), each after a warm-up: tokens per second, median, least and most. Beside it stands "
-     "what limits it on this machine, measured just before and after: how fast memory is read for "
-     "generation, products per second of that number format for prompts.", NULL},
+     "one; tg128x8: 8 sequences together, tokens of all), each after a warm-up: tokens per second, "
+     "median, least and most. Beside it stands what limits it on this machine, measured just "
+     "before and after: how fast memory is read for generation, products per second of that "
+     "number format for prompts, and of both what takes longer for several sequences.", NULL},
     {.name = NULL},
 };
 /* clang-format on */

@@ -359,6 +359,7 @@ void options_free(cli_options *options) {
     free(options->prompts.items);
     free(options->predictions.items);
     free(options->depths.items);
+    free(options->parallel.items);
     free(options->thread_counts.items);
     *options = (cli_options){0};
 }

@@ -59,7 +59,7 @@ typedef struct cli_options {
     bias_list logit_bias;
 
     const char *shape, *type;
-    count_list prompts, predictions, depths, thread_counts; /* empty: not given */
+    count_list prompts, predictions, depths, parallel, thread_counts; /* empty: not given */
     int64_t repetitions;
     int64_t format; /* bench_format */
     bool limits;

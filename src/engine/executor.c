@@ -146,7 +146,10 @@ sl_status executor_make_plan(const program *p, const executor_options *options, 
     if (l.total == SIZE_MAX || page_bytes == 0 || !size_mul(pages, page_bytes, &kv_bytes)) {
         return error_set(error, SL_ERR_MEMORY, "the model's buffers would not fit any memory");
     }
-    *plan = (executor_plan){.kv_bytes = kv_bytes, .buffer_bytes = l.total};
+    *plan = (executor_plan){
+        .kv_bytes = kv_bytes,
+        .buffer_bytes = l.total + kv_table_bytes(o->n_positions, o->n_seq),
+    };
     return SL_OK;
 }
 

@@ -27,6 +27,11 @@ static size_t pages_for(size_t positions) {
     return (positions + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
 }
 
+size_t kv_table_bytes(size_t n_positions, size_t n_seq) {
+    const size_t lists = n_seq + 2; /* of each sequence, of free pages, of references */
+    return n_seq * sizeof(kv_sequence) + lists * pages_for(n_positions) * sizeof(uint32_t);
+}
+
 static size_t slot_bytes(size_t n_head, size_t head, quant_type type) {
     return n_head * ATTENTION_PAGE * quant_row_bytes(type, head);
 }

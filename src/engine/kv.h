@@ -21,6 +21,9 @@ SL_CHECK sl_status kv_check_types(const program *p, quant_type type_k, quant_typ
 /* Bytes of one page, 0 if that overflows or a type's blocks do not fit the heads. */
 size_t kv_page_bytes(const program *p, quant_type type_k, quant_type type_v);
 
+/* Bytes of what is kept beside the pages: which are whose, which are free. */
+size_t kv_table_bytes(size_t n_positions, size_t n_seq);
+
 /* All memory is allocated here. n_positions: rounded up to pages; shared by all n_seq sequences,
  * each of which may hold up to all of them. The program must outlive *out. */
 SL_CHECK sl_status kv_create(const program *p, quant_type type_k, quant_type type_v,

@@ -1,27 +1,44 @@
-/* session.c - sl_session: one sequence on an executor of its own. */
+/* session.c - sl_session: one sequence of an executor, which the sessions of a group share.
+ *
+ *     group: executor, its team, pool of pages, room for a batch
+ *       session 0 -> sequence 0    tokens held, where its logits are
+ *       session 1 -> sequence 1
+ */
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "ops/attention.h"
 #include "sampling/sampling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct sl_session {
+/* What the sessions of a group share. Only its sessions point at it; the last one frees it. */
+typedef struct session_group {
     sl_model *model;
     uint64_t reserved; /* of the model's budget */
     executor *runner;
     executor_options options;
     executor_plan plan;
+    size_t n_ctx;    /* positions of each session */
+    size_t n_open;   /* sessions not freed yet */
+    uint64_t n_run;  /* runs begun; the executor holds the logits of the last one only */
     batch_row *rows; /* n_batch */
+} session_group;
+
+struct sl_session {
+    session_group *group;
+    size_t sequence; /* of the executor's cache */
     int32_t *tokens; /* n_ctx: what the cache holds */
     size_t position;
-    bool has_logits;   /* of the last token */
-    size_t logits_row; /* which of the last run's outputs they are */
-    bool logits_lent;  /* to the caller, who may have written to them */
+    uint64_t logits_run; /* the run that gave the last token's logits; 0: none did */
+    size_t logits_row;   /* which of that run's outputs they are */
+    bool logits_lent;    /* to the caller, who may have written to them */
+    bool marked;         /* met before in the list being checked */
+    size_t taken;        /* rows of it in the batch being made */
 };
 
 void sl_session_options_init(sl_session_options *options) {
@@ -36,11 +53,17 @@ static quant_type cache_type(sl_kv_type type) {
     return types[type];
 }
 
+/* Options of the executor, and positions of each of `count` sessions. */
 static sl_status choose_options(const sl_model *model, const sl_session_options *wanted,
-                                executor_options *o, sl_error *error) {
+                                size_t count, executor_options *o, size_t *positions,
+                                sl_error *error) {
     const program *p = &model->computation;
     if ((unsigned)wanted->type_k > SL_KV_Q4_0 || (unsigned)wanted->type_v > SL_KV_Q4_0) {
         return error_set(error, SL_ERR_ARGUMENT, "no such type of keys and values");
+    }
+    if (count < 1 || count > LIMIT_BATCH) {
+        return error_set(error, SL_ERR_ARGUMENT, "a group of %zu sessions, expected 1 to %u", count,
+                         LIMIT_BATCH);
     }
     const size_t n_ctx = wanted->n_ctx ? wanted->n_ctx : p->n_ctx_train;
     if (n_ctx > LIMIT_CONTEXT) {
@@ -59,47 +82,50 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
                  p->n_ctx_train);
         wanted->notice(wanted->user, line);
     }
-    const size_t n_batch = size_min(wanted->n_batch ? wanted->n_batch : 512, n_ctx);
+    /* A batch has room for the last token of every session, and for its logits. */
+    const size_t most = size_min(wanted->n_batch ? wanted->n_batch : 512, count * n_ctx);
+    const size_t n_batch = size_max(most, count);
+    *positions = n_ctx;
     *o = (executor_options){
         .threads = wanted->threads ? wanted->threads : os_core_count(),
         .n_batch = n_batch,
-        .n_output = size_min(wanted->n_logits ? wanted->n_logits : 1, n_batch),
-        .n_seq = 1,
-        .n_positions = n_ctx,
+        .n_output = size_max(size_min(wanted->n_logits, n_batch), count),
+        .n_seq = count,
+        .n_positions = count * size_round_up(n_ctx, ATTENTION_PAGE), /* no page is shared */
         .type_k = cache_type(wanted->type_k),
         .type_v = cache_type(wanted->type_v),
     };
     return SL_OK;
 }
 
-/* What a session needs besides the executor's plan; with the sampler that will come to it, the
- * tokens that its caller keeps as well, and the touched part of each thread's stack. */
+/* What a group needs besides the executor's plan: for each session also the sampler that will come
+ * to it and the tokens that its caller keeps, and the touched part of each thread's stack. */
 static uint64_t own_bytes(const sl_model *model, const executor_options *o) {
     enum { STACK_BYTES = 64 << 10 };
     sl_sampler_options sampler;
     sl_sampler_options_init(&sampler);
     sampler.frequency_penalty = 1; /* penalties need the most */
-    return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) +
-           sampling_bytes(model->computation.n_vocab, &sampler) + o->threads * STACK_BYTES;
+    const uint64_t each = sizeof(sl_session) + sampling_bytes(model->computation.n_vocab, &sampler);
+    return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) + o->n_seq * each +
+           o->threads * STACK_BYTES;
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
-/* Takes what the session needs, *reserved, from what the model and its other sessions leave of the
- * budget. */
-static sl_status reserve(sl_model *model, const executor_options *o, const executor_plan *plan,
-                         uint64_t *reserved, sl_error *error) {
+/* Takes what the group needs from what the model and its other sessions leave of the budget. */
+static sl_status reserve(session_group *g, sl_error *error) {
+    sl_model *model = g->model;
     const uint64_t weights = model_memory(model);
     const uint64_t beside = model->reserved;
-    const uint64_t buffers = plan->buffer_bytes + own_bytes(model, o);
-    const uint64_t own = plan->kv_bytes + buffers;
+    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
+    const uint64_t own = g->plan.kv_bytes + buffers;
     uint64_t others = atomic_load(&model->session_bytes);
-    if (plan->kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
+    if (g->plan.kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
         while (weights + beside + others + own <= model->memory_budget) {
             if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
-                *reserved = own;
+                g->reserved = own;
                 return SL_OK;
             }
         }
@@ -116,172 +142,328 @@ static sl_status reserve(sl_model *model, const executor_options *o, const execu
         "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
         "buffers %llu%s%s), but the budget is %llu MiB; a shorter context or a smaller "
         "type of keys and values needs less",
-        mebibytes(weights + beside + others + own), mebibytes(weights), o->n_positions,
-        mebibytes(plan->kv_bytes), mebibytes(buffers), taken, held,
+        mebibytes(weights + beside + others + own), mebibytes(weights), g->options.n_seq * g->n_ctx,
+        mebibytes(g->plan.kv_bytes), mebibytes(buffers), taken, held,
         (unsigned long long)model->memory_budget >> 20);
+}
+
+static void free_group(session_group *g) {
+    executor_free(g->runner);
+    atomic_fetch_sub(&g->model->session_bytes, g->reserved);
+    free(g->rows);
+    free(g);
+}
+
+/* Everything but the sessions themselves. */
+static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
+                              session_group **out, sl_error *error) {
+    session_group made = {.model = model};
+    sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
+    if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
+                                                        &made.plan, error)) != SL_OK) {
+        return status;
+    }
+    session_group *g = malloc(sizeof *g);
+    if (!g) {
+        return error_memory(error, "a session", sizeof *g);
+    }
+    *g = made;
+    status = reserve(g, error);
+    if (status == SL_OK) {
+        g->rows = calloc(g->options.n_batch, sizeof *g->rows);
+        status = g->rows ? executor_create(&model->computation, model->weights, &g->options,
+                                           &g->runner, error)
+                         : error_memory(error, "a session", g->options.n_batch * sizeof *g->rows);
+    }
+    if (status != SL_OK) {
+        free_group(g);
+        return status;
+    }
+    *out = g;
+    return SL_OK;
+}
+
+/* NULL if memory is out. */
+static sl_session *open_session(session_group *g) {
+    sl_session *s = calloc(1, sizeof *s);
+    int32_t *tokens = calloc(g->n_ctx, sizeof *tokens);
+    if (!s || !tokens) {
+        free(s);
+        free(tokens);
+        return NULL;
+    }
+    *s = (sl_session){.group = g, .sequence = g->n_open++, .tokens = tokens};
+    return s;
+}
+
+sl_status sl_session_create_group(sl_model *model, const sl_session_options *options, size_t count,
+                                  sl_session **sessions, sl_error *error) {
+    sl_session_options defaults;
+    sl_session_options_init(&defaults);
+    if (!model->weights) {
+        return error_set(error, SL_ERR_ARGUMENT, "the model was loaded for its vocabulary only");
+    }
+    session_group *g = NULL;
+    const sl_status status = create_group(model, options ? options : &defaults, count, &g, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        sessions[i] = open_session(g);
+        if (sessions[i]) {
+            continue;
+        }
+        const size_t bytes = sizeof **sessions + g->n_ctx * sizeof(int32_t);
+        if (i == 0) {
+            free_group(g);
+        }
+        while (i > 0) {
+            sl_session_free(sessions[--i]);
+            sessions[i] = NULL;
+        }
+        return error_memory(error, "a session", bytes);
+    }
+    return SL_OK;
 }
 
 sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                             sl_session **session, sl_error *error) {
-    sl_session_options defaults;
-    sl_session_options_init(&defaults);
-    options = options ? options : &defaults;
-    if (!model->weights) {
-        return error_set(error, SL_ERR_ARGUMENT, "the model was loaded for its vocabulary only");
-    }
-    executor_options chosen;
-    executor_plan plan;
-    sl_status status = choose_options(model, options, &chosen, error);
-    if (status != SL_OK ||
-        (status = executor_make_plan(&model->computation, &chosen, &plan, error)) != SL_OK) {
-        return status;
-    }
-    sl_session *s = calloc(1, sizeof *s);
-    if (!s) {
-        return error_memory(error, "a session", sizeof *s);
-    }
-    *s = (sl_session){.model = model, .options = chosen, .plan = plan};
-    status = reserve(model, &chosen, &plan, &s->reserved, error);
-    if (status != SL_OK) {
-        free(s);
-        return status;
-    }
-    s->rows = calloc(chosen.n_batch, sizeof *s->rows);
-    s->tokens = calloc(chosen.n_positions, sizeof *s->tokens);
-    status = s->rows && s->tokens
-                 ? executor_create(&model->computation, model->weights, &chosen, &s->runner, error)
-                 : error_memory(error, "a session", (size_t)own_bytes(model, &chosen));
-    if (status != SL_OK) {
-        sl_session_free(s);
-        return status;
-    }
-    *session = s;
-    return SL_OK;
+    return sl_session_create_group(model, options, 1, session, error);
 }
 
 void sl_session_free(sl_session *session) {
     if (session) {
-        executor_free(session->runner);
-        atomic_fetch_sub(&session->model->session_bytes, session->reserved);
-        free(session->rows);
+        session_group *const g = session->group;
+        kv_truncate(executor_kv(g->runner), session->sequence, 0);
         free(session->tokens);
         free(session);
+        if (--g->n_open == 0) {
+            free_group(g);
+        }
     }
 }
 
 void sl_session_get_info(const sl_session *session, sl_session_info *info) {
+    const session_group *const g = session->group;
     *info = (sl_session_info){
-        .n_ctx = session->options.n_positions,
-        .n_batch = session->options.n_batch,
-        .threads = session->options.threads,
+        .n_ctx = g->n_ctx,
+        .n_batch = g->options.n_batch,
+        .n_session = g->options.n_seq,
+        .threads = g->options.threads,
         .position = session->position,
-        .kv_bytes = session->plan.kv_bytes,
-        .buffer_bytes = session->plan.buffer_bytes + own_bytes(session->model, &session->options),
-        .planned_bytes =
-            model_memory(session->model) + session->model->reserved + session->reserved,
+        .kv_bytes = g->plan.kv_bytes,
+        .buffer_bytes = g->plan.buffer_bytes + own_bytes(g->model, &g->options),
+        .planned_bytes = model_memory(g->model) + g->model->reserved + g->reserved,
     };
 }
 
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
-static void cut_back(sl_session *s, size_t length) {
-    kv_truncate(executor_kv(s->runner), 0, length);
-    s->position = length;
-    s->has_logits = false;
+static bool has_logits(const sl_session *s) {
+    return s->logits_run > 0 && s->logits_run == s->group->n_run;
 }
 
-/* One chunk at a time is told as a share of the whole. */
-typedef struct chunk_progress {
+static void cut_back(sl_session *s, size_t length) {
+    kv_truncate(executor_kv(s->group->runner), s->sequence, length);
+    s->position = length;
+    s->logits_run = 0;
+}
+
+/* One batch at a time is told as a share of the whole. */
+typedef struct batch_progress {
     sl_progress_fn progress;
     void *user;
-    size_t before, chunk, total;
-} chunk_progress;
+    size_t before, batch, total;
+} batch_progress;
 
-static bool poll_chunk(void *user, double done) {
-    const chunk_progress *c = user;
-    const size_t in_chunk = (size_t)(done * (double)c->chunk);
-    return c->progress(c->user, "prompt", c->before + in_chunk, c->total);
+static bool poll_batch(void *user, double done) {
+    const batch_progress *b = user;
+    const size_t in_batch = (size_t)(done * (double)b->batch);
+    return b->progress(b->user, "prompt", b->before + in_batch, b->total);
 }
 
-/* Computes tokens [position, position + n); `outputs` of them, the last ones, want logits. */
-static sl_status run_chunk(sl_session *s, const int32_t *tokens, size_t n, size_t outputs,
-                           chunk_progress *progress, sl_error *error) {
+/* Puts the next n of the session's tokens at the end of a batch of `at` rows. */
+static void add_rows(sl_session *s, const int32_t *tokens, size_t n, row_output output, size_t at) {
     for (size_t i = 0; i < n; i++) {
-        s->rows[i] = (batch_row){
-            .token = tokens[i],
-            .position = s->position + i,
-            .output = i + outputs >= n ? ROW_LOGITS : ROW_NONE,
+        const size_t position = s->position + s->taken++;
+        s->group->rows[at + i] = (batch_row){
+            .token = tokens[position],
+            .sequence = s->sequence,
+            .position = position,
+            .output = output,
         };
     }
-    s->has_logits = false;
+}
+
+/* Runs the group's first n rows. */
+static sl_status run_rows(session_group *g, size_t n, batch_progress *progress, sl_error *error) {
+    g->n_run++;
     const bool told = progress && progress->progress;
     const sl_status status =
-        executor_run(s->runner, s->rows, n, told ? poll_chunk : NULL, progress, error);
-    if (status != SL_OK) {
-        return status;
-    }
-    if (os_guard_faulted(s->model->mapping.bytes)) {
-        cut_back(s, 0);
+        executor_run(g->runner, g->rows, n, told ? poll_batch : NULL, progress, error);
+    if (status == SL_OK && os_guard_faulted(g->model->mapping.bytes)) {
         return error_set(error, SL_ERR_RUNTIME,
                          "the model file was cut short or became unreadable while in use");
     }
-    memcpy(s->tokens + s->position, tokens, n * sizeof *tokens);
-    s->position += n;
-    s->has_logits = outputs > 0;
-    s->logits_row = outputs - s->has_logits;
+    return status;
+}
+
+/* After run_rows: the session holds what it had in the batch; if that was wrong, nothing. */
+static void settle_rows(sl_session *s, const int32_t *tokens, sl_status status) {
+    if (status == SL_OK) {
+        memcpy(s->tokens + s->position, tokens + s->position, s->taken * sizeof *tokens);
+        s->position += s->taken;
+        s->logits_run = 0;
+    } else if (status == SL_ERR_RUNTIME) {
+        cut_back(s, 0);
+    }
+    s->taken = 0;
+}
+
+/* The session's logits are output `row` of the last run. */
+static void point_at_logits(sl_session *s, size_t row) {
+    s->logits_run = s->group->n_run;
+    s->logits_row = row;
     s->logits_lent = false;
-    return SL_OK;
 }
 
 static sl_status check_tokens(const sl_session *s, const int32_t *tokens, size_t count,
                               sl_error *error) {
-    if (count < 1 || count > s->options.n_positions) {
+    const size_t n_vocab = s->group->model->computation.n_vocab;
+    if (count < 1 || count > s->group->n_ctx) {
         return error_set(error, SL_ERR_ARGUMENT, "%zu tokens do not fit a context of %zu positions",
-                         count, s->options.n_positions);
+                         count, s->group->n_ctx);
     }
     for (size_t i = 0; i < count; i++) {
-        if (tokens[i] < 0 || (size_t)tokens[i] >= s->model->computation.n_vocab) {
+        if (tokens[i] < 0 || (size_t)tokens[i] >= n_vocab) {
             return error_set(error, SL_ERR_ARGUMENT,
                              "token %d is outside the vocabulary of %zu tokens", tokens[i],
-                             s->model->computation.n_vocab);
+                             n_vocab);
         }
+    }
+    return SL_OK;
+}
+
+static sl_status check_contents(const sl_session_content *contents, size_t n, sl_error *error) {
+    if (n < 1) {
+        return error_set(error, SL_ERR_ARGUMENT, "no sessions to compute");
+    }
+    const session_group *const g = contents[0].session->group;
+    bool one_group = true, distinct = true;
+    for (size_t i = 0; i < n; i++) {
+        one_group &= contents[i].session->group == g;
+        distinct &= !contents[i].session->marked;
+        contents[i].session->marked = true;
+    }
+    for (size_t i = 0; i < n; i++) {
+        contents[i].session->marked = false;
+    }
+    if (!one_group || !distinct) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         one_group ? "a session occurs twice among those to compute together"
+                                   : "sessions of different groups cannot compute together");
+    }
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < n && status == SL_OK; i++) {
+        status = check_tokens(contents[i].session, contents[i].tokens, contents[i].count, error);
+    }
+    return status;
+}
+
+/* Tokens from the first on that the session holds already. */
+static size_t common_prefix(const sl_session_content *c) {
+    const sl_session *const s = c->session;
+    const size_t most = size_min(s->position, c->count);
+    size_t common = 0;
+    while (common < most && s->tokens[common] == c->tokens[common]) {
+        common++;
+    }
+    return common;
+}
+
+static bool all_there(const sl_session_content *contents, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const sl_session *const s = contents[i].session;
+        if (s->position != contents[i].count || !has_logits(s) || s->logits_lent ||
+            common_prefix(&contents[i]) != contents[i].count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Cuts the sessions back to what they have in common with their contents, without the last token,
+ * which is computed anew for its own logits. Returns how many tokens are to compute. */
+static size_t keep_common(const sl_session_content *contents, size_t n) {
+    size_t rest = 0;
+    for (size_t i = 0; i < n; i++) {
+        sl_session *const s = contents[i].session;
+        const size_t common = size_min(common_prefix(&contents[i]), contents[i].count - 1);
+        if (common < s->position) {
+            cut_back(s, common);
+        }
+        rest += contents[i].count - common;
+    }
+    return rest;
+}
+
+/* Fills a batch with `size` of the tokens to compute: first those of which no logits are wanted,
+ * session by session; the last tokens of all come together at the very end, because only the last
+ * run's logits are kept. */
+static void make_batch(const sl_session_content *contents, size_t n, size_t size) {
+    size_t at = 0;
+    for (size_t i = 0; i < n && at < size; i++) {
+        const sl_session_content *const c = &contents[i];
+        const size_t before_last = c->count - 1 - c->session->position;
+        const size_t count = size_min(before_last, size - at);
+        add_rows(c->session, c->tokens, count, ROW_NONE, at);
+        at += count;
+    }
+    for (size_t i = 0; i < n && at < size; i++) {
+        add_rows(contents[i].session, contents[i].tokens, 1, ROW_LOGITS, at++);
+    }
+}
+
+sl_status sl_session_eval_group(const sl_session_content *contents, size_t n,
+                                sl_progress_fn progress, void *user, sl_error *error) {
+    sl_status status = check_contents(contents, n, error);
+    if (status != SL_OK || all_there(contents, n)) {
+        return status;
+    }
+    session_group *const g = contents[0].session->group;
+    const size_t total = keep_common(contents, n);
+    for (size_t rest = total; rest > 0;) {
+        size_t size = size_min(g->options.n_batch, rest);
+        if (rest > size && rest - size < n) {
+            size = rest - n; /* the last tokens stay together; n fit a batch */
+        }
+        make_batch(contents, n, size);
+        batch_progress told = {progress, user, total - rest, size, total};
+        status = run_rows(g, size, &told, error);
+        for (size_t i = 0; i < n; i++) {
+            settle_rows(contents[i].session, contents[i].tokens, status);
+        }
+        if (status != SL_OK) {
+            return status;
+        }
+        rest -= size;
+    }
+    for (size_t i = 0; i < n; i++) {
+        point_at_logits(contents[i].session, i);
     }
     return SL_OK;
 }
 
 sl_status sl_session_eval(sl_session *session, const int32_t *tokens, size_t count,
                           sl_progress_fn progress, void *user, sl_error *error) {
-    sl_session *s = session;
-    sl_status status = check_tokens(s, tokens, count, error);
-    if (status != SL_OK) {
-        return status;
-    }
-    size_t common = 0;
-    while (common < s->position && common < count && s->tokens[common] == tokens[common]) {
-        common++;
-    }
-    if (common == count && common == s->position && s->has_logits && !s->logits_lent) {
-        return SL_OK;
-    }
-    common = size_min(common, count - 1); /* the last one is computed anew, for its own logits */
-    if (common < s->position) {
-        cut_back(s, common);
-    }
-    while (s->position < count) {
-        const size_t n = size_min(s->options.n_batch, count - s->position);
-        chunk_progress told = {progress, user, s->position - common, n, count - common};
-        const bool last = s->position + n == count;
-        status = run_chunk(s, tokens + s->position, n, last ? 1 : 0, &told, error);
-        if (status != SL_OK) {
-            return status;
-        }
-    }
-    return SL_OK;
+    const sl_session_content content = {session, tokens, count};
+    return sl_session_eval_group(&content, 1, progress, user, error);
 }
 
 sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t count,
                               sl_logits_fn each, void *user, sl_error *error) {
     sl_session *s = session;
+    session_group *const g = s->group;
     sl_status status = check_tokens(s, tokens, count, error);
     if (status != SL_OK) {
         return status;
@@ -289,13 +471,16 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
     cut_back(s, 0);
     while (s->position < count) {
         const size_t before = s->position;
-        const size_t n = size_min(s->options.n_output, count - before);
-        status = run_chunk(s, tokens + before, n, n, NULL, error);
+        const size_t n = size_min(g->options.n_output, count - before);
+        add_rows(s, tokens, n, ROW_LOGITS, 0);
+        status = run_rows(g, n, NULL, error);
+        settle_rows(s, tokens, status);
         if (status != SL_OK) {
             return status;
         }
+        point_at_logits(s, n - 1);
         for (size_t i = 0; i < n; i++) {
-            if (!each(user, before + i, executor_logits(s->runner, i))) {
+            if (!each(user, before + i, executor_logits(g->runner, i))) {
                 return error_set(error, SL_ERR_CANCELLED, "interrupted");
             }
         }
@@ -305,6 +490,9 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
 
 float *sl_session_logits(sl_session *session) {
     sl_session *s = session;
-    s->logits_lent = s->has_logits;
-    return s->has_logits ? executor_logits(s->runner, s->logits_row) : NULL;
+    if (!has_logits(s)) {
+        return NULL;
+    }
+    s->logits_lent = true;
+    return executor_logits(s->group->runner, s->logits_row);
 }

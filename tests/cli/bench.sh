@@ -19,15 +19,15 @@ grep -q '^| [^|]*|[^|]*|[^|]*| pp8 .* %' "$out" || fail "no share of the limit"
 run 0 bench $m -p 8 -n 2 -r 3 -o csv --memory 160M
 [ "$(awk -F, '{ print NF }' "$out" | sort -u | wc -l)" -eq 1 ] || fail "CSV of uneven rows"
 head -1 "$out" | grep -q '^test,tokens_per_second,min,max,threads,model,type,' || fail "CSV head"
-awk -F, 'NR > 1 && !($3 > 0 && $3 <= $2 && $2 <= $4 && $9 == 3) { exit 1 }' "$out" ||
+awk -F, 'NR > 1 && !($3 > 0 && $3 <= $2 && $2 <= $4 && $10 == 3) { exit 1 }' "$out" ||
     fail "min, median and max are not in order, or not of three"
 # The share is that of the mean of both limits; the rate of a prompt that of its operations.
-awk -F, 'NR > 1 { share = 100 * $10 / (($13 + $14) / 2)
-                  if (share / $15 > 1.01 || share / $15 < 0.99) exit 1 }' "$out" || fail "shares"
+awk -F, 'NR > 1 { share = 100 * $11 / (($14 + $15) / 2)
+                  if (share / $16 > 1.01 || share / $16 < 0.99) exit 1 }' "$out" || fail "shares"
 
 # JSON: a list of objects with the keys that are promised.
 run 0 bench $m -p 8 -n 2 -t 2 $few -o json
-for key in test tokens_per_second min max threads model type depth repetitions rate rate_unit \
+for key in test tokens_per_second min max threads model type depth sequences repetitions rate rate_unit \
     limit_kind limit_before limit_after percent_of_limit; do
     [ "$(grep -c "^  \"$key\": " "$out")" -eq 2 ] || fail "JSON: not two of $key"
 done
@@ -43,6 +43,16 @@ for o in (prompt, generation):
     assert o["limit_before"] > 0 and o["limit_after"] > 0
 END
 fi
+
+# Several sequences together: a row for each number of them, none for prompts; the rate is that of
+# all together, whichever limit is the nearer.
+run 0 bench $m -p 4 -n 3 -np 1,4 -d 0,40 -t 1 $few -o csv
+tests=$(awk -F, 'NR > 1 { printf "%s;", $1 }' "$out")
+[ "$tests" = "pp4;tg3;tg3x4;pp4 @ d40;tg3 @ d40;tg3x4 @ d40;" ] || fail "-np: tests $tests"
+awk -F, 'NR > 1 && $9 != ($1 ~ /x4/ ? 4 : 1) { exit 1 }' "$out" || fail "-np: sequences"
+awk -F, 'NR > 1 && $1 ~ /x4/ && $13 !~ /read|int8/ { exit 1 }' "$out" || fail "-np: limits"
+run 0 bench $m -p 4 -n 0 -np 9 -r 1 -o csv --memory 160M
+[ "$(wc -l <"$out")" -eq 2 ] || fail "-np without -n: not one row"
 
 # Only one kind; the same with no room for the probe of memory, which is said.
 run 0 bench $m -p 0 -n 1 -r 1 --memory 60M -o csv
@@ -84,6 +94,8 @@ for value in '' x 1, ,1 1,,2 -1 1.5 '1 2' 268435457; do
         bench $m -p "$value"
 done
 refuse 2 "-t: expected whole numbers from 1 to 1024" bench $m -t 0
+refuse 2 "-np: expected whole numbers from 1 to 4096" bench $m -np 0
+refuse 2 "keys and values of 512000 positions" bench $m -p 1 -n 500 -np 1024 --memory 1G
 refuse 2 "-r: expected a whole number from 1 to 1000" bench $m -r 0
 refuse 2 "-o: expected one of md json csv" bench $m -o xml
 exit 0

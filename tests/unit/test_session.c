@@ -404,6 +404,199 @@ static void refusals_of_eval_all(void **state) {
     sl_session_free(s);
 }
 
+/* ---- groups --------------------------------------------------------------------------------- */
+
+enum { MEMBERS = 3 };
+
+static void open_group(sl_session *members[MEMBERS]) {
+    sl_session_options options;
+    sl_session_options_init(&options);
+    options.n_batch = BATCH;
+    options.threads = 2;
+    sl_error error;
+    if (sl_session_create_group(model, &options, MEMBERS, members, &error) != SL_OK) {
+        fail_msg("%s", error.message);
+    }
+}
+
+static void free_members(sl_session *members[MEMBERS]) {
+    for (size_t i = 0; i < MEMBERS; i++) {
+        sl_session_free(members[i]);
+    }
+}
+
+/* Returns the number of tokens computed. */
+static size_t eval_group(const sl_session_content *contents, size_t n) {
+    sl_error error;
+    told t = {0};
+    if (sl_session_eval_group(contents, n, listen, &t, &error) != SL_OK) {
+        fail_msg("%s", error.message);
+    }
+    assert_false(t.wrong);
+    return t.total;
+}
+
+static void assert_contents(const sl_session_content *contents, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(position_of(contents[i].session), contents[i].count);
+        assert_logits_of(contents[i].session, contents[i].tokens, contents[i].count);
+    }
+}
+
+/* Texts of every length side by side, in batches that end anywhere: each has the bits that it has
+ * by itself. */
+static void together_as_alone(void **state) {
+    (void)state;
+    static const size_t counts[][MEMBERS] = {
+        {1, 1, 1}, {1, 2, 3},  {7, 8, 9},    {20, 1, 2},  {8, 8, 8},
+        {3, 3, 4}, {2, 40, 1}, {64, 64, 64}, {5, 64, 33}, {6, 2, 2},
+    };
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        sl_session *m[MEMBERS];
+        open_group(m);
+        const size_t *n = counts[i];
+        const sl_session_content all[] = {
+            {m[0], text, n[0]}, {m[1], other_text, n[1]}, {m[2], text, n[2]}};
+        assert_int_equal(eval_group(all, 3), n[0] + n[1] + n[2]);
+        assert_contents(all, 3);
+        free_members(m);
+    }
+}
+
+/* Prompts of different lengths, then a token of each at a time, then one of them leaves. */
+static void decoding_together(void **state) {
+    (void)state;
+    sl_session *m[MEMBERS];
+    open_group(m);
+    sl_session_content all[] = {{m[2], text, 30}, {m[0], other_text, 12}, {m[1], text + 3, 1}};
+    assert_int_equal(eval_group(all, 3), 43);
+    for (size_t step = 0; step < 20; step++) {
+        for (size_t i = 0; i < 3; i++) {
+            all[i].count++;
+        }
+        assert_int_equal(eval_group(all, 3), 3);
+        assert_contents(all, 3);
+    }
+    sl_session_free(m[2]);
+    all[1].count++;
+    assert_int_equal(eval_group(all + 1, 1), 1);
+    assert_contents(all + 1, 1);
+    assert_null(sl_session_logits(m[1])); /* the others' are gone */
+    all[2].count++;
+    assert_int_equal(eval_group(all + 1, 2), 2); /* the last token of one, for its logits */
+    assert_contents(all + 1, 2);
+    assert_int_equal(sl_session_eval(m[1], text, 9, NULL, NULL, NULL), SL_OK);
+    assert_logits_of(m[1], text, 9);
+    sl_session_free(m[0]);
+    sl_session_free(m[1]);
+}
+
+static void what_a_group_holds_is_kept(void **state) {
+    (void)state;
+    sl_session *m[MEMBERS];
+    open_group(m);
+    sl_session_content all[] = {{m[0], text, 40}, {m[1], other_text, 40}, {m[2], text, 10}};
+    assert_int_equal(eval_group(all, 3), 90);
+    assert_int_equal(eval_group(all, 3), 0); /* all there, the logits too */
+    assert_non_null(sl_session_logits(m[1]));
+    assert_int_equal(eval_group(all, 1), 0);
+    assert_int_equal(eval_group(all, 3), 3); /* one was lent */
+    assert_contents(all, 3);
+    all[0].tokens = other_text;
+    assert_int_equal(eval_group(all, 3), 12); /* ten from the thirtieth on, and two last ones */
+    assert_contents(all, 3);
+    free_members(m);
+}
+
+static void refusals_of_groups(void **state) {
+    (void)state;
+    sl_error error;
+    sl_session *m[MEMBERS] = {0}, *stranger = open_session(1);
+    assert_int_equal(sl_session_create_group(model, NULL, 0, m, &error), SL_ERR_ARGUMENT);
+    assert_int_equal(sl_session_create_group(model, NULL, 70000, m, &error), SL_ERR_ARGUMENT);
+    assert_non_null(strstr(error.message, "70000"));
+    assert_null(m[0]);
+    open_group(m);
+    const sl_session_content held[] = {{m[0], text, 9}, {m[1], text, 5}};
+    eval_group(held, 2);
+    const int32_t bad[] = {1, VOCAB};
+    const struct {
+        sl_session_content contents[2];
+        size_t n;
+        const char *says;
+    } tries[] = {
+        {{{m[0], text, 20}, {m[0], text, 20}}, 2, "twice"},
+        {{{m[0], text, 20}, {stranger, text, 20}}, 2, "different groups"},
+        {{{m[0], text, 20}, {m[1], bad, 2}}, 2, "token 257"},
+        {{{m[0], text, 20}, {m[1], text, 0}}, 2, "0 tokens"},
+        {{{m[0], text, 20}, {m[1], text, CONTEXT + 1}}, 2, "65 tokens"},
+        {{{m[0], text, 20}}, 0, "no sessions"},
+    };
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        assert_int_equal(sl_session_eval_group(tries[i].contents, tries[i].n, NULL, NULL, &error),
+                         SL_ERR_ARGUMENT);
+        assert_non_null(strstr(error.message, tries[i].says));
+        assert_contents(held, 2); /* as before */
+    }
+    sl_session_free(stranger);
+    free_members(m);
+}
+
+static void cancelling_a_group(void **state) {
+    (void)state;
+    sl_session *m[MEMBERS];
+    open_group(m);
+    for (size_t stop_after = 1;; stop_after += 13) {
+        sl_error error;
+        told t = {.stop_after = stop_after};
+        for (size_t i = 0; i < MEMBERS; i++) {
+            assert_int_equal(sl_session_eval(m[i], other_text + 40, 2, NULL, NULL, &error), SL_OK);
+        }
+        const sl_session_content all[] = {{m[0], text, 20}, {m[1], text, 3}, {m[2], text, 30}};
+        const sl_status status = sl_session_eval_group(all, 3, listen, &t, &error);
+        assert_false(t.wrong);
+        if (status == SL_OK) {
+            break;
+        }
+        assert_int_equal(status, SL_ERR_CANCELLED);
+        size_t held = 0;
+        for (size_t i = 0; i < MEMBERS; i++) {
+            assert_null(sl_session_logits(m[i]));
+            held += position_of(m[i]);
+        }
+        assert_int_equal(held % BATCH, 0);
+        assert_int_equal(eval_group(all, 3), 53 - held);
+        assert_contents(all, 3);
+    }
+    free_members(m);
+}
+
+/* Keys and values of all, in whole pages each; a session can always be filled to its end. */
+static void memory_of_a_group(void **state) {
+    (void)state;
+    sl_error error;
+    sl_session_options options;
+    sl_session_options_init(&options);
+    options.n_ctx = 33; /* a page and a position */
+    sl_session *one, *m[MEMBERS];
+    assert_int_equal(sl_session_create(model, &options, &one, &error), SL_OK);
+    assert_int_equal(sl_session_create_group(model, &options, MEMBERS, m, &error), SL_OK);
+    sl_session_info alone, together;
+    sl_session_get_info(one, &alone);
+    sl_session_get_info(m[1], &together);
+    assert_int_equal(alone.n_session, 1);
+    assert_int_equal(together.n_session, MEMBERS);
+    assert_int_equal(together.n_ctx, 33);
+    assert_int_equal(together.kv_bytes, MEMBERS * alone.kv_bytes);
+    assert_true(together.buffer_bytes > alone.buffer_bytes);
+    assert_true(together.planned_bytes - alone.planned_bytes >= 2 * alone.kv_bytes);
+    const sl_session_content all[] = {{m[0], text, 33}, {m[1], other_text, 33}, {m[2], text, 33}};
+    eval_group(all, 3);
+    assert_contents(all, 3);
+    free_members(m);
+    sl_session_free(one);
+}
+
 /* ---- the caller's world --------------------------------------------------------------------- */
 
 static bool rounds_upward(void) {
@@ -483,6 +676,12 @@ int main(void) {
         cmocka_unit_test(logits_of_every_token),
         cmocka_unit_test(stopping_among_all_logits),
         cmocka_unit_test(refusals_of_eval_all),
+        cmocka_unit_test(together_as_alone),
+        cmocka_unit_test(decoding_together),
+        cmocka_unit_test(what_a_group_holds_is_kept),
+        cmocka_unit_test(refusals_of_groups),
+        cmocka_unit_test(cancelling_a_group),
+        cmocka_unit_test(memory_of_a_group),
         cmocka_unit_test(the_callers_rounding_does_not_matter),
         cmocka_unit_test(a_notice_about_unused_tensors),
     };
