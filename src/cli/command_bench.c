@@ -371,13 +371,6 @@ static int64_t largest(const count_list *list) {
     return most;
 }
 
-/* Whatever the library does on its own account behind a loaded model must be over before the first
- * measurement, or the first rows would be slower than the rest: this is the place to wait for it.
- * Nothing is done so now; the first walk through the weights is the warm-up's. */
-static void settle(const bench *b) {
-    (void)b;
-}
-
 static void close_sessions(bench *b) {
     for (size_t i = 0; i < b->n_session && b->sessions; i++) {
         sl_session_free(b->sessions[i]);
@@ -410,7 +403,7 @@ static int measure_threads(bench *b, size_t threads) {
     }
     sl_session_get_info(b->sessions[0], &b->session_info);
     b->threads = b->session_info.threads;
-    settle(b);
+    sl_model_wait(b->model); /* half rearranged, the first measurements would be slower */
     const int status = measure_depths(b);
     close_sessions(b);
     return status;
