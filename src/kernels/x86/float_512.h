@@ -1,4 +1,4 @@
-/* float_512.h - float products in AVX-512, whatever the weights' type.
+/* float_512.h - float products with a few activation rows in AVX-512, whatever the weights' type.
  *
  * A step takes 64 bytes of activations (16 floats or 32 bfloat16) and as many weights, and adds
  * their products to sixteen partial sums, which are one vector.

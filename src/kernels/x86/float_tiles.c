@@ -4,12 +4,16 @@
 #include <assert.h>
 
 enum {
-    CHUNK = 64, /* weight rows and activation rows whose partial sums are kept at a time */
+    CHUNK_W = 128,    /* weight rows whose partial sums are kept at a time, */
+    CHUNK_X = 64,     /* and activation rows */
+    ROW_VECTORS = 32, /* of a row in a panel, at most */
+    ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
 };
 
 typedef struct workspace {
-    float_partial partial[CHUNK / FLOAT_ROWS][CHUNK]; /* [weight rows][activation row] */
-    uint8_t panel[1 << 16];
+    float_partial partial[CHUNK_W / FLOAT_ROWS][CHUNK_X]; /* [weight rows][activation row] */
+    uint8_t w_panel[FLOAT_ROWS * ROW_BYTES];
+    uint8_t x_panels[CHUNK_X * ROW_BYTES];
 } workspace;
 
 _Static_assert(sizeof(workspace) <= KERNEL_SCRATCH_BYTES, "it fits into the scratch");
@@ -20,56 +24,105 @@ static size_t least(size_t a, size_t b) {
 
 /* The operands of a product, as float_matmul has them; or a part of them. */
 typedef struct operands {
-    size_t n_out, n_row, n_in;
-    const uint8_t *w;
-    size_t w_stride;
-    const uint8_t *x;
-    size_t x_stride;
+    size_t n_in;
+    float_rows w, x;
     float *y;
     size_t y_stride;
 } operands;
 
+/* `count` rows from row `first` on, without the values before the k-th. */
+static float_rows part_of(const float_rows *rows, size_t first, size_t count, size_t k_bytes) {
+    if (count == 0) { /* there may be no address to count from */
+        return (float_rows){0};
+    }
+    return (float_rows){rows->at + first * rows->stride + k_bytes, rows->stride, count};
+}
+
 /* A few activation rows: the weights are used as they come. The last group of rows begins
  * early enough to be full, and has some products computed twice. */
 static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
-    for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
-        const size_t first = least(r, o->n_out - FLOAT_ROWS);
-        for (size_t i = 0; i < o->n_row; i += kernel->group) {
-            kernel->direct(o->w + first * o->w_stride, o->w_stride, o->n_in, o->x + i * o->x_stride,
-                           o->x_stride, least(kernel->group, o->n_row - i), true,
-                           &work->partial[0][i]);
+    for (size_t r = 0; r < o->w.count; r += FLOAT_ROWS) {
+        const size_t first = least(r, o->w.count - FLOAT_ROWS);
+        for (size_t i = 0; i < o->x.count; i += kernel->group) {
+            kernel->direct(o->w.at + first * o->w.stride, o->w.stride, o->n_in,
+                           o->x.at + i * o->x.stride, o->x.stride,
+                           least(kernel->group, o->x.count - i), true, &work->partial[0][i]);
         }
-        for (size_t i = 0; i < o->n_row; i++) {
+        for (size_t i = 0; i < o->x.count; i++) {
             kernel->finish(&work->partial[0][i], FLOAT_ROWS, o->y + i * o->y_stride + first);
         }
     }
 }
 
-/* Values k to k + n of at most CHUNK weight rows and CHUNK activation rows. */
-static void add_stretch(const float_kernel *kernel, const operands *o, size_t k, size_t n,
-                        workspace *work) {
-    for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
-        kernel->fill(o->w + r * o->w_stride + k * kernel->w_bytes, o->w_stride, o->n_out - r, n,
-                     work->panel, kernel->panel_stride);
-        for (size_t i = 0; i < o->n_row; i += kernel->group) {
-            kernel->panel(work->panel, kernel->panel_stride, n,
-                          o->x + i * o->x_stride + k * kernel->x_bytes, o->x_stride,
-                          least(kernel->group, o->n_row - i), k == 0,
-                          &work->partial[r / FLOAT_ROWS][i]);
+/* n values of some rows, as lines to prefetch. */
+static float_lines lines_of(const float_rows *rows, size_t n, size_t bytes) {
+    const size_t per_row = (n * bytes + 63) / 64;
+    return (float_lines){rows->at, rows->stride, per_row, 0, per_row * rows->count};
+}
+
+/* The part of a chunk that panels hold: values k to k + n of its rows. */
+typedef struct stretch {
+    size_t k, n;
+    float_rows w, x;
+} stretch;
+
+static stretch stretch_at(const float_kernel *kernel, const operands *o, size_t k) {
+    const size_t most = ROW_VECTORS / 2 * kernel->step;
+    return (stretch){k, least(most, o->n_in - k),
+                     part_of(&o->w, 0, o->w.count, k * kernel->w_bytes),
+                     part_of(&o->x, 0, o->x.count, k * kernel->x_bytes)};
+}
+
+/* Adds the products of a stretch of at most CHUNK_W weight rows and CHUNK_X activation rows. `next`
+ * is the one after it, or has no rows. */
+static void add_stretch(const float_kernel *kernel, const operands *o, const stretch *now,
+                        const stretch *next, workspace *work) {
+    const size_t vectors = (now->n + kernel->step - 1) / kernel->step * 2;
+    for (size_t i = 0, group; i < now->x.count; i += group) {
+        group = float_group(now->x.count - i);
+        const float_rows x = part_of(&now->x, i, group, 0);
+        kernel->fill_x(&x, now->n, work->x_panels + i * vectors * FLOAT_VECTOR);
+    }
+    const size_t panels = (now->w.count + FLOAT_ROWS - 1) / FLOAT_ROWS;
+    const size_t groups = now->x.count / FLOAT_GROUP + 1;
+    float_ahead ahead = {.x = lines_of(&next->x, next->n, kernel->x_bytes)};
+    ahead.x_share = ahead.x.lines / (panels * groups) + 1;
+    for (size_t r = 0; r < now->w.count; r += FLOAT_ROWS) {
+        const float_rows w = part_of(&now->w, r, least(FLOAT_ROWS, now->w.count - r), 0);
+        const bool is_last = r + FLOAT_ROWS >= now->w.count;
+        const stretch *after = is_last ? next : now;
+        const size_t first = is_last ? 0 : r + FLOAT_ROWS;
+        const float_rows w_next =
+            part_of(&after->w, first, least(FLOAT_ROWS, after->w.count - first), 0);
+        ahead.w = lines_of(&w_next, after->n, kernel->w_bytes);
+        ahead.w_share = ahead.w.lines / groups + 1;
+        float_partial *partial = work->partial[r / FLOAT_ROWS];
+        kernel->fill_w(&w, now->n, work->w_panel);
+        kernel->multiply(work->w_panel, work->x_panels, now->x.count, vectors, now->k == 0, partial,
+                         &ahead);
+        for (size_t i = 0; i < now->x.count && now->k + now->n == o->n_in; i++) {
+            kernel->finish(&partial[i], w.count, o->y + i * o->y_stride + r);
         }
     }
 }
 
-static void times_chunk(const float_kernel *kernel, const operands *o, workspace *work) {
-    for (size_t k = 0; k < o->n_in; k += kernel->stretch) {
-        add_stretch(kernel, o, k, least(kernel->stretch, o->n_in - k), work);
+/* A chunk of rows of both; `after` is the chunk after it, or has no rows. */
+static void times_chunk(const float_kernel *kernel, const operands *o, const operands *after,
+                        workspace *work) {
+    stretch now = stretch_at(kernel, o, 0);
+    while (now.n > 0) {
+        const size_t k = now.k + now.n;
+        const stretch next = k < o->n_in ? stretch_at(kernel, o, k) : stretch_at(kernel, after, 0);
+        add_stretch(kernel, o, &now, &next, work);
+        now = k < o->n_in ? next : (stretch){0};
     }
-    for (size_t i = 0; i < o->n_row; i++) {
-        for (size_t r = 0; r < o->n_out; r += FLOAT_ROWS) {
-            kernel->finish(&work->partial[r / FLOAT_ROWS][i], least(FLOAT_ROWS, o->n_out - r),
-                           o->y + i * o->y_stride + r);
-        }
-    }
+}
+
+/* The chunk whose first activation row is i and whose first weight row is r, or none. */
+static operands chunk_at(const operands *all, size_t i, size_t r) {
+    return (operands){all->n_in, part_of(&all->w, r, least(CHUNK_W, all->w.count - r), 0),
+                      part_of(&all->x, i, least(CHUNK_X, all->x.count - i), 0),
+                      all->y + i * all->y_stride + r, all->y_stride};
 }
 
 void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t n_in,
@@ -77,20 +130,20 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
                   size_t y_stride, void *scratch) {
     assert(n_out > 0 && n_row > 0 && n_in > 0);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
-    assert(kernel->panel_stride * FLOAT_ROWS <= sizeof((workspace *)scratch)->panel);
-    operands o = {n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride};
+    const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
     if (n_row <= kernel->few && n_out >= FLOAT_ROWS) {
-        times_few(kernel, &o, scratch);
+        times_few(kernel, &all, scratch);
         return;
     }
-    for (size_t i = 0; i < n_row; i += CHUNK) {
-        o.n_row = least(CHUNK, n_row - i);
-        o.x = (const uint8_t *)x + i * x_stride;
-        for (size_t r = 0; r < n_out; r += CHUNK) {
-            o.n_out = least(CHUNK, n_out - r);
-            o.w = (const uint8_t *)w + r * w_stride;
-            o.y = y + i * y_stride + r;
-            times_chunk(kernel, &o, scratch);
+    size_t i = 0, r = 0;
+    while (i < n_row) {
+        const operands chunk = chunk_at(&all, i, r);
+        r += CHUNK_W;
+        if (r >= n_out) {
+            r = 0;
+            i += CHUNK_X;
         }
+        const operands after = i < n_row ? chunk_at(&all, i, r) : (operands){0};
+        times_chunk(kernel, &chunk, &after, scratch);
     }
 }

@@ -1,18 +1,30 @@
 /* float_tiles.h - the tile loops that all float products of x86 share.
  *
- * Every pair of a weight row and an activation row has sixteen partial sums (kernels.h: sum16),
- * which stay in memory between stretches of the rows:
- *   partial[i][r][16]   activation row i, weight row r of the eight of a group
- * so that within a stretch the weights lie in L1 and the activations in L2.
+ * Every pair of a weight row and an activation row has sixteen partial sums (kernels.h: sum16).
+ *
+ * A few activation rows meet the weights as they lie in the file, whole rows at a time.
+ *
+ * For many, both sides are copied into panels, a stretch of the rows at a time: in the form that
+ * they are multiplied in, and in the order in which they are read, so that what is read lies in one
+ * piece, whatever the strides are. A step is what meets the sixteen sums once: 16 floats, or 32
+ * bfloat16 where an instruction multiplies them.
+ *   weights      [steps][FLOAT_ROWS][64 bytes]                       16 KiB, in L1
+ *   activations  for each group of rows: [steps][rows][64 bytes]     128 KiB in all, in L2
+ *   partial      [weight panel][activation row][FLOAT_ROWS][16]      256 KiB, between stretches
+ * A level may order the inside of its panels in another way.
  */
 #ifndef KERNELS_X86_FLOAT_TILES_H
 #define KERNELS_X86_FLOAT_TILES_H
 
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 enum {
-    FLOAT_ROWS = 8, /* weight rows of a group */
+    FLOAT_ROWS = 8,  /* weight rows of a panel */
+    FLOAT_GROUP = 3, /* activation rows of a group: with 8 weight rows, 24 vectors of sums */
     FLOAT_SUMS = 16,
+    FLOAT_VECTOR = 64, /* bytes that meet the sums of a pair at once */
 };
 
 /* Partial sums of FLOAT_ROWS weight rows and one activation row. */
@@ -20,30 +32,91 @@ typedef struct float_partial {
     float s[FLOAT_ROWS][FLOAT_SUMS];
 } float_partial;
 
+/* Rows of memory, seen as bytes. */
+typedef struct float_rows {
+    const uint8_t *at;
+    size_t stride, count;
+} float_rows;
+
+/* How many of the activation rows that are left make the next group: not 1 if it can be helped,
+ * since its sums would wait for each other. */
+static inline size_t float_group(size_t left) {
+    return left == 4 ? 2 : left < FLOAT_GROUP ? left : FLOAT_GROUP;
+}
+
+/* The n values that a row ends with, of `bytes` each, as a step of 128 bytes at most: what is
+ * missing is zero in weights and minus zero in activations, whose product changes no sum. Only the
+ * odd value that completes a pair of bfloat16 is zero in both. */
+static inline void float_last_step(const uint8_t *from, size_t n, size_t bytes, bool is_x,
+                                   uint8_t *step) {
+    memset(step, 0, 2 * FLOAT_VECTOR);
+    memcpy(step, from, n * bytes);
+    for (size_t k = bytes == 2 ? (n + 1) / 2 * 2 : n; is_x && k < 2 * FLOAT_VECTOR / bytes; k++) {
+        step[k * bytes + bytes - 1] = 0x80;
+    }
+}
+
 /* Adds the products of n values of FLOAT_ROWS weight rows and of n_row <= `group` activation
  * rows to partial[0 .. n_row - 1]; `first`: these count as zero. Only the last stretch of a row may
  * have an n that is not a multiple of a vector. */
-typedef void float_multiply(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                            size_t x_stride, size_t n_row, bool first, float_partial *partial);
+typedef void float_direct(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                          size_t x_stride, size_t n_row, bool first, float_partial *partial);
 
-/* Copies n values of FLOAT_ROWS rows to rows `to_stride` bytes apart, in the form that `panel`
- * takes. Row r is at w + min(r, n_out - 1) * w_stride. */
-typedef void float_fill(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                        size_t to_stride);
+/* Copies n values of rows.count <= FLOAT_ROWS weight rows (of <= FLOAT_GROUP activation rows, a
+ * group) into a panel. What is missing of the last step multiplies to minus zero, which changes
+ * no sum; rows that are missing of the weights may be anything. */
+typedef void float_fill(const float_rows *rows, size_t n, uint8_t *panel);
+
+/* Cache lines that the next panels are made of: `lines` of them in the order of rows that have
+ * `per_row` each. */
+typedef struct float_lines {
+    const uint8_t *row;
+    size_t stride, per_row, at, lines;
+} float_lines;
+
+/* Asks for at most n more of them. */
+static inline void float_prefetch(float_lines *l, size_t n) {
+    n = n < l->lines ? n : l->lines;
+    l->lines -= n;
+    for (; n > 0; n--) {
+        __builtin_prefetch(l->row + 64 * l->at, 0, 2);
+        l->at++;
+        if (l->at == l->per_row) {
+            l->at = 0;
+            l->row += l->stride;
+        }
+    }
+}
+
+/* What to prefetch while one panel of weights is multiplied, and how much for each group. */
+typedef struct float_ahead {
+    float_lines w, x;
+    size_t w_share, x_share;
+} float_ahead;
+
+static inline void float_prefetch_share(float_ahead *ahead) {
+    float_prefetch(&ahead->w, ahead->w_share);
+    float_prefetch(&ahead->x, ahead->x_share);
+}
+
+/* Adds the products of a panel of weights and the panels of n_row activation rows to partial[0 ..
+ * n_row - 1]; `first`: these count as zero. Meanwhile prefetches
+ * what lies ahead. */
+typedef void float_multiply(const uint8_t *w_panel, const uint8_t *x_panels, size_t n_row,
+                            size_t vectors, bool first, float_partial *partial, float_ahead *ahead);
 
 /* y[r] = the sum of partial.s[r], by the tree, for r < n_out <= FLOAT_ROWS. */
 typedef void float_finish(const float_partial *partial, size_t n_out, float *y);
 
 typedef struct float_kernel {
-    size_t group;   /* activation rows that one call takes */
-    size_t few;     /* up to so many activation rows a panel does not pay */
+    size_t group;   /* activation rows that one call of `direct` takes */
+    size_t few;     /* up to so many activation rows panels do not pay */
     size_t w_bytes; /* of a value in the file */
     size_t x_bytes; /* of an activation */
-    size_t stretch; /* values; a multiple of a vector */
-    size_t panel_stride;
-    float_multiply *direct; /* weights as in the file */
-    float_multiply *panel;  /* weights as `fill` leaves them */
-    float_fill *fill;
+    size_t step;    /* values that are two vectors in a panel */
+    float_direct *direct;
+    float_fill *fill_w, *fill_x;
+    float_multiply *multiply;
     float_finish *finish;
 } float_kernel;
 

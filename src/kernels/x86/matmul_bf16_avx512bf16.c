@@ -1,13 +1,9 @@
 /* matmul_bf16_avx512bf16.c - products of BF16 weights by VDPBF16PS, which defines their order. */
 #include "kernels/levels.h"
+#include "kernels/x86/vec_avx512.h"
+
 #include "kernels/x86/float_512.h"
-
-#include <string.h>
-
-enum {
-    STRETCH_BYTES = 4096,
-    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
-};
+#include "kernels/x86/float_panels.h"
 
 X86_INLINE __m512 add(__m512 sum, __m512i w, __m512i x) {
     return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
@@ -24,16 +20,29 @@ static void direct(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x
     multiply_rows_512(STEPS, true, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void panel(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
-                  size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS, false, w, w_stride, n, x, x_stride, n_row, first, partial);
+/* Panels have the pairs as they lie in memory. */
+X86_INLINE vec read_pairs(const uint8_t *step, size_t vector, size_t share) {
+    (void)share; /* there is one */
+    return vec_load((const float *)(const void *)(step + 64 * vector));
 }
 
-static void fill(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                 size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
-    }
+#define PANEL ((panel_type){2, 64, read_pairs})
+
+static void fill_w(const float_rows *rows, size_t n, uint8_t *panel) {
+    fill_weights(PANEL, rows, n, panel);
+}
+
+static void fill_x(const float_rows *rows, size_t n, uint8_t *panel) {
+    fill_group(PANEL, rows, n, panel);
+}
+
+X86_INLINE vec add_pairs(vec w, vec x, vec sum) {
+    return add(sum, _mm512_castps_si512(w), _mm512_castps_si512(x));
+}
+
+static void multiply(const uint8_t *w_panel, const uint8_t *x_panels, size_t n_row, size_t vectors,
+                     bool first, float_partial *partial, float_ahead *ahead) {
+    multiply_by(add_pairs, w_panel, x_panels, n_row, vectors, first, partial, ahead);
 }
 
 static void finish(const float_partial *partial, size_t n_out, float *y) {
@@ -42,16 +51,8 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {FLOAT_GROUP_512,
-                                        2 * FLOAT_GROUP_512,
-                                        2,
-                                        2,
-                                        STRETCH_BYTES / 2,
-                                        PANEL_STRIDE,
-                                        direct,
-                                        panel,
-                                        fill,
-                                        finish};
+    static const float_kernel kernel = {
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2, 2, 64, direct, fill_w, fill_x, multiply, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

@@ -1,24 +1,18 @@
 /* matmul_float_avx2.c - products of F32, F16 and BF16 weights in AVX2.
  *
- * The sixteen partial sums of a pair of rows are two vectors. To leave registers for more pairs,
- * one pass goes over the first eight of every sixteen sums and another over the rest, except with
- * one activation row, where memory is the limit and both are taken along.
+ * Here are the products with a few activation rows; float_panels.h has those with many. The sixteen
+ * partial sums of a pair of rows are two vectors. To leave registers for more pairs, one pass goes
+ * over the first eight of every sixteen sums and another over the rest, except with one activation
+ * row, where memory is the limit and both are taken along.
  *
  * BF16 as VDPBF16PS does it: the odd values, then the even ones, each by one fma that takes and
  * gives zero for subnormals. That mode is on only while partial sums are added to; the final tree
  * keeps subnormals.
  */
-#include "kernels/x86/float_tiles.h"
+#include "kernels/x86/vec_avx2.h"
+
+#include "kernels/x86/float_panels_fma.h"
 #include "kernels/x86/parts.h"
-#include "kernels/x86/q8_rows.h"
-
-#include <immintrin.h>
-
-enum {
-    STRETCH_BYTES = 2048,
-    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
-    FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
-};
 
 /* A half step takes 32 bytes of activations, 8 floats or 16 bfloat16, and as many weights. */
 typedef struct steps {
@@ -171,7 +165,13 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
         t[d] = tree4(tree8(partial->s[d]), tree8(partial->s[d + 4]));
     }
     const __m256 all = tree1(tree2(t[0], t[1]), tree2(t[2], t[3]));
-    _mm256_maskstore_ps(y, _mm256_castps_si256(first_lanes(n_out)), all);
+    if (n_out == FLOAT_ROWS) {
+        _mm256_storeu_ps(y, all);
+        return;
+    }
+    _Alignas(32) float some[FLOAT_ROWS];
+    _mm256_store_ps(some, all);
+    memcpy(y, some, n_out * sizeof *y);
 }
 
 /* ---- F32 and F16 ----------------------------------------------------------------------------- */
@@ -188,39 +188,16 @@ X86_INLINE __m256 add_f32(__m256 sum, __m256i w, __m256i x) {
     return _mm256_fmadd_ps(_mm256_castsi256_ps(w), _mm256_castsi256_ps(x), sum);
 }
 
-static void multiply_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
     const steps type = {8, 32, 4, load_whole, add_f32};
     multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void multiply_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                         size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
     const steps type = {8, 16, 2, load_f16, add_f32};
     multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
-}
-
-static void fill_f32(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                     size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 4);
-    }
-}
-
-static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                     size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        const uint8_t *from = w + (r < n_out ? r : n_out - 1) * w_stride;
-        size_t k = 0;
-        for (; k + 8 <= n; k += 8) {
-            _mm256_store_si256((__m256i *)(void *)(to + 4 * k), load_f16(from + 2 * k));
-        }
-        if (k < n) {
-            uint8_t whole[16] = {0};
-            memcpy(whole, from + 2 * k, 2 * (n - k));
-            _mm256_store_si256((__m256i *)(void *)(to + 4 * k), load_f16(whole));
-        }
-    }
 }
 
 /* ---- BF16 ------------------------------------------------------------------------------------ */
@@ -239,27 +216,20 @@ X86_INLINE __m256 add_bf16(__m256 sum, __m256i w, __m256i x) {
 }
 
 /* Not inlined, so that nothing moves out of the caller's flush mode. */
-static __attribute__((noinline)) void multiply_flushed(const uint8_t *w, size_t w_stride, size_t n,
-                                                       const uint8_t *x, size_t x_stride,
-                                                       size_t n_row, bool first,
-                                                       float_partial *partial) {
+static __attribute__((noinline)) void direct_flushed(const uint8_t *w, size_t w_stride, size_t n,
+                                                     const uint8_t *x, size_t x_stride,
+                                                     size_t n_row, bool first,
+                                                     float_partial *partial) {
     const steps type = {16, 32, 2, load_whole, add_bf16};
     multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void multiply_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                          size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                        size_t x_stride, size_t n_row, bool first, float_partial *partial) {
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | FLUSH_MODE);
-    multiply_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    direct_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
     _mm_setcsr(mode);
-}
-
-static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                      size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
-    }
 }
 
 /* ---- the types ------------------------------------------------------------------------------- */
@@ -267,22 +237,21 @@ static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n,
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        3, 3, 4, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f32, multiply_f32, fill_f32, finish};
+        3, 3, 4, 4, 32, direct_f32, fill_w_f32, fill_x_f32, multiply_floats, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        3, 3, 2, 4, STRETCH_BYTES / 4, PANEL_STRIDE, multiply_f16, multiply_f32, fill_f16, finish};
+        3, 3, 2, 4, 32, direct_f16, fill_w_f16, fill_x_f32, multiply_floats, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        2,         2,     2, 2, STRETCH_BYTES / 2, PANEL_STRIDE, multiply_bf16, multiply_bf16,
-        fill_bf16, finish};
+        3, 3, 2, 2, 32, direct_bf16, fill_w_bf16, fill_x_bf16, multiply_flushed, finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

@@ -4,16 +4,11 @@
  * by one fma that takes and gives zero for subnormals. That mode is on only while partial sums are
  * added to; the final tree keeps subnormals.
  */
+#include "kernels/x86/vec_avx512.h"
+
 #include "kernels/x86/float_512.h"
+#include "kernels/x86/float_panels_fma.h"
 #include "kernels/x86/parts.h"
-
-#include <string.h>
-
-enum {
-    STRETCH_BYTES = 4096,
-    PANEL_STRIDE = STRETCH_BYTES + 64, /* not a power of two: rows in different cache sets */
-    FLUSH_MODE = 0x8040,               /* MXCSR: flush to zero, denormals are zero */
-};
 
 /* ---- F32 and F16 ----------------------------------------------------------------------------- */
 
@@ -48,32 +43,6 @@ static void direct_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_
     multiply_rows_512(STEPS_F16, true, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void panel_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                      size_t x_stride, size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS_F32, false, w, w_stride, n, x, x_stride, n_row, first, partial);
-}
-
-static void fill_f32(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                     size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 4);
-    }
-}
-
-static void fill_f16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                     size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        const uint8_t *from = w + (r < n_out ? r : n_out - 1) * w_stride;
-        size_t k = 0;
-        for (; k + 16 <= n; k += 16) {
-            _mm512_store_si512(to + 4 * k, load_f16(from + 2 * k));
-        }
-        if (k < n) {
-            _mm512_store_si512(to + 4 * k, load_part_f16(from + 2 * k, n - k));
-        }
-    }
-}
-
 /* ---- BF16 ------------------------------------------------------------------------------------ */
 
 X86_INLINE __m512 odd_bf16(__m512i v) {
@@ -99,26 +68,19 @@ X86_INLINE __m512 add_part_bf16(__m512 sum, __m512i w, __m512i x, size_t n) {
     ((steps_512){32, 64, load_512, add_bf16, load_part16_512, load_part16_512, add_part_bf16})
 
 /* Not inlined, so that nothing moves out of the caller's flush mode. */
-static __attribute__((noinline)) void multiply_flushed(const uint8_t *w, size_t w_stride, size_t n,
-                                                       const uint8_t *x, size_t x_stride,
-                                                       size_t n_row, bool first,
-                                                       float_partial *partial) {
+static __attribute__((noinline)) void direct_flushed(const uint8_t *w, size_t w_stride, size_t n,
+                                                     const uint8_t *x, size_t x_stride,
+                                                     size_t n_row, bool first,
+                                                     float_partial *partial) {
     multiply_rows_512(STEPS_BF16, false, w, w_stride, n, x, x_stride, n_row, first, partial);
 }
 
-static void multiply_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                          size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
+                        size_t x_stride, size_t n_row, bool first, float_partial *partial) {
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | FLUSH_MODE);
-    multiply_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    direct_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
     _mm_setcsr(mode);
-}
-
-static void fill_bf16(const uint8_t *w, size_t w_stride, size_t n_out, size_t n, uint8_t *to,
-                      size_t to_stride) {
-    for (size_t r = 0; r < FLOAT_ROWS; r++, to += to_stride) {
-        memcpy(to, w + (r < n_out ? r : n_out - 1) * w_stride, n * 2);
-    }
 }
 
 /* ---- the types ------------------------------------------------------------------------------- */
@@ -130,24 +92,24 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 4,         4,        STRETCH_BYTES / 4,
-        PANEL_STRIDE,    direct_f32,          panel_f32, fill_f32, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 4,     4, 32, direct_f32, fill_w_f32,
+        fill_x_f32,      multiply_floats,     finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,         4,        STRETCH_BYTES / 4,
-        PANEL_STRIDE,    direct_f16,          panel_f32, fill_f16, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,     4, 32, direct_f16, fill_w_f16,
+        fill_x_f32,      multiply_floats,     finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,         2,     STRETCH_BYTES / 2, PANEL_STRIDE,
-        multiply_bf16,   multiply_bf16,       fill_bf16, finish};
+        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2,     2, 32, direct_bf16, fill_w_bf16,
+        fill_x_bf16,     multiply_flushed,    finish};
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 

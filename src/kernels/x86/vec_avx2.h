@@ -38,6 +38,22 @@ X86_INLINE void vec_store_part(float *p, vec v, size_t n) {
     _mm256_maskstore_ps(p, vec_first(n), v);
 }
 
+/* VEC_WIDTH f16 values. */
+X86_INLINE vec vec_load_f16(const uint8_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+/* The second of VEC_WIDTH pairs of bf16 values, or the first. */
+X86_INLINE vec vec_load_odd(const uint8_t *p) {
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
+}
+
+X86_INLINE vec vec_load_even(const uint8_t *p) {
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+}
+
 /* a in the first n lanes, b in the others. */
 X86_INLINE vec vec_choose_first(size_t n, vec a, vec b) {
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vec_first(n)));

@@ -37,6 +37,21 @@ X86_INLINE void vec_store_part(float *p, vec v, size_t n) {
     _mm512_mask_storeu_ps(p, vec_first(n), v);
 }
 
+/* VEC_WIDTH f16 values. */
+X86_INLINE vec vec_load_f16(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+/* The second of VEC_WIDTH pairs of bf16 values, or the first. */
+X86_INLINE vec vec_load_odd(const uint8_t *p) {
+    const __m512i pairs = _mm512_loadu_si512(p);
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+X86_INLINE vec vec_load_even(const uint8_t *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+}
+
 /* a in the first n lanes, b in the others. */
 X86_INLINE vec vec_choose_first(size_t n, vec a, vec b) {
     return _mm512_mask_blend_ps(vec_first(n), b, a);
