@@ -66,8 +66,10 @@ static uint32_t detect(void) {
     enum { ASIMD = 1 << 1, ASIMDDP = 1 << 20, I8MM = 1 << 13 };
     const unsigned long capabilities = getauxval(AT_HWCAP);
     uint32_t features = capabilities & ASIMD ? CPU_NEON : 0;
-    features |= capabilities & ASIMDDP ? CPU_NEON_DOTPROD : 0;
-    features |= getauxval(AT_HWCAP2) & I8MM ? CPU_NEON_I8MM : 0;
+    if (capabilities & ASIMDDP) {
+        features |= CPU_NEON_DOTPROD;
+        features |= getauxval(AT_HWCAP2) & I8MM ? CPU_NEON_I8MM : 0;
+    }
     return features;
 }
 
@@ -86,9 +88,8 @@ static const struct {
     const char *word;
     uint32_t keeps;
 } masks[] = {
-    {"plain", 0},
-    {"avx2", CPU_AVX2 | CPU_AVX_VNNI},
-    {"avx512", CPU_AVX2 | CPU_AVX512},
+    {"plain", 0},       {"avx2", CPU_AVX2 | CPU_AVX_VNNI},        {"avx512", CPU_AVX2 | CPU_AVX512},
+    {"neon", CPU_NEON}, {"dotprod", CPU_NEON | CPU_NEON_DOTPROD},
 };
 
 static const struct {

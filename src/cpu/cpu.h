@@ -13,12 +13,13 @@ enum {
     CPU_AVX512_BF16 = 1 << 5,
     CPU_NEON = 1 << 6,
     CPU_NEON_DOTPROD = 1 << 7,
-    CPU_NEON_I8MM = 1 << 8,
+    CPU_NEON_I8MM = 1 << 8, /* with CPU_NEON_DOTPROD */
 };
 
 /* What the processor has, less what the environment variable SLUICE_CPU hides: "plain" leaves
- * nothing; "avx2" at most that level and what it stands on; "avx512" AVX-512 without VNNI and BF16.
- * Unknown words hide nothing and are reported by cpu_mask_error. Read once; thread-safe. */
+ * nothing; "avx2" at most that level and what it stands on; "avx512" AVX-512 without VNNI and BF16;
+ * "neon" neither dot nor matrix products, "dotprod" all but matrix products. Unknown words hide
+ * nothing and are reported by cpu_mask_error. Read once; thread-safe. */
 uint32_t cpu_features(void);
 
 /* What SLUICE_CPU holds if it is not understood, else NULL. */

@@ -78,6 +78,9 @@ static void fill_levels(kernel_table *table, uint32_t features) {
     if (features & CPU_NEON_DOTPROD) {
         kernel_fill_dotprod(table);
     }
+    if (features & CPU_NEON_I8MM) {
+        kernel_fill_i8mm(table);
+    }
 }
 
 #else

@@ -18,6 +18,7 @@ void kernel_fill_avx512bf16(kernel_table *table);
 #elif defined(__aarch64__)
 void kernel_fill_neon(kernel_table *table);
 void kernel_fill_dotprod(kernel_table *table);
+void kernel_fill_i8mm(kernel_table *table);
 #endif
 
 #endif

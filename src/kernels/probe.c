@@ -84,6 +84,9 @@ static void fill_levels(probe_table *table, uint32_t features) {
     if (features & CPU_NEON_DOTPROD) {
         probe_fill_dotprod(table);
     }
+    if (features & CPU_NEON_I8MM) {
+        probe_fill_i8mm(table);
+    }
 }
 
 #else

@@ -50,6 +50,7 @@ void probe_fill_avx512bf16(probe_table *table);
 #elif defined(__aarch64__)
 void probe_fill_neon(probe_table *table);
 void probe_fill_dotprod(probe_table *table);
+void probe_fill_i8mm(probe_table *table);
 #endif
 
 #endif

@@ -131,6 +131,41 @@ static void compare_product(const kernel_table *plain, const kernel_table *table
     free(expected);
 }
 
+/* A bf16 of either sign and some biased exponent. */
+static uint16_t random_bf16(size_t exponent, size_t fraction) {
+    return (uint16_t)(pick(2) << 15 | exponent << 7 | fraction);
+}
+
+/* BF16 sums that end at 2^-126 or just below it, on either side of where they become zero: a pair's
+ * odd product is 2^-126, its even one between 2^-154 and 2^-148. Random operands hardly ever meet
+ * this, and processors differ there. */
+static void compare_flushing(const kernel_table *plain, const kernel_table *table, size_t n_row) {
+    enum { N_OUT = 6, N_IN = 32, N_ROW_MAX = 8 };
+    static uint16_t w[N_OUT][N_IN];
+    static _Alignas(64) uint16_t x[N_ROW_MAX][N_IN];
+    float expected[N_ROW_MAX * N_OUT], y[N_ROW_MAX * N_OUT];
+    for (size_t k = 0; k < N_IN; k++) {
+        const bool is_odd = k % 2;
+        for (size_t r = 0; r < N_OUT; r++) {
+            w[r][k] = is_odd ? random_bf16(64, 0) : random_bf16(50 + pick(3), pick(128));
+        }
+        for (size_t i = 0; i < n_row; i++) {
+            x[i][k] = is_odd ? random_bf16(64, 0) : random_bf16(50 + pick(3), 0);
+        }
+    }
+    for (size_t pairs = 1; pairs <= N_IN / 2; pairs++) {
+        void *scratch = guarded_place(&memory_scratch, KERNEL_SCRATCH_BYTES, false);
+        plain->matmul[QUANT_BF16](N_OUT, n_row, 2 * pairs, w, sizeof w[0], x, sizeof x[0], expected,
+                                  N_OUT, scratch);
+        table->matmul[QUANT_BF16](N_OUT, n_row, 2 * pairs, w, sizeof w[0], x, sizeof x[0], y, N_OUT,
+                                  scratch);
+        const size_t at = first_difference(expected, y, n_row * N_OUT);
+        check(at == n_row * N_OUT, "%s matmul BF16 near 2^-126, %zu pairs: %a, not %a", table->name,
+              pairs, at < n_row * N_OUT ? (double)y[at] : 0,
+              at < n_row * N_OUT ? (double)expected[at] : 0);
+    }
+}
+
 static void compare_products(const kernel_table *plain, const kernel_table *table,
                              quant_type type) {
     const size_t block = quant_format_of(type)->block_length;
@@ -154,6 +189,9 @@ static void compare_products(const kernel_table *plain, const kernel_table *tabl
         compare_product(plain, table, type, large[i], true);
     }
     compare_product(plain, table, type, (shape){1024, 1, block > 1 ? block : 100}, false);
+    for (size_t n_row = 1; type == QUANT_BF16 && n_row <= 8; n_row++) {
+        compare_flushing(plain, table, n_row);
+    }
 }
 
 /* ---- rows and decoding ---------------------------------------------------------------------- */

@@ -37,6 +37,16 @@ static int is_at_most_avx512(void) {
     return (cpu_features() & ~(uint32_t)(CPU_AVX2 | CPU_AVX512)) == 0 && !cpu_mask_error();
 }
 
+#if defined(__aarch64__)
+static int is_neon(void) {
+    return cpu_features() == CPU_NEON && strcmp(cpu_features_text(), "neon") == 0;
+}
+#endif
+
+static int is_at_most_dotprod(void) {
+    return (cpu_features() & ~(uint32_t)(CPU_NEON | CPU_NEON_DOTPROD)) == 0 && !cpu_mask_error();
+}
+
 static int is_refused(void) {
     return cpu_mask_error() && strcmp(cpu_mask_error(), "turbo") == 0;
 }
@@ -50,6 +60,10 @@ static void masks_hide(void **state) {
     assert_int_equal(with_mask("plain", is_plain), 0);
     assert_int_equal(with_mask("avx2", is_at_most_avx2), 0);
     assert_int_equal(with_mask("avx512", is_at_most_avx512), 0);
+    assert_int_equal(with_mask("dotprod", is_at_most_dotprod), 0);
+#if defined(__aarch64__)
+    assert_int_equal(with_mask("neon", is_neon), 0);
+#endif
     assert_int_equal(with_mask("turbo", is_refused), 0);
     assert_int_equal(with_mask("", is_open), 0);
 }

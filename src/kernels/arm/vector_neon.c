@@ -9,41 +9,41 @@
 
 /* ---- reductions ----------------------------------------------------------------------------- */
 
-float neon_dot(const float *a, const float *b, size_t n) {
-    sum16 s = {0};
+static float vector_dot(const float *a, const float *b, size_t n) {
+    float32x4_t s[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t k = 0;
     for (; k + 16 <= n; k += 16) {
         for (size_t v = 0; v < 4; v++) {
-            s.v[v] = vfmaq_f32(s.v[v], vld1q_f32(a + k + 4 * v), vld1q_f32(b + k + 4 * v));
+            s[v] = vfmaq_f32(s[v], vld1q_f32(a + k + 4 * v), vld1q_f32(b + k + 4 * v));
         }
     }
     float lanes[16];
-    memcpy(lanes, &s, sizeof lanes);
+    memcpy(lanes, s, sizeof lanes);
     for (size_t i = 0; k + i < n; i++) {
         lanes[i] = fmaf(a[k + i], b[k + i], lanes[i]);
     }
-    memcpy(&s, lanes, sizeof lanes);
-    return sum16_tree(s);
+    memcpy(s, lanes, sizeof lanes);
+    return tree16(s);
 }
 
-float neon_sum(const float *a, size_t n) {
-    sum16 s = {0};
+static float vector_sum(const float *a, size_t n) {
+    float32x4_t s[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t k = 0;
     for (; k + 16 <= n; k += 16) {
         for (size_t v = 0; v < 4; v++) {
-            s.v[v] = vaddq_f32(s.v[v], vld1q_f32(a + k + 4 * v));
+            s[v] = vaddq_f32(s[v], vld1q_f32(a + k + 4 * v));
         }
     }
     float lanes[16];
-    memcpy(lanes, &s, sizeof lanes);
+    memcpy(lanes, s, sizeof lanes);
     for (size_t i = 0; k + i < n; i++) {
         lanes[i] += a[k + i];
     }
-    memcpy(&s, lanes, sizeof lanes);
-    return sum16_tree(s);
+    memcpy(s, lanes, sizeof lanes);
+    return tree16(s);
 }
 
-float neon_max(const float *a, size_t n) {
+static float vector_max(const float *a, size_t n) {
     if (n < 4) {
         return ref_max(a, n);
     }
@@ -57,7 +57,7 @@ float neon_max(const float *a, size_t n) {
 
 /* ---- elementwise ---------------------------------------------------------------------------- */
 
-void neon_axpy(float a, const float *x, float *y, size_t n) {
+static void vector_axpy(float a, const float *x, float *y, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(y + k, vfmaq_n_f32(vld1q_f32(y + k), vld1q_f32(x + k), a));
@@ -65,7 +65,7 @@ void neon_axpy(float a, const float *x, float *y, size_t n) {
     ref_axpy(a, x + k, y + k, n - k);
 }
 
-void neon_scale(float a, float *y, size_t n) {
+static void vector_scale(float a, float *y, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(y + k, vmulq_n_f32(vld1q_f32(y + k), a));
@@ -73,7 +73,7 @@ void neon_scale(float a, float *y, size_t n) {
     ref_scale(a, y + k, n - k);
 }
 
-void neon_add(const float *x, float *y, size_t n) {
+static void vector_add(const float *x, float *y, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(y + k, vaddq_f32(vld1q_f32(y + k), vld1q_f32(x + k)));
@@ -109,7 +109,7 @@ ARM_INLINE float32x4_t exp_4(float32x4_t x) {
     return vmulq_f32(vmulq_f32(p, two_to(n_first)), two_to(vsubq_s32(n, n_first)));
 }
 
-void neon_exp_shifted(float *x, float shift, size_t n) {
+static void vector_exp_shifted(float *x, float shift, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(x + k, exp_4(vsubq_f32(vld1q_f32(x + k), vdupq_n_f32(shift))));
@@ -117,7 +117,7 @@ void neon_exp_shifted(float *x, float shift, size_t n) {
     ref_exp_shifted(x + k, shift, n - k);
 }
 
-void neon_silu_mul(const float *gate, const float *up, float *y, size_t n) {
+static void vector_silu_mul(const float *gate, const float *up, float *y, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         const float32x4_t v = vld1q_f32(gate + k);
@@ -127,8 +127,38 @@ void neon_silu_mul(const float *gate, const float *up, float *y, size_t n) {
     ref_silu_mul(gate + k, up + k, y + k, n - k);
 }
 
-void neon_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n) {
-    const float r = 1.0f / sqrtf(neon_dot(x, x, n) / (float)n + epsilon);
+/* kernel_tanh of four. */
+ARM_INLINE float32x4_t tanh_4(float32x4_t x) {
+    const float32x4_t a = vabsq_f32(x), one = vdupq_n_f32(1.0f);
+    const float32x4_t z = vmulq_f32(a, a);
+    float32x4_t p = vdupq_n_f32(-0x1.768eb8p-8f);
+    p = vfmaq_f32(vdupq_n_f32(0x1.525018p-6f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(-0x1.b84336p-5f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(0x1.110760p-3f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(-0x1.555534p-2f), p, z);
+    const float32x4_t near = vfmaq_f32(a, vmulq_f32(z, p), a);
+    const float32x4_t e = exp_4(vaddq_f32(a, a));
+    const float32x4_t far = vsubq_f32(one, vdivq_f32(vdupq_n_f32(2.0f), vaddq_f32(e, one)));
+    const float32x4_t magnitude = vbslq_f32(vcltq_f32(a, vdupq_n_f32(0.625f)), near, far);
+    return vbslq_f32(vdupq_n_u32(0x80000000), x, magnitude);
+}
+
+static void vector_gelu_tanh(float *x, size_t n) {
+    const float32x4_t one = vdupq_n_f32(1.0f);
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const float32x4_t v = vld1q_f32(x + k);
+        const float32x4_t cubic = vfmaq_n_f32(one, vmulq_f32(v, v), 0.044715f);
+        const float32x4_t t = vmulq_f32(vmulq_n_f32(v, 0.79788456080286536f), cubic);
+        const float32x4_t half = vmulq_n_f32(v, 0.5f);
+        vst1q_f32(x + k, vmulq_f32(half, vaddq_f32(one, tanh_4(t))));
+    }
+    ref_gelu_tanh(x + k, n - k);
+}
+
+static void vector_rms_norm(const float *x, const float *weight, float epsilon, float *y,
+                            size_t n) {
+    const float r = 1.0f / sqrtf(vector_dot(x, x, n) / (float)n + epsilon);
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         const float32x4_t scaled = vmulq_n_f32(vld1q_f32(x + k), r);
@@ -139,7 +169,7 @@ void neon_rms_norm(const float *x, const float *weight, float epsilon, float *y,
     }
 }
 
-void neon_rope_pairs(float *x, const float *cs, size_t n_pair) {
+static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     size_t i = 0;
     for (; i + 4 <= n_pair; i += 4) {
         const float32x4x2_t from = vld2q_f32(x + 2 * i), turn = vld2q_f32(cs + 2 * i);
@@ -153,13 +183,71 @@ void neon_rope_pairs(float *x, const float *cs, size_t n_pair) {
     ref_rope_pairs(x + 2 * i, cs + 2 * i, n_pair - i);
 }
 
-void neon_decode_f16(const void *blocks, float *values, size_t n) {
-    const uint8_t *bytes = blocks;
+static void vector_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                              float *y, size_t n) {
+    const float mean = vector_sum(x, n) / (float)n;
     size_t k = 0;
-    for (; k + 8 <= n; k += 8) {
-        const float16x8_t h = vreinterpretq_f16_u8(vld1q_u8(bytes + 2 * k));
-        vst1q_f32(values + k, vcvt_f32_f16(vget_low_f16(h)));
-        vst1q_f32(values + k + 4, vcvt_high_f32_f16(h));
+    for (; k + 4 <= n; k += 4) {
+        vst1q_f32(y + k, vsubq_f32(vld1q_f32(x + k), vdupq_n_f32(mean)));
     }
-    quant_format_of(QUANT_F16)->decode(bytes + 2 * k, values + k, n - k);
+    for (; k < n; k++) {
+        y[k] = x[k] - mean;
+    }
+    const float r = 1.0f / sqrtf(vector_dot(y, y, n) / (float)n + epsilon);
+    for (k = 0; k + 4 <= n; k += 4) {
+        const float32x4_t scaled = vmulq_n_f32(vld1q_f32(y + k), r);
+        vst1q_f32(y + k, vfmaq_f32(vld1q_f32(bias + k), scaled, vld1q_f32(weight + k)));
+    }
+    for (; k < n; k++) {
+        y[k] = fmaf(y[k] * r, weight[k], bias[k]);
+    }
+}
+
+/* `count` vectors of outputs, a constant, stay in registers while all values pass. */
+ARM_INLINE void mix_columns(const size_t count, size_t n_value, const float *weights,
+                            const float *values, size_t stride, float *out) {
+    float32x4_t sum[8];
+    for (size_t j = 0; j < count; j++) {
+        sum[j] = vld1q_f32(out + 4 * j);
+    }
+    for (size_t k = 0; k < n_value; k++) {
+        for (size_t j = 0; j < count; j++) {
+            sum[j] = vfmaq_n_f32(sum[j], vld1q_f32(values + k * stride + 4 * j), weights[k]);
+        }
+    }
+    for (size_t j = 0; j < count; j++) {
+        vst1q_f32(out + 4 * j, sum[j]);
+    }
+}
+
+static void vector_mix(size_t n_value, size_t n, const float *weights, const float *values,
+                       size_t stride, float *out) {
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        mix_columns(8, n_value, weights, values + i, stride, out + i);
+    }
+    for (; i + 4 <= n; i += 4) {
+        mix_columns(1, n_value, weights, values + i, stride, out + i);
+    }
+    for (; i < n; i++) {
+        for (size_t k = 0; k < n_value; k++) {
+            out[i] = fmaf(weights[k], values[k * stride + i], out[i]);
+        }
+    }
+}
+
+void vector_fill_neon(kernel_table *table) {
+    table->dot = vector_dot;
+    table->sum = vector_sum;
+    table->max = vector_max;
+    table->axpy = vector_axpy;
+    table->mix = vector_mix;
+    table->scale = vector_scale;
+    table->add = vector_add;
+    table->exp_shifted = vector_exp_shifted;
+    table->silu_mul = vector_silu_mul;
+    table->gelu_tanh = vector_gelu_tanh;
+    table->rms_norm = vector_rms_norm;
+    table->layer_norm = vector_layer_norm;
+    table->rope_pairs = vector_rope_pairs;
 }
