@@ -80,6 +80,24 @@ typedef void kernel_matmul(size_t n_out, size_t n_row, size_t n_in, const void *
                            const void *x, size_t x_stride, float *y, size_t y_stride,
                            void *scratch);
 
+/* out[i * out_stride + j] = sum over k of weights[i * w_stride + k] * values[k][j], for i < n_query,
+ * j < n: one sum each, which begins with what `out` holds if `add` is true and with +0 if not, by
+ * fma, k ascending. Attention is made of it twice: queries by keys that lie dimension by dimension,
+ * and weights by values that lie position by position.
+ *   values    n_value rows of n values of the entry's type, v_stride bytes apart, at any address
+ * The other strides are in floats. n_query, n_value, n > 0. Nothing outside the rows is read. */
+typedef void kernel_mix(size_t n_query, size_t n_value, size_t n, const float *weights,
+                        size_t w_stride, const void *values, size_t v_stride, float *out,
+                        size_t out_stride, bool add);
+
+/* What softmax(scores) V has come to for some queries: a row of values for each, `stride` floats
+ * apart, the largest score and the sum of weights. */
+typedef struct kernel_mixture {
+    float *values;
+    size_t stride;
+    float *max, *sum;
+} kernel_mixture;
+
 typedef struct kernel_table {
     const char *name; /* highest level in it: "plain", "avx2", "avx512", "neon" */
 
@@ -103,12 +121,18 @@ typedef struct kernel_table {
     /* Largest of n > 0 values, NaN if there is one; a zero result is +0. */
     float (*max)(const float *a, size_t n);
 
-    /* y[k] = fma(a, x[k], y[k]). */
-    void (*axpy)(float a, const float *x, float *y, size_t n);
+    /* Indexed by quant_type: F32, F16 and BF16; NULL for the others. */
+    kernel_mix *mix[QUANT_TYPE_LIMIT];
 
-    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k from 0 up. */
-    void (*mix)(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
-                float *out);
+    /* n > 0 scores to weights. *max as max gives it; then
+     * x[k] = kernel_exp(x[k] - *max); *sum = their sum. */
+    void (*soften)(float *x, size_t n, float *max, float *sum);
+
+    /* total = total and part together, for each of n_query queries with n values. With M the
+     * larger max (part's if they do not compare), a = kernel_exp(total max - M), b =
+     * kernel_exp(part max - M): values = fma(b, part's, a * total's), sum likewise, max = M. */
+    void (*merge)(size_t n_query, size_t n, const kernel_mixture *part,
+                  const kernel_mixture *total);
 
     /* y[k] *= a. */
     void (*scale)(float a, float *y, size_t n);

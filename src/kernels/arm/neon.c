@@ -12,13 +12,13 @@ void kernel_fill_neon(kernel_table *table) {
     table->dot = neon_dot;
     table->sum = neon_sum;
     table->max = neon_max;
-    table->axpy = neon_axpy;
     table->scale = neon_scale;
     table->add = neon_add;
     table->exp_shifted = neon_exp_shifted;
     table->silu_mul = neon_silu_mul;
     table->rms_norm = neon_rms_norm;
     table->rope_pairs = neon_rope_pairs;
+    neon_attention_fill(table);
 }
 
 void kernel_fill_dotprod(kernel_table *table) {

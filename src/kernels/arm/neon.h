@@ -22,7 +22,6 @@ void neon_make_row_q8_32(const float *x, size_t n, void *row);
 float neon_dot(const float *a, const float *b, size_t n);
 float neon_sum(const float *a, size_t n);
 float neon_max(const float *a, size_t n);
-void neon_axpy(float a, const float *x, float *y, size_t n);
 void neon_scale(float a, float *y, size_t n);
 void neon_add(const float *x, float *y, size_t n);
 void neon_exp_shifted(float *x, float shift, size_t n);
@@ -30,6 +29,9 @@ void neon_silu_mul(const float *gate, const float *up, float *y, size_t n);
 void neon_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n);
 void neon_rope_pairs(float *x, const float *cs, size_t n_pair);
 void neon_decode_f16(const void *blocks, float *values, size_t n);
+
+/* ---- attention_neon.c */
+void neon_attention_fill(kernel_table *table);
 
 /* Sixteen partial sums: element i of sum16 is lane i % 4 of v[i / 4]. */
 typedef struct sum16 {

@@ -57,14 +57,6 @@ float neon_max(const float *a, size_t n) {
 
 /* ---- elementwise ---------------------------------------------------------------------------- */
 
-void neon_axpy(float a, const float *x, float *y, size_t n) {
-    size_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        vst1q_f32(y + k, vfmaq_n_f32(vld1q_f32(y + k), vld1q_f32(x + k), a));
-    }
-    ref_axpy(a, x + k, y + k, n - k);
-}
-
 void neon_scale(float a, float *y, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
