@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-enum { MIX_QUERIES = 6, MIX_WIDEST = 8 };
+enum { MIX_QUERIES = 6, MIX_WIDEST = 8, MIX_LINE = 64 };
 
 /* A vector of values from VEC_WIDTH stored ones. */
 typedef vec mix_load(const uint8_t *p);
@@ -27,7 +27,7 @@ typedef struct mix_operands {
     const float *weights;
     size_t w_stride;
     const uint8_t *values;
-    size_t v_stride;
+    size_t v_stride, ahead;
     float *out;
     size_t out_stride;
     size_t n_value;
@@ -49,6 +49,9 @@ MIX_INLINE void mix_tile(mix_load *load, const size_t bytes, const size_t querie
     }
     const uint8_t *row = o->values;
     for (size_t k = 0; k < o->n_value; k++, row += o->v_stride) {
+        for (size_t at = 0; at < vectors * VEC_WIDTH * bytes; at += MIX_LINE) {
+            __builtin_prefetch((const void *)((uintptr_t)row + o->ahead + at));
+        }
         vec v[MIX_WIDEST];
         for (size_t j = 0; j < vectors; j++) {
             v[j] = load(row + j * VEC_WIDTH * bytes);
@@ -136,8 +139,9 @@ MIX_INLINE size_t mix_wide(mix_load *load, const size_t bytes, size_t n_query, c
 
 MIX_INLINE void mix_with(mix_load *load, const size_t bytes, size_t n_query, size_t n_value,
                          size_t n, const float *weights, size_t w_stride, const void *values,
-                         size_t v_stride, float *out, size_t out_stride, bool add) {
-    const mix_operands o = {weights, w_stride, values, v_stride, out, out_stride, n_value, add};
+                         size_t v_stride, size_t ahead, float *out, size_t out_stride, bool add) {
+    const mix_operands o = {weights, w_stride,   values,  v_stride, ahead,
+                            out,     out_stride, n_value, add};
     size_t at = 0;
     if (n_query == 1) {
         at = mix_wide(load, bytes, 1, MIX_WIDEST, n, &o);
@@ -169,22 +173,24 @@ static vec mix_load_f32(const uint8_t *p) {
 }
 
 static void mix_f32(size_t n_query, size_t n_value, size_t n, const float *weights, size_t w_stride,
-                    const void *values, size_t v_stride, float *out, size_t out_stride, bool add) {
+                    const void *values, size_t v_stride, size_t ahead, float *out,
+                    size_t out_stride, bool add) {
     mix_with(mix_load_f32, sizeof(float), n_query, n_value, n, weights, w_stride, values, v_stride,
-             out, out_stride, add);
+             ahead, out, out_stride, add);
 }
 
 static void mix_f16(size_t n_query, size_t n_value, size_t n, const float *weights, size_t w_stride,
-                    const void *values, size_t v_stride, float *out, size_t out_stride, bool add) {
+                    const void *values, size_t v_stride, size_t ahead, float *out,
+                    size_t out_stride, bool add) {
     mix_with(mix_load_f16, sizeof(uint16_t), n_query, n_value, n, weights, w_stride, values,
-             v_stride, out, out_stride, add);
+             v_stride, ahead, out, out_stride, add);
 }
 
 static void mix_bf16(size_t n_query, size_t n_value, size_t n, const float *weights,
-                     size_t w_stride, const void *values, size_t v_stride, float *out,
+                     size_t w_stride, const void *values, size_t v_stride, size_t ahead, float *out,
                      size_t out_stride, bool add) {
     mix_with(mix_load_bf16, sizeof(uint16_t), n_query, n_value, n, weights, w_stride, values,
-             v_stride, out, out_stride, add);
+             v_stride, ahead, out, out_stride, add);
 }
 
 static void mix_fill(kernel_table *table) {

@@ -11,8 +11,9 @@ enum {
     ROWS_TOGETHER = 6,                  /* rows mixed together where they see different keys */
     FEW_QUERIES = 32,                   /* a block that is worth reading keys and values for */
     DECODE_QUERIES = 16,                /* from so many on, stored values are decoded only once */
-    ITEMS_PER_MEMBER = 8,               /* so that the last to finish is not much later */
-    SPLIT_ROWS = 4,                     /* rows over the whole context that may be split */
+    FETCHES = 4,          /* turns in which a page is asked for: a quarter never waits for room */
+    ITEMS_PER_MEMBER = 8, /* so that the last to finish is not much later */
+    SPLIT_ROWS = 4,       /* rows over the whole context that may be split */
 };
 
 /* Queries of a block that share a key head: index row * group + head in the group. */
@@ -198,17 +199,29 @@ typedef struct item {
     size_t head, group;
 } item;
 
-/* Asks for a page of the next keys or values while this one is worked on: heads lie far apart, so
- * that the processor cannot foresee it. */
-static void fetch(const uint8_t *page, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64) {
-        __builtin_prefetch(page + at);
+/* How far behind a page its successor lies that will be needed soon: heads lie far apart, so that
+ * the processor cannot foresee it. Few queries are done with a page before memory has answered. */
+static size_t ahead_of(const item *t, const uint8_t *page, size_t position, size_t offset,
+                       size_t row_bytes) {
+    const size_t next = position + (t->group < 4 ? 4 : 1) * ATTENTION_PAGE;
+    if (next > t->rows->position) {
+        return 0;
+    }
+    const uint8_t *wanted = page_of(t->a, t->rows->pages, next, offset, t->head, row_bytes);
+    return (size_t)((uintptr_t)wanted - (uintptr_t)page);
+}
+
+/* Asks for one of FETCHES shares of a page. */
+static void fetch_share(const uint8_t *page, size_t bytes, size_t share) {
+    const size_t end = (share + 1) * bytes / FETCHES;
+    for (size_t at = share * bytes / FETCHES; at < end; at += 64) {
+        __builtin_prefetch(page + at, 0, 2);
     }
 }
 
 /* The page's keys as floats of a type that kernel_mix takes, dimension by dimension. */
-static const void *turned_keys(const item *t, const uint8_t *page, size_t queries,
-                               quant_type *type) {
+static const uint8_t *turned_keys(const item *t, const uint8_t *page, size_t queries,
+                                  quant_type *type) {
     const attention_args *a = t->a;
     const size_t head_k = a->head_k;
     *type = a->type_k;
@@ -219,7 +232,7 @@ static const void *turned_keys(const item *t, const uint8_t *page, size_t querie
     float *keys = t->s->keys;
     if (keys_turned(a->type_k)) {
         a->kernels->decode[a->type_k](page, keys, head_k * ATTENTION_PAGE);
-        return keys;
+        return (const uint8_t *)keys;
     }
     for (size_t i = 0; i < ATTENTION_PAGE; i++) {
         a->kernels->decode[a->type_k](page + i * quant_row_bytes(a->type_k, head_k), t->s->row,
@@ -228,38 +241,53 @@ static const void *turned_keys(const item *t, const uint8_t *page, size_t querie
             keys[d * ATTENTION_PAGE + i] = t->s->row[d];
         }
     }
-    return keys;
+    return (const uint8_t *)keys;
 }
 
-/* scores[query][key - part's first], also of keys that a row does not see. */
-static void score_part(const item *t, size_t part_begin, span keys) {
+/* scores[query][key - part's first] of a page at position `at`, also of keys that a row does not
+ * see. Many queries are done in turns, and before each some lines of the next keys and of these
+ * positions' values are asked for. */
+static void score_page(const item *t, size_t part_begin, size_t at, span rows) {
     const attention_args *a = t->a;
     const attention_scratch *s = t->s;
-    const size_t row_bytes = quant_row_bytes(a->type_k, a->head_k);
-    const size_t v_bytes = quant_row_bytes(a->type_v, a->head_v);
     const uint32_t *pages = t->rows->pages;
+    const size_t k_bytes = quant_row_bytes(a->type_k, a->head_k);
+    const size_t v_bytes = quant_row_bytes(a->type_v, a->head_v);
+    const uint8_t *page = page_of(a, pages, at, a->k_offset, t->head, k_bytes);
+    const uint8_t *values = page_of(a, pages, at, a->v_offset, t->head, v_bytes);
+    const size_t next = at + ATTENTION_PAGE;
+    const uint8_t *next_page =
+        page_of(a, pages, next <= t->rows->position ? next : at, a->k_offset, t->head, k_bytes);
+    const size_t first = rows.begin * t->group, queries = (rows.end - rows.begin) * t->group;
+    const bool few = queries < DECODE_QUERIES;
+    quant_type type;
+    const uint8_t *keys = turned_keys(t, page, queries, &type);
+    const size_t stride = ATTENTION_PAGE * quant_format_of(type)->block_bytes;
+    const size_t ahead = keys == page ? ahead_of(t, page, at, a->k_offset, k_bytes) : 0;
+    const size_t turns = few ? 1 : FETCHES;
+    for (size_t turn = 0, done = 0; turn < turns; turn++) {
+        if (!few) {
+            fetch_share(next_page, ATTENTION_PAGE * k_bytes, turn);
+            fetch_share(values, ATTENTION_PAGE * v_bytes, turn);
+        }
+        const size_t query = first + done;
+        const size_t end = (turn + 1) * queries / turns, now = end - done;
+        if (now > 0) {
+            a->kernels->mix[type](
+                now, a->head_k, ATTENTION_PAGE, s->q + query * s->q_width, s->q_width, keys, stride,
+                ahead, s->scores + query * SCORE_STRIDE + (at - part_begin), SCORE_STRIDE, false);
+        }
+        done = end;
+    }
+}
+
+static void score_part(const item *t, size_t part_begin, span keys) {
     for (size_t at = keys.begin / ATTENTION_PAGE * ATTENTION_PAGE; at < keys.end;
          at += ATTENTION_PAGE) {
-        const uint8_t *page = page_of(a, pages, at, a->k_offset, t->head, row_bytes);
-        const size_t next = at + ATTENTION_PAGE;
-        if (next < keys.end) {
-            fetch(page_of(a, pages, next, a->k_offset, t->head, row_bytes),
-                  ATTENTION_PAGE * row_bytes);
-        } else {
-            fetch(page_of(a, pages, keys.begin, a->v_offset, t->head, v_bytes),
-                  ATTENTION_PAGE * v_bytes);
+        const span rows = rows_seeing(t->a, t->block, (span){at, at + ATTENTION_PAGE});
+        if (rows.begin < rows.end) {
+            score_page(t, part_begin, at, rows);
         }
-        const span rows = rows_seeing(a, t->block, (span){at, next});
-        const size_t queries = (rows.end - rows.begin) * t->group, first = rows.begin * t->group;
-        if (queries == 0) {
-            continue;
-        }
-        quant_type type;
-        const void *turned = turned_keys(t, page, queries, &type);
-        a->kernels->mix[type](
-            queries, a->head_k, ATTENTION_PAGE, s->q + first * s->q_width, s->q_width, turned,
-            ATTENTION_PAGE * quant_format_of(type)->block_bytes,
-            s->scores + first * SCORE_STRIDE + (at - part_begin), SCORE_STRIDE, false);
     }
 }
 
@@ -267,7 +295,7 @@ static void score_part(const item *t, size_t part_begin, span keys) {
 typedef struct value_rows {
     const uint8_t *first;
     quant_type type;
-    size_t stride; /* bytes */
+    size_t stride, ahead; /* bytes */
     size_t begin;
 } value_rows;
 
@@ -276,11 +304,11 @@ static void mix_values(const item *t, const kernel_mixture *to, span rows, span 
                        size_t part_begin, const value_rows *v) {
     if (keys.begin < keys.end) {
         const size_t first = rows.begin * t->group;
-        t->a->kernels->mix[v->type]((rows.end - rows.begin) * t->group, keys.end - keys.begin,
-                                    t->a->head_v,
-                                    t->s->scores + first * SCORE_STRIDE + (keys.begin - part_begin),
-                                    SCORE_STRIDE, v->first + (keys.begin - v->begin) * v->stride,
-                                    v->stride, to->values + first * to->stride, to->stride, true);
+        t->a->kernels->mix[v->type](
+            (rows.end - rows.begin) * t->group, keys.end - keys.begin, t->a->head_v,
+            t->s->scores + first * SCORE_STRIDE + (keys.begin - part_begin), SCORE_STRIDE,
+            v->first + (keys.begin - v->begin) * v->stride, v->stride, v->ahead,
+            to->values + first * to->stride, to->stride, true);
     }
 }
 
@@ -289,18 +317,12 @@ static void mix_stored(const item *t, const kernel_mixture *to, span rows, size_
                        span keys) {
     const attention_args *a = t->a;
     const size_t row_bytes = quant_row_bytes(a->type_v, a->head_v);
-    const size_t k_bytes = quant_row_bytes(a->type_k, a->head_k);
     const uint32_t *pages = t->rows->pages;
     for (size_t at = keys.begin / ATTENTION_PAGE * ATTENTION_PAGE, next; at < keys.end; at = next) {
         next = at + ATTENTION_PAGE;
-        if (next < keys.end) {
-            fetch(page_of(a, pages, next, a->v_offset, t->head, row_bytes),
-                  ATTENTION_PAGE * row_bytes);
-        } else if (next <= t->rows->position) {
-            fetch(page_of(a, pages, next, a->k_offset, t->head, k_bytes), ATTENTION_PAGE * k_bytes);
-        }
-        const value_rows v = {page_of(a, pages, at, a->v_offset, t->head, row_bytes), a->type_v,
-                              row_bytes, at};
+        const uint8_t *stored = page_of(a, pages, at, a->v_offset, t->head, row_bytes);
+        const value_rows v = {stored, a->type_v, row_bytes,
+                              ahead_of(t, stored, at, a->v_offset, row_bytes), at};
         for (size_t r = rows.begin; r < rows.end; r++) {
             const span page = {size_max(at, keys.begin), size_min(next, keys.end)};
             mix_values(t, to, (span){r, r + 1}, visible(a, &t->rows[r], page), part_begin, &v);
@@ -317,7 +339,7 @@ static value_rows decode_values(const item *t, span keys) {
         a->kernels->decode[a->type_v](page + at % ATTENTION_PAGE * row_bytes,
                                       s->values + (at - keys.begin) * s->value_stride, a->head_v);
     }
-    return (value_rows){(const uint8_t *)s->values, QUANT_F32, s->value_stride * sizeof(float),
+    return (value_rows){(const uint8_t *)s->values, QUANT_F32, s->value_stride * sizeof(float), 0,
                         keys.begin};
 }
 

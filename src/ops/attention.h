@@ -3,11 +3,11 @@
  * A query times `scale`, rounded, is what meets the keys. A score is one sum, which begins with +0
  * and takes the head's dimensions by fma, ascending. The keys that a row at position p sees,
  * [max(0, p + 1 - window), p], are cut into parts at absolute multiples of ATTENTION_PART. Within a
- * part: m = largest score, weights exp(score - m), l = their sum16, o = sum of weight * value, keys
- * left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged left to
- * right: with M' the larger of M and m, a = exp(M - M'), b = exp(m - M'): O = fma(b, o, a * O),
- * L = fma(b, l, a * L). The result is O * (1 / L). So the bits depend on the row alone, not on the
- * other rows, on pages, or on threads.
+ * part: m = largest score, weights kernel_weight(score - m), l = their sum16, o = sum of weight *
+ * value, keys left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged
+ * left to right: with M' the larger of M and m, a = exp(M - M'), b = exp(m - M'):
+ * O = fma(b, o, a * O), L = fma(b, l, a * L). The result is O * (1 / L). So the bits depend on the
+ * row alone, not on the other rows, on pages, or on threads.
  * Source of the merging: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018.
  *
  * In page p, head h, there are keys at pool + p * page_bytes + k_offset + h * ATTENTION_PAGE * row
@@ -32,7 +32,7 @@
 enum {
     ATTENTION_PAGE = 32,    /* positions of a page of the cache */
     ATTENTION_PART = 256,   /* a multiple of the page */
-    ATTENTION_QUERIES = 96, /* most queries taken together, where a row's group is no larger */
+    ATTENTION_QUERIES = 192, /* most queries taken together, where a row's group is no larger */
 };
 
 /* A row of the batch: where it stands, and its sequence's pages by position / ATTENTION_PAGE. */

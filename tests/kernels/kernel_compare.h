@@ -425,10 +425,10 @@ static void compare_mix(const kernel_table *plain, const kernel_table *table, qu
     random_floats(ORDINARY, expected, n_out);
     float *out = guarded_place(&memory_y, n_out * sizeof(float), is_end);
     memcpy(out, expected, n_out * sizeof(float));
-    plain->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, expected, out_stride,
-                     add);
-    table->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, out, out_stride,
-                     add);
+    plain->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, 0, expected,
+                     out_stride, add);
+    table->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, pick(9999), out,
+                     out_stride, add);
     const size_t at = first_difference(expected, out, n_out);
     check(at == n_out, "%s mix %s, %zu queries, %zu values of %zu, add %d: [%zu] differs",
           table->name, quant_format_of(type)->name, n_query, n_value, n, add, at);

@@ -236,7 +236,7 @@ static void exact_elements(const kernel_table *plain, size_t n) {
     }
     memcpy(y, z, sizeof y);
     const float factor = 1.7f;
-    plain->mix[QUANT_F32](1, 1, n, &factor, 1, x, n * sizeof *x, y, n, true);
+    plain->mix[QUANT_F32](1, 1, n, &factor, 1, x, n * sizeof *x, 0, y, n, true);
     memcpy(g, z, sizeof g);
     plain->exp_shifted(g, 2.5f, n);
     for (size_t k = 0; k < n; k++) {

@@ -49,7 +49,15 @@ ARM_INLINE vec mix_load_bf16(const uint8_t *p) {
 
 static void soften(float *x, size_t n, float *max, float *sum) {
     *max = neon_max(x, n);
-    neon_exp_shifted(x, *max, n);
+    const vec shift = vec_all(*max), least = vec_all(-87.0f);
+    for (size_t k = 0; k + VEC_WIDTH <= n; k += VEC_WIDTH) {
+        vec_store(x + k, vmaxq_f32(vsubq_f32(vec_load(x + k), shift), least)); /* keeps NaN */
+    }
+    for (size_t k = n - n % VEC_WIDTH; k < n; k++) {
+        x[k] -= *max;
+        x[k] = x[k] < -87.0f ? -87.0f : x[k];
+    }
+    neon_exp_shifted(x, 0, n);
     *sum = neon_sum(x, n);
 }
 

@@ -42,23 +42,31 @@ static void mix(quant_type type, size_t n_query, size_t n_value, size_t n, const
 }
 
 void ref_mix_f32(size_t n_query, size_t n_value, size_t n, const float *weights, size_t w_stride,
-                 const void *values, size_t v_stride, float *out, size_t out_stride, bool add) {
+                 const void *values, size_t v_stride, size_t ahead, float *out, size_t out_stride,
+                 bool add) {
+    (void)ahead;
     mix(QUANT_F32, n_query, n_value, n, weights, w_stride, values, v_stride, out, out_stride, add);
 }
 
 void ref_mix_f16(size_t n_query, size_t n_value, size_t n, const float *weights, size_t w_stride,
-                 const void *values, size_t v_stride, float *out, size_t out_stride, bool add) {
+                 const void *values, size_t v_stride, size_t ahead, float *out, size_t out_stride,
+                 bool add) {
+    (void)ahead;
     mix(QUANT_F16, n_query, n_value, n, weights, w_stride, values, v_stride, out, out_stride, add);
 }
 
 void ref_mix_bf16(size_t n_query, size_t n_value, size_t n, const float *weights, size_t w_stride,
-                  const void *values, size_t v_stride, float *out, size_t out_stride, bool add) {
+                  const void *values, size_t v_stride, size_t ahead, float *out, size_t out_stride,
+                  bool add) {
+    (void)ahead;
     mix(QUANT_BF16, n_query, n_value, n, weights, w_stride, values, v_stride, out, out_stride, add);
 }
 
 void ref_soften(float *x, size_t n, float *max, float *sum) {
     *max = ref_max(x, n);
-    ref_exp_shifted(x, *max, n);
+    for (size_t k = 0; k < n; k++) {
+        x[k] = isnan(*max) ? NAN : kernel_weight(x[k] - *max);
+    }
     *sum = ref_sum(x, n);
 }
 

@@ -38,12 +38,13 @@ X86_INLINE void each(element *f, float p, const float *a, const float *b, const 
     }
 }
 
-/* kernel_exp; math.c has the reasons. */
-X86_INLINE vec exp_of(vec x) {
-    const vec shift = vec_all(0x1.8p23f);
-    x = vec_min(vec_all(89.0f), vec_max(vec_all(-104.0f), x));
-    const vec shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
-    const vec n = vec_sub(shifted, shift);
+/* exp(x) = p * 2^n: returns p; n stands in the low bits of *shifted, counted from EXP_SHIFT's. */
+#define EXP_SHIFT 0x1.8p23f
+
+X86_INLINE vec exp_parts(vec x, vec *shifted) {
+    const vec shift = vec_all(EXP_SHIFT);
+    *shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
+    const vec n = vec_sub(*shifted, shift);
     vec r = vec_fma(n, vec_all(-0x1.62e430p-1f), x);
     r = vec_fma(n, vec_all(0x1.05c610p-29f), r);
     vec p = vec_all(0x1.6a4e66p-10f);
@@ -52,10 +53,23 @@ X86_INLINE vec exp_of(vec x) {
     p = vec_fma(p, r, vec_all(0x1.555492p-3f));
     p = vec_fma(p, r, vec_all(0x1.fffffcp-2f));
     p = vec_fma(p, r, vec_all(1.0f));
-    p = vec_fma(p, r, vec_all(1.0f));
-    vec first, second;
-    vec_two_to(shifted, shift, &first, &second);
+    return vec_fma(p, r, vec_all(1.0f));
+}
+
+/* kernel_exp; math.c has the reasons. */
+X86_INLINE vec exp_of(vec x) {
+    vec shifted, first, second;
+    x = vec_min(vec_all(89.0f), vec_max(vec_all(-104.0f), x));
+    const vec p = exp_parts(x, &shifted);
+    vec_two_to(shifted, vec_all(EXP_SHIFT), &first, &second);
     return vec_mul(vec_mul(p, first), second);
+}
+
+/* kernel_weight */
+X86_INLINE vec weight_of(vec x) {
+    vec shifted;
+    const vec p = exp_parts(vec_max(vec_all(-87.0f), x), &shifted);
+    return vec_raised(p, shifted);
 }
 
 /* kernel_tanh */
@@ -91,6 +105,16 @@ X86_INLINE vec element_sub(vec p, vec a, vec b, vec c) {
 X86_INLINE vec element_exp_shifted(vec p, vec a, vec b, vec c) {
     (void)b, (void)c;
     return exp_of(vec_sub(a, p));
+}
+
+X86_INLINE vec element_weight(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return weight_of(vec_sub(a, p));
+}
+
+X86_INLINE vec element_fill(vec p, vec a, vec b, vec c) {
+    (void)a, (void)b, (void)c;
+    return p;
 }
 
 X86_INLINE vec element_silu_mul(vec p, vec a, vec b, vec c) {
@@ -246,8 +270,14 @@ static void vector_layer_norm(const float *x, const float *weight, const float *
 
 /* ---- for attention: attention_ref.c ---------------------------------------------------------- */
 
+/* With a largest that is no NaN, only a difference of infinities is one, which weight_of keeps. */
 static void vector_soften(float *x, size_t n, float *max, float *sum) {
     *max = vector_max(x, n);
+    if (isnan(*max)) {
+        each(element_fill, NAN, NULL, NULL, NULL, x, n);
+        *sum = NAN;
+        return;
+    }
     const vec shift = vec_all(*max);
     vec sums[SUMS];
     for (size_t j = 0; j < SUMS; j++) {
@@ -257,13 +287,13 @@ static void vector_soften(float *x, size_t n, float *max, float *sum) {
     for (; k + 16 <= n; k += 16) {
         for (size_t j = 0; j < SUMS; j++) {
             float *at = x + k + j * VEC_WIDTH;
-            const vec e = exp_of(vec_sub(vec_load(at), shift));
+            const vec e = weight_of(vec_sub(vec_load(at), shift));
             vec_store(at, e);
             sums[j] = vec_add(sums[j], e);
         }
     }
     if (k < n) {
-        vector_exp_shifted(x + k, *max, n - k);
+        each(element_weight, *max, x + k, NULL, NULL, x + k, n - k);
         sum_rest(summand_plain, x + k, NULL, n - k, sums);
     }
     *sum = vec_tree(sums);
