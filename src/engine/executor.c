@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, COUNTERS_PER_OP = 2 };
+enum { LINE = 64, COUNTERS_PER_OP = 2, STORE_STEP = 16 };
 
 /* Where everything is in the one block of memory. Bytes. */
 typedef struct layout {
@@ -21,7 +21,10 @@ typedef struct layout {
     size_t selected; /* slots of rows with an output */
     size_t prepared[KERNEL_ROW_LIMIT];
     size_t counters, attention_rows, blocks, chosen;
-    size_t members; /* each: row, tile, attention, kernels */
+    size_t parts, finished; /* of attention; shared by all members */
+    size_t part_floats, n_finished;
+    size_t block_rows; /* most rows of a block */
+    size_t members;    /* each: row, tile, attention, kernels */
     size_t member_row, member_tile, member_attention, member_kernels, member_bytes;
     size_t total;
 } layout;
@@ -69,17 +72,29 @@ static void widest_rows(const program *p, size_t bytes[KERNEL_ROW_LIMIT], size_t
     }
 }
 
-static size_t attention_bytes(const program *p) {
-    size_t most = 0;
+/* What attention needs: the most of all its operations, and blocks that suit each. */
+typedef struct attention_need {
+    size_t member_bytes, part_floats, n_finished, block_rows;
+} attention_need;
+
+static attention_need attention_needs(const program *p, const executor_options *options) {
+    attention_need n = {.block_rows = SIZE_MAX};
     for (size_t i = 0; i < p->ops.count; i++) {
         const op *o = program_op(p, i);
-        if (o->kind == OP_ATTENTION) {
-            const op_attention *a = &o->as.attention;
-            most = size_max(most,
-                            attention_scratch_bytes(a->n_head, a->n_head_kv, a->head_k, a->head_v));
+        if (o->kind != OP_ATTENTION) {
+            continue;
+        }
+        const op_attention *a = &o->as.attention;
+        n.member_bytes = size_max(
+            n.member_bytes, attention_scratch_bytes(a->n_head, a->n_head_kv, a->head_k, a->head_v));
+        n.block_rows = size_min(n.block_rows, attention_rows_most(a->n_head / a->n_head_kv));
+        if (options->threads > 1) {
+            n.part_floats = size_max(
+                n.part_floats, attention_shared_floats(options->n_positions, a->n_head, a->head_v));
+            n.n_finished = size_max(n.n_finished, options->n_batch * a->n_head_kv);
         }
     }
-    return most;
+    return n;
 }
 
 /* Takes count * bytes at the layout's end; sticky overflow in total = SIZE_MAX. */
@@ -97,10 +112,11 @@ static layout plan_layout(const program *p, const executor_options *o) {
     layout l = {0};
     size_t row_bytes[KERNEL_ROW_LIMIT], row_floats;
     widest_rows(p, row_bytes, &row_floats);
+    const attention_need attention = attention_needs(p, o);
 
     l.member_row = reserve(&l, row_floats, sizeof(float));
     l.member_tile = reserve(&l, (size_t)LINEAR_TILE_OUT * o->n_batch, sizeof(float));
-    l.member_attention = reserve(&l, 1, attention_bytes(p));
+    l.member_attention = reserve(&l, 1, attention.member_bytes);
     l.member_kernels = reserve(&l, 1, KERNEL_SCRATCH_BYTES);
     l.member_bytes = l.total;
 
@@ -115,6 +131,11 @@ static layout plan_layout(const program *p, const executor_options *o) {
     l.attention_rows = reserve(&l, o->n_batch, sizeof(attention_row));
     l.blocks = reserve(&l, o->n_batch, sizeof(attention_block));
     l.chosen = reserve(&l, o->n_output, sizeof(size_t));
+    l.parts = reserve(&l, attention.part_floats, sizeof(float));
+    l.finished = reserve(&l, attention.n_finished, sizeof(_Atomic uint32_t));
+    l.part_floats = attention.part_floats;
+    l.n_finished = attention.n_finished;
+    l.block_rows = attention.block_rows;
     return l;
 }
 
@@ -324,15 +345,6 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 
-static void store_heads(const float *heads, size_t n_head, size_t head, quant_type type,
-                        uint8_t *rows, size_t in_page) {
-    const size_t row_bytes = quant_row_bytes(type, head);
-    for (size_t h = 0; h < n_head; h++) {
-        quant_format_of(type)->encode(heads + h * head,
-                                      rows + (h * ATTENTION_PAGE + in_page) * row_bytes, head);
-    }
-}
-
 static void store_kv_row(const executor *e, const op *o, size_t row) {
     const op_attention *a = &o->as.attention;
     float *heads = slot_row(e, o->in, row);
@@ -349,9 +361,9 @@ static void store_kv_row(const executor *e, const op *o, size_t row) {
     size_t k_offset, v_offset;
     kv_slot_offsets(e->kv, a->kv_slot, &k_offset, &v_offset);
     const float *keys = heads + a->n_head * a->head_k;
-    store_heads(keys, a->n_head_kv, a->head_k, kv.type_k, page + k_offset, in_page);
-    store_heads(keys + a->n_head_kv * a->head_k, a->n_head_kv, a->head_v, kv.type_v,
-                page + v_offset, in_page);
+    attention_store_keys(kv.type_k, keys, a->n_head_kv, a->head_k, page + k_offset, in_page);
+    attention_store_values(kv.type_v, keys + a->n_head_kv * a->head_k, a->n_head_kv, a->head_v,
+                           page + v_offset, in_page);
 }
 
 static void run_attention(executor *e, const op *o, size_t index, size_t member) {
@@ -376,11 +388,14 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
         .type_v = kv.type_v,
         .pool = kv.pool,
         .page_bytes = kv.page_bytes,
+        .n_member = e->options.threads,
+        .shared = {.parts = (float *)(e->memory + e->at.parts),
+                   .n_float = e->at.part_floats,
+                   .finished = (_Atomic uint32_t *)(e->memory + e->at.finished),
+                   .n_item = e->at.n_finished},
     };
     kv_slot_offsets(e->kv, a->kv_slot, &args.k_offset, &args.v_offset);
-    uint8_t *mine = member_memory(e, member);
-    attention_run(&args, mine + e->at.member_attention, mine + e->at.member_kernels,
-                  counter(e, index, 0));
+    attention_run(&args, member_memory(e, member) + e->at.member_attention, counter(e, index, 0));
 }
 
 /* Operations on one row, which need nothing from other rows. */
@@ -418,9 +433,13 @@ static void run_op(executor *e, size_t index, size_t member) {
         run_attention(e, o, index, member);
     } else {
         const size_t rows = slot_count(e, o->kind == OP_STORE_KV ? o->in : o->out);
+        /* Keys of neighbours share cache lines, which should not wander between members. */
+        const size_t step = rows >= STORE_STEP * e->options.threads ? STORE_STEP : 1;
         size_t row, end;
-        while (team_take(counter(e, index, 0), 1, rows, &row, &end)) {
-            run_row(e, o, row, member);
+        while (team_take(counter(e, index, 0), step, rows, &row, &end)) {
+            for (; row < end; row++) {
+                run_row(e, o, row, member);
+            }
         }
     }
 }
@@ -497,6 +516,20 @@ static sl_status place_rows(executor *e, const batch_row *rows, size_t n, sl_err
     return SL_OK;
 }
 
+/* Rows of a block: what the operations with the most key heads want is enough for all. */
+static size_t rows_of_block(const executor *e, size_t n) {
+    size_t rows = 1;
+    for (size_t i = 0; i < e->p->ops.count; i++) {
+        const op *o = program_op(e->p, i);
+        if (o->kind == OP_ATTENTION) {
+            const op_attention *a = &o->as.attention;
+            rows = size_max(rows, attention_rows_for(n, a->n_head, a->n_head_kv, e->options.threads,
+                                                     e->at.block_rows));
+        }
+    }
+    return rows;
+}
+
 /* Takes the rows that have a place back out of their sequences, last first. */
 static void unplace_rows(executor *e, const batch_row *rows) {
     for (size_t i = e->n_row; i > 0; i--) {
@@ -516,7 +549,7 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
         return status;
     }
     e->batch = rows;
-    e->n_block = attention_cut(attention_rows(e), n, blocks(e));
+    e->n_block = attention_cut(attention_rows(e), n, rows_of_block(e, n), blocks(e));
     e->poll = poll;
     e->user = user;
     atomic_store(&e->stop_after, SIZE_MAX);

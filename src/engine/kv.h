@@ -4,8 +4,8 @@
  *   sequence 1:  length 40   pages [ 4 | 9 ]            free: 0 2 3 5 6 8
  *
  * A page holds, for its positions, the keys and values of every layer: for each KV slot all key
- * heads, then all value heads; for each head ATTENTION_PAGE rows. Sequences may share pages of a
- * common prefix; whoever writes into a shared page first gets a copy of it.
+ * heads, then all value heads; ops/attention.h says how a head's lie. Sequences may share pages of
+ * a common prefix; whoever writes into a shared page first gets a copy of it.
  */
 #ifndef ENGINE_KV_H
 #define ENGINE_KV_H

@@ -25,6 +25,7 @@
  *           acc = fma(d * dx, (float)i, acc). With minimums (Q2_K, Q4_K, Q5_K): j = exact int32 sum
  *           of min * sum of x8; acc = fma(-(dmin * dx), (float)j, acc). Q3_K and Q6_K use q - 4
  *           and q - 32.
+ *   mix     attention's scores and values: one f32 sum each from +0, by fma, k ascending.
  *   dw, mw, d, dmin are the f16 values as f32; a product of two scales is rounded to f32 once.
  *
  *   A product whose sum is NaN is a NaN of any payload and sign.
@@ -80,6 +81,26 @@ typedef void kernel_matmul(size_t n_out, size_t n_row, size_t n_in, const void *
                            const void *x, size_t x_stride, float *y, size_t y_stride,
                            void *scratch);
 
+/* out[i * out_stride + j] = sum over k of weights[i * w_stride + k] * values[k][j], for i < n_query,
+ * j < n: one sum each, which begins with what `out` holds if `add` is true and with +0 if not, by
+ * fma, k ascending. Attention is made of it twice: queries by keys that lie dimension by dimension,
+ * and weights by values that lie position by position.
+ *   values    n_value rows of n values of the entry's type, v_stride bytes apart, at any address
+ *   ahead     a hint: while a row is read, what lies so many bytes behind it is asked for, which
+ *             need not be memory. Many requests at once would stall, and alone they would wait
+ * The other strides are in floats. n_query, n_value, n > 0. Nothing outside the rows is read. */
+typedef void kernel_mix(size_t n_query, size_t n_value, size_t n, const float *weights,
+                        size_t w_stride, const void *values, size_t v_stride, size_t ahead,
+                        float *out, size_t out_stride, bool add);
+
+/* What softmax(scores) V has come to for some queries: a row of values for each, `stride` floats
+ * apart, the largest score and the sum of weights. */
+typedef struct kernel_mixture {
+    float *values;
+    size_t stride;
+    float *max, *sum;
+} kernel_mixture;
+
 typedef struct kernel_table {
     const char *name; /* highest level in it: "plain", "avx2", "avx512", "neon" */
 
@@ -110,12 +131,18 @@ typedef struct kernel_table {
     /* Largest of n > 0 values, NaN if there is one; a zero result is +0. */
     float (*max)(const float *a, size_t n);
 
-    /* y[k] = fma(a, x[k], y[k]). */
-    void (*axpy)(float a, const float *x, float *y, size_t n);
+    /* Indexed by quant_type: F32, F16 and BF16; NULL for the others. */
+    kernel_mix *mix[QUANT_TYPE_LIMIT];
 
-    /* out[i] = fma(weights[k], values[k * stride + i], out[i]) for i < n, k from 0 up. */
-    void (*mix)(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
-                float *out);
+    /* n > 0 scores to weights. *max as max gives it; if that is NaN, all is. Else x[k] =
+     * kernel_weight(x[k] - *max) and *sum = their sum, both in the order of sum. */
+    void (*soften)(float *x, size_t n, float *max, float *sum);
+
+    /* total = total and part together, for each of n_query queries with n values. With M the
+     * larger max (part's if they do not compare), a = kernel_exp(total max - M), b =
+     * kernel_exp(part max - M): values = fma(b, part's, a * total's), sum likewise, max = M. */
+    void (*merge)(size_t n_query, size_t n, const kernel_mixture *part,
+                  const kernel_mixture *total);
 
     /* y[k] *= a. */
     void (*scale)(float a, float *y, size_t n);
@@ -155,6 +182,8 @@ void kernel_table_fill(kernel_table *table, uint32_t features);
 /* Ours, because the system's differ between machines. Error bounds stand in ref/math.c and are
  * tested. kernel_exp: 0 below -103.98, inf above 88.73, subnormal results between; NaN stays. */
 float kernel_exp(float x);
+/* For x <= 0, and NaN, which stays: kernel_exp of the larger of x and -87, a normal number. */
+float kernel_weight(float x);
 float kernel_tanh(float x);
 /* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos, beyond it NaN. */
 double kernel_sin(double x);

@@ -287,20 +287,32 @@ static void call_max(const kernel_table *t, size_t n, float *out, const float *x
     out[0] = t->max(x, n);
 }
 
-static void call_axpy(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
-    t->axpy(z[0], x, out, n);
+static void call_soften(const kernel_table *t, size_t n, float *out, const float *x,
+                        const float *z) {
+    (void)x, (void)z;
+    float max_and_sum[2];
+    t->soften(out, n, &max_and_sum[0], &max_and_sum[1]);
+    /* Both must show; weights are at most 1 and sums are not. */
+    out[0] = max_and_sum[0];
+    out[n - 1] = n > 1 ? max_and_sum[1] : out[n - 1];
 }
 
-static void call_mix_one(const kernel_table *t, size_t n, float *out, const float *x,
-                         const float *z) {
-    t->mix(n > 0, n, z, x, n, out);
-}
-
-/* As many values as x holds of a width that leaves gaps between them. */
-static void call_mix_many(const kernel_table *t, size_t n, float *out, const float *x,
-                          const float *z) {
-    const size_t stride = n / 5 + 1, width = stride - stride / 7;
-    t->mix(n / stride, width, z, x, stride, out);
+/* Half of `out` is the total, half of x the part: queries of a width that leaves gaps. */
+static void call_merge(const kernel_table *t, size_t n, float *out, const float *x,
+                       const float *z) {
+    const size_t queries = n / 32 + 1, stride = n / queries - 2 * (n > 3 * queries);
+    const size_t width = stride - stride / 7;
+    if (n <= 3 * queries) {
+        return;
+    }
+    float *sums = out + queries * stride, part_max[VECTOR_LENGTH_MAX], part_sum[VECTOR_LENGTH_MAX];
+    memcpy(part_max, z, queries * sizeof *z);
+    memcpy(part_sum, x + queries * stride, queries * sizeof *z);
+    float values[VECTOR_LENGTH_MAX];
+    memcpy(values, x, queries * stride * sizeof *x);
+    const kernel_mixture part = {values, stride, part_max, part_sum};
+    const kernel_mixture total = {out, stride, sums, sums + queries};
+    t->merge(queries, width, &part, &total);
 }
 
 static void call_scale(const kernel_table *t, size_t n, float *out, const float *x,
@@ -374,9 +386,8 @@ static const struct {
     {"dot", call_dot, offsetof(kernel_table, dot)},
     {"sum", call_sum, offsetof(kernel_table, sum)},
     {"max", call_max, offsetof(kernel_table, max)},
-    {"axpy", call_axpy, offsetof(kernel_table, axpy)},
-    {"mix of one", call_mix_one, offsetof(kernel_table, mix)},
-    {"mix of many", call_mix_many, offsetof(kernel_table, mix)},
+    {"soften", call_soften, offsetof(kernel_table, soften)},
+    {"merge", call_merge, offsetof(kernel_table, merge)},
     {"scale", call_scale, offsetof(kernel_table, scale)},
     {"add", call_add, offsetof(kernel_table, add)},
     {"exp_shifted", call_exp, offsetof(kernel_table, exp_shifted)},
@@ -472,18 +483,66 @@ static size_t compare_vectors(const kernel_table *plain, const kernel_table *les
     return count;
 }
 
+/* ---- mixing ---------------------------------------------------------------------------------- */
+
+static void compare_mix(const kernel_table *plain, const kernel_table *table, quant_type type,
+                        size_t n_query, size_t n_value, size_t n, bool is_odd) {
+    const size_t row = quant_row_bytes(type, n), v_stride = row + 2 * pick(40);
+    const size_t w_stride = n_value + pick(5), out_stride = n + pick(5);
+    const size_t n_weight = (n_query - 1) * w_stride + n_value;
+    const size_t n_out = (n_query - 1) * out_stride + n;
+    const bool is_end = pick(4) > 0, add = pick(2);
+    uint8_t *values = guarded_place(&memory_w, (n_value - 1) * v_stride + row, is_end);
+    float *weights = guarded_place(&memory_x, n_weight * sizeof(float), is_end);
+    for (size_t k = 0; k < n_value; k++) {
+        random_weights(type, is_odd ? (kind)pick(KINDS) : ORDINARY, values + k * v_stride, n);
+    }
+    random_floats(ORDINARY, weights, n_weight);
+    if (is_odd) {
+        random_mixture(weights, n_weight);
+    }
+    float *expected = malloc(n_out * sizeof(float));
+    random_floats(ORDINARY, expected, n_out);
+    float *out = guarded_place(&memory_y, n_out * sizeof(float), is_end);
+    memcpy(out, expected, n_out * sizeof(float));
+    plain->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, 0, expected,
+                     out_stride, add);
+    table->mix[type](n_query, n_value, n, weights, w_stride, values, v_stride, pick(9999), out,
+                     out_stride, add);
+    const size_t at = first_difference(expected, out, n_out);
+    check(at == n_out, "%s mix %s, %zu queries, %zu values of %zu, add %d: [%zu] differs",
+          table->name, quant_format_of(type)->name, n_query, n_value, n, add, at);
+    free(expected);
+}
+
+/* Every number of queries up to more than two tiles, widths around every vector and tile. */
+static void compare_mixes(const kernel_table *plain, const kernel_table *table, quant_type type) {
+    for (size_t n_query = 1; n_query <= 20; n_query++) {
+        for (size_t n = 1; n <= 70; n++) {
+            compare_mix(plain, table, type, n_query, 1 + pick(40), n, pick(2));
+        }
+        compare_mix(plain, table, type, n_query, 1 + pick(300), 128, false);
+        compare_mix(plain, table, type, n_query, 1 + pick(40), 256 + pick(70), true);
+    }
+    compare_mix(plain, table, type, 96, 256, 64, false);
+}
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* What `lesser` has too has been compared already. */
 static void compare_tables(const kernel_table *plain, const kernel_table *lesser,
                            const kernel_table *table) {
-    size_t products = 0, rows = 0, decoders = 0;
+    size_t products = 0, mixes = 0, rows = 0, decoders = 0;
     const long before = passed + failed;
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         if (table->matmul[type] != lesser->matmul[type] ||
             table->matmul_packed[type] != lesser->matmul_packed[type]) {
             compare_products(plain, table, (quant_type)type);
             products++;
+        }
+        if (table->mix[type] != lesser->mix[type]) {
+            compare_mixes(plain, table, (quant_type)type);
+            mixes++;
         }
         if (table->decode[type] != lesser->decode[type]) {
             compare_decoding(table, (quant_type)type);
@@ -497,9 +556,10 @@ static void compare_tables(const kernel_table *plain, const kernel_table *lesser
         }
     }
     const size_t vectors = compare_vectors(plain, lesser, table);
-    printf("%s against plain: %zu new products, %zu rows, %zu decoders, %zu vector tests; %ld "
+    printf("%s against plain: %zu new products, %zu mixes, %zu rows, %zu decoders, %zu vector "
+           "tests; %ld "
            "comparisons\n",
-           table->name, products, rows, decoders, vectors, passed + failed - before);
+           table->name, products, mixes, rows, decoders, vectors, passed + failed - before);
 }
 
 #endif

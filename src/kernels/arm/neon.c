@@ -9,4 +9,5 @@ void kernel_fill_neon(kernel_table *table) {
     int_fill_neon(table);
     rows_fill_neon(table);
     vector_fill_neon(table);
+    attention_fill_neon(table);
 }

@@ -16,6 +16,12 @@ void float_fill_neon(kernel_table *table);
 void int_fill_neon(kernel_table *table);
 void rows_fill_neon(kernel_table *table);
 void vector_fill_neon(kernel_table *table);
+void attention_fill_neon(kernel_table *table);
+
+/* vector_neon.c: entries that attention is made of too. */
+float neon_sum(const float *a, size_t n);
+float neon_max(const float *a, size_t n);
+void neon_exp_shifted(float *x, float shift, size_t n);
 
 /* What stands before this is not mixed with what follows. GCC otherwise begins so much at once that
  * registers run out and sums go to memory; clang does not. */

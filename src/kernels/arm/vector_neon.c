@@ -26,7 +26,7 @@ static float vector_dot(const float *a, const float *b, size_t n) {
     return tree16(s);
 }
 
-static float vector_sum(const float *a, size_t n) {
+float neon_sum(const float *a, size_t n) {
     float32x4_t s[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
     size_t k = 0;
     for (; k + 16 <= n; k += 16) {
@@ -43,7 +43,7 @@ static float vector_sum(const float *a, size_t n) {
     return tree16(s);
 }
 
-static float vector_max(const float *a, size_t n) {
+float neon_max(const float *a, size_t n) {
     if (n < 4) {
         return ref_max(a, n);
     }
@@ -56,14 +56,6 @@ static float vector_max(const float *a, size_t n) {
 }
 
 /* ---- elementwise ---------------------------------------------------------------------------- */
-
-static void vector_axpy(float a, const float *x, float *y, size_t n) {
-    size_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        vst1q_f32(y + k, vfmaq_n_f32(vld1q_f32(y + k), vld1q_f32(x + k), a));
-    }
-    ref_axpy(a, x + k, y + k, n - k);
-}
 
 static void vector_scale(float a, float *y, size_t n) {
     size_t k = 0;
@@ -109,7 +101,7 @@ ARM_INLINE float32x4_t exp_4(float32x4_t x) {
     return vmulq_f32(vmulq_f32(p, two_to(n_first)), two_to(vsubq_s32(n, n_first)));
 }
 
-static void vector_exp_shifted(float *x, float shift, size_t n) {
+void neon_exp_shifted(float *x, float shift, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(x + k, exp_4(vsubq_f32(vld1q_f32(x + k), vdupq_n_f32(shift))));
@@ -185,7 +177,7 @@ static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
 
 static void vector_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                               float *y, size_t n) {
-    const float mean = vector_sum(x, n) / (float)n;
+    const float mean = neon_sum(x, n) / (float)n;
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
         vst1q_f32(y + k, vsubq_f32(vld1q_f32(x + k), vdupq_n_f32(mean)));
@@ -203,48 +195,13 @@ static void vector_layer_norm(const float *x, const float *weight, const float *
     }
 }
 
-/* `count` vectors of outputs, a constant, stay in registers while all values pass. */
-ARM_INLINE void mix_columns(const size_t count, size_t n_value, const float *weights,
-                            const float *values, size_t stride, float *out) {
-    float32x4_t sum[8];
-    for (size_t j = 0; j < count; j++) {
-        sum[j] = vld1q_f32(out + 4 * j);
-    }
-    for (size_t k = 0; k < n_value; k++) {
-        for (size_t j = 0; j < count; j++) {
-            sum[j] = vfmaq_n_f32(sum[j], vld1q_f32(values + k * stride + 4 * j), weights[k]);
-        }
-    }
-    for (size_t j = 0; j < count; j++) {
-        vst1q_f32(out + 4 * j, sum[j]);
-    }
-}
-
-static void vector_mix(size_t n_value, size_t n, const float *weights, const float *values,
-                       size_t stride, float *out) {
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        mix_columns(8, n_value, weights, values + i, stride, out + i);
-    }
-    for (; i + 4 <= n; i += 4) {
-        mix_columns(1, n_value, weights, values + i, stride, out + i);
-    }
-    for (; i < n; i++) {
-        for (size_t k = 0; k < n_value; k++) {
-            out[i] = fmaf(weights[k], values[k * stride + i], out[i]);
-        }
-    }
-}
-
 void vector_fill_neon(kernel_table *table) {
     table->dot = vector_dot;
-    table->sum = vector_sum;
-    table->max = vector_max;
-    table->axpy = vector_axpy;
-    table->mix = vector_mix;
+    table->sum = neon_sum;
+    table->max = neon_max;
     table->scale = vector_scale;
     table->add = vector_add;
-    table->exp_shifted = vector_exp_shifted;
+    table->exp_shifted = neon_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
     table->rms_norm = vector_rms_norm;

@@ -40,9 +40,6 @@ void ref_make_row_q8_256(const float *x, size_t n, void *row);
 float ref_dot(const float *a, const float *b, size_t n);
 float ref_sum(const float *a, size_t n);
 float ref_max(const float *a, size_t n);
-void ref_axpy(float a, const float *x, float *y, size_t n);
-void ref_mix(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
-             float *out);
 void ref_scale(float a, float *y, size_t n);
 void ref_add(const float *x, float *y, size_t n);
 void ref_exp_shifted(float *x, float shift, size_t n);
@@ -52,6 +49,11 @@ void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, 
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n);
 void ref_rope_pairs(float *x, const float *cs, size_t n_pair);
+
+/* ---- attention_ref.c */
+kernel_mix ref_mix_f32, ref_mix_f16, ref_mix_bf16;
+void ref_soften(float *x, size_t n, float *max, float *sum);
+void ref_merge(size_t n_query, size_t n, const kernel_mixture *part, const kernel_mixture *total);
 
 /* ---- helpers */
 

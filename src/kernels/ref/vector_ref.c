@@ -36,27 +36,6 @@ float ref_max(const float *a, size_t n) {
     return best + 0.0f; /* a zero of either sign becomes +0 */
 }
 
-void ref_axpy(float a, const float *x, float *y, size_t n) {
-    float factors[SUM16];
-    for (int i = 0; i < SUM16; i++) {
-        factors[i] = a;
-    }
-    size_t k = 0;
-    for (; k + SUM16 <= n; k += SUM16) {
-        ref_fma16(factors, x + k, y + k);
-    }
-    for (; k < n; k++) {
-        y[k] = fmaf(a, x[k], y[k]);
-    }
-}
-
-void ref_mix(size_t n_value, size_t n, const float *weights, const float *values, size_t stride,
-             float *out) {
-    for (size_t k = 0; k < n_value; k++) {
-        ref_axpy(weights[k], values + k * stride, out, n);
-    }
-}
-
 void ref_scale(float a, float *y, size_t n) {
     for (size_t k = 0; k < n; k++) {
         y[k] *= a;
@@ -157,8 +136,14 @@ void kernel_fill_ref(kernel_table *table) {
         .dot = ref_dot,
         .sum = ref_sum,
         .max = ref_max,
-        .axpy = ref_axpy,
-        .mix = ref_mix,
+        .mix =
+            {
+                [QUANT_F32] = ref_mix_f32,
+                [QUANT_F16] = ref_mix_f16,
+                [QUANT_BF16] = ref_mix_bf16,
+            },
+        .soften = ref_soften,
+        .merge = ref_merge,
         .scale = ref_scale,
         .add = ref_add,
         .exp_shifted = ref_exp_shifted,

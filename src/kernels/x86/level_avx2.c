@@ -5,6 +5,7 @@
 void kernel_fill_avx2(kernel_table *table) {
     table->name = "avx2";
     vector_fill_avx2(table);
+    attention_fill_avx2(table);
     rows_fill_avx2(table);
     matmul_float_fill_avx2(table);
     matmul32_fill_avx2(table);

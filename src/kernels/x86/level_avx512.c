@@ -5,5 +5,6 @@
 void kernel_fill_avx512(kernel_table *table) {
     table->name = "avx512";
     vector_fill_avx512(table);
+    attention_fill_avx512(table);
     matmul_float_fill_avx512(table);
 }

@@ -7,6 +7,8 @@
 
 void vector_fill_avx2(kernel_table *table);
 void vector_fill_avx512(kernel_table *table);
+void attention_fill_avx2(kernel_table *table);
+void attention_fill_avx512(kernel_table *table);
 void rows_fill_avx2(kernel_table *table);
 void matmul32_fill_avx2(kernel_table *table);
 void matmul256_fill_avx2(kernel_table *table);

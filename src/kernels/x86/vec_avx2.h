@@ -120,6 +120,13 @@ X86_INLINE void vec_two_to(vec shifted, vec zero, vec *first, vec *second) {
     *second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
 }
 
+/* p * 2^n, where n stands in the low 9 bits of `shifted` and the result is normal. NaN stays if the
+ * low bits of its number and of `shifted` are 0, as the processor makes it. */
+X86_INLINE vec vec_raised(vec p, vec shifted) {
+    const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), n));
+}
+
 /* Pairs (a, b) turned by (c, s): fma(a, c, -(b * s)), fma(a, s, b * c). */
 X86_INLINE vec vec_rotate(vec ab, vec cs) {
     const vec product = _mm256_mul_ps(_mm256_movehdup_ps(ab), _mm256_permute_ps(cs, 0xb1));

@@ -118,6 +118,13 @@ X86_INLINE void vec_two_to(vec shifted, vec zero, vec *first, vec *second) {
     *second = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23));
 }
 
+/* p * 2^n, where n stands in the low 9 bits of `shifted` and the result is normal. NaN stays if the
+ * low bits of its number and of `shifted` are 0, as the processor makes it. */
+X86_INLINE vec vec_raised(vec p, vec shifted) {
+    const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), n));
+}
+
 /* Pairs (a, b) turned by (c, s): fma(a, c, -(b * s)), fma(a, s, b * c). */
 X86_INLINE vec vec_rotate(vec ab, vec cs) {
     const vec product = _mm512_mul_ps(_mm512_movehdup_ps(ab), _mm512_permute_ps(cs, 0xb1));

@@ -38,12 +38,13 @@ X86_INLINE void each(element *f, float p, const float *a, const float *b, const 
     }
 }
 
-/* kernel_exp; math.c has the reasons. */
-X86_INLINE vec exp_of(vec x) {
-    const vec shift = vec_all(0x1.8p23f);
-    x = vec_min(vec_all(89.0f), vec_max(vec_all(-104.0f), x));
-    const vec shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
-    const vec n = vec_sub(shifted, shift);
+/* exp(x) = p * 2^n: returns p; n stands in the low bits of *shifted, counted from EXP_SHIFT's. */
+#define EXP_SHIFT 0x1.8p23f
+
+X86_INLINE vec exp_parts(vec x, vec *shifted) {
+    const vec shift = vec_all(EXP_SHIFT);
+    *shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
+    const vec n = vec_sub(*shifted, shift);
     vec r = vec_fma(n, vec_all(-0x1.62e430p-1f), x);
     r = vec_fma(n, vec_all(0x1.05c610p-29f), r);
     vec p = vec_all(0x1.6a4e66p-10f);
@@ -52,10 +53,23 @@ X86_INLINE vec exp_of(vec x) {
     p = vec_fma(p, r, vec_all(0x1.555492p-3f));
     p = vec_fma(p, r, vec_all(0x1.fffffcp-2f));
     p = vec_fma(p, r, vec_all(1.0f));
-    p = vec_fma(p, r, vec_all(1.0f));
-    vec first, second;
-    vec_two_to(shifted, shift, &first, &second);
+    return vec_fma(p, r, vec_all(1.0f));
+}
+
+/* kernel_exp; math.c has the reasons. */
+X86_INLINE vec exp_of(vec x) {
+    vec shifted, first, second;
+    x = vec_min(vec_all(89.0f), vec_max(vec_all(-104.0f), x));
+    const vec p = exp_parts(x, &shifted);
+    vec_two_to(shifted, vec_all(EXP_SHIFT), &first, &second);
     return vec_mul(vec_mul(p, first), second);
+}
+
+/* kernel_weight */
+X86_INLINE vec weight_of(vec x) {
+    vec shifted;
+    const vec p = exp_parts(vec_max(vec_all(-87.0f), x), &shifted);
+    return vec_raised(p, shifted);
 }
 
 /* kernel_tanh */
@@ -71,11 +85,6 @@ X86_INLINE vec tanh_of(vec x) {
     const vec e = exp_of(vec_add(a, a));
     const vec far = vec_sub(one, vec_div(vec_all(2.0f), vec_add(e, one)));
     return vec_with_sign(vec_if_less(a, vec_all(0.625f), near, far), x);
-}
-
-X86_INLINE vec element_axpy(vec p, vec a, vec b, vec c) {
-    (void)c;
-    return vec_fma(p, a, b);
 }
 
 X86_INLINE vec element_scale(vec p, vec a, vec b, vec c) {
@@ -96,6 +105,16 @@ X86_INLINE vec element_sub(vec p, vec a, vec b, vec c) {
 X86_INLINE vec element_exp_shifted(vec p, vec a, vec b, vec c) {
     (void)b, (void)c;
     return exp_of(vec_sub(a, p));
+}
+
+X86_INLINE vec element_weight(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return weight_of(vec_sub(a, p));
+}
+
+X86_INLINE vec element_fill(vec p, vec a, vec b, vec c) {
+    (void)a, (void)b, (void)c;
+    return p;
 }
 
 X86_INLINE vec element_silu_mul(vec p, vec a, vec b, vec c) {
@@ -124,10 +143,6 @@ X86_INLINE vec element_layer(vec p, vec a, vec b, vec c) {
 X86_INLINE vec element_rotate(vec p, vec a, vec b, vec c) {
     (void)p, (void)c;
     return vec_rotate(a, b);
-}
-
-static void vector_axpy(float a, const float *x, float *y, size_t n) {
-    each(element_axpy, a, x, y, NULL, y, n);
 }
 
 static void vector_scale(float a, float *y, size_t n) {
@@ -253,40 +268,70 @@ static void vector_layer_norm(const float *x, const float *weight, const float *
     each(element_layer, 1.0f / sqrtf(variance + epsilon), y, weight, bias, y, n);
 }
 
-/* `count` vectors of outputs are kept in registers while all values pass. */
-X86_INLINE void mix_columns(const size_t count, size_t n_value, const float *weights,
-                            const float *values, size_t stride, float *out) {
-    vec sum[4];
-    for (size_t j = 0; j < count; j++) {
-        sum[j] = vec_load(out + j * VEC_WIDTH);
+/* ---- for attention: attention_ref.c ---------------------------------------------------------- */
+
+/* With a largest that is no NaN, only a difference of infinities is one, which weight_of keeps. */
+static void vector_soften(float *x, size_t n, float *max, float *sum) {
+    *max = vector_max(x, n);
+    if (isnan(*max)) {
+        each(element_fill, NAN, NULL, NULL, NULL, x, n);
+        *sum = NAN;
+        return;
     }
-    for (size_t k = 0; k < n_value; k++) {
-        const vec weight = vec_all(weights[k]);
-        for (size_t j = 0; j < count; j++) {
-            sum[j] = vec_fma(weight, vec_load(values + k * stride + j * VEC_WIDTH), sum[j]);
+    const vec shift = vec_all(*max);
+    vec sums[SUMS];
+    for (size_t j = 0; j < SUMS; j++) {
+        sums[j] = vec_all(0);
+    }
+    size_t k = 0;
+    for (; k + 16 <= n; k += 16) {
+        for (size_t j = 0; j < SUMS; j++) {
+            float *at = x + k + j * VEC_WIDTH;
+            const vec e = weight_of(vec_sub(vec_load(at), shift));
+            vec_store(at, e);
+            sums[j] = vec_add(sums[j], e);
         }
     }
-    for (size_t j = 0; j < count; j++) {
-        vec_store(out + j * VEC_WIDTH, sum[j]);
+    if (k < n) {
+        each(element_weight, *max, x + k, NULL, NULL, x + k, n - k);
+        sum_rest(summand_plain, x + k, NULL, n - k, sums);
+    }
+    *sum = vec_tree(sums);
+}
+
+/* y[k] = fma(take, x[k], keep * y[k]) */
+X86_INLINE void merge_values(float keep, float take, const float *x, float *y, size_t n) {
+    const vec old = vec_all(keep), fresh = vec_all(take);
+    size_t k = 0;
+    for (; k + VEC_WIDTH <= n; k += VEC_WIDTH) {
+        vec_store(y + k, vec_fma(fresh, vec_load(x + k), vec_mul(old, vec_load(y + k))));
+    }
+    if (k < n) {
+        const vec kept = vec_mul(old, vec_load_part(y + k, n - k));
+        vec_store_part(y + k, vec_fma(fresh, vec_load_part(x + k, n - k), kept), n - k);
     }
 }
 
-static void vector_mix(size_t n_value, size_t n, const float *weights, const float *values,
-                       size_t stride, float *out) {
-    size_t i = 0;
-    for (; i + 4 * VEC_WIDTH <= n; i += 4 * VEC_WIDTH) {
-        mix_columns(4, n_value, weights, values + i, stride, out + i);
-    }
-    for (; i + VEC_WIDTH <= n; i += VEC_WIDTH) {
-        mix_columns(1, n_value, weights, values + i, stride, out + i);
-    }
-    if (i < n) {
-        vec sum = vec_load_part(out + i, n - i);
-        for (size_t k = 0; k < n_value; k++) {
-            const vec v = vec_load_part(values + k * stride + i, n - i);
-            sum = vec_fma(vec_all(weights[k]), v, sum);
+/* The factors of VEC_WIDTH queries at once, then their values query by query. */
+static void vector_merge(size_t n_query, size_t n, const kernel_mixture *part,
+                         const kernel_mixture *total) {
+    for (size_t i = 0; i < n_query; i += VEC_WIDTH) {
+        const size_t count = n_query - i < VEC_WIDTH ? n_query - i : VEC_WIDTH;
+        const vec before = vec_load_part(total->max + i, count);
+        const vec here = vec_load_part(part->max + i, count);
+        const vec max = vec_max(before, here);
+        const vec keep = exp_of(vec_sub(before, max)), take = exp_of(vec_sub(here, max));
+        const vec kept = vec_mul(keep, vec_load_part(total->sum + i, count));
+        vec_store_part(total->sum + i, vec_fma(take, vec_load_part(part->sum + i, count), kept),
+                       count);
+        vec_store_part(total->max + i, max, count);
+        float keeps[VEC_WIDTH], takes[VEC_WIDTH];
+        vec_store(keeps, keep);
+        vec_store(takes, take);
+        for (size_t q = 0; q < count; q++) {
+            merge_values(keeps[q], takes[q], part->values + (i + q) * part->stride,
+                         total->values + (i + q) * total->stride, n);
         }
-        vec_store_part(out + i, sum, n - i);
     }
 }
 
@@ -294,8 +339,8 @@ static void vector_loops_fill(kernel_table *table) {
     table->dot = vector_dot;
     table->sum = vector_sum;
     table->max = vector_max;
-    table->axpy = vector_axpy;
-    table->mix = vector_mix;
+    table->soften = vector_soften;
+    table->merge = vector_merge;
     table->scale = vector_scale;
     table->add = vector_add;
     table->exp_shifted = vector_exp_shifted;

@@ -1,0 +1,263 @@
+/* Attention against its formula in double precision, and its bits: a row alone on one thread, a
+ * prompt in blocks, and work shared out by parts must agree with memcmp. */
+#include "ops/attention.h"
+
+#include "base/random.h"
+#include "cpu/cpu.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PAGES = 80, MEMBERS = 3, MOST_ROWS = 64, MOST_WIDTH = 1024 };
+
+typedef struct setting {
+    size_t n_head, n_head_kv, head_k, head_v, window;
+    quant_type type_k, type_v;
+    size_t past[2], rows[2]; /* of two sequences: positions held, rows of the batch */
+} setting;
+
+/* One layer of two sequences whose pages lie scattered in the pool. */
+typedef struct world {
+    setting s;
+    kernel_table kernels;
+    uint8_t *pool;
+    size_t page_bytes, v_offset;
+    uint32_t pages[2][PAGES];
+    float *keys[2], *values[2]; /* as stored, decoded: [position][head_kv][head] */
+    attention_row rows[MOST_ROWS];
+    size_t n_row;
+    float *q;
+} world;
+
+static random_state rng;
+
+static float uniform(void) {
+    return (float)(2 * random_unit(&rng) - 1);
+}
+
+static void *memory(size_t bytes) {
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert_non_null(p);
+    memset(p, 0, (bytes + 63) / 64 * 64);
+    return p;
+}
+
+/* What n values come to in a type. */
+static void through(quant_type type, const float *from, float *to, size_t n) {
+    uint8_t stored[MOST_WIDTH * sizeof(float)];
+    quant_format_of(type)->encode(from, stored, n);
+    quant_format_of(type)->decode(stored, to, n);
+}
+
+static void store(world *w, size_t sequence, size_t position) {
+    const setting *s = &w->s;
+    const size_t nk = s->n_head_kv * s->head_k, nv = s->n_head_kv * s->head_v;
+    float k[MOST_WIDTH], v[MOST_WIDTH];
+    for (size_t i = 0; i < nk; i++) {
+        k[i] = 2 * uniform();
+    }
+    for (size_t i = 0; i < nv; i++) {
+        v[i] = uniform();
+    }
+    const uint32_t number = w->pages[sequence][position / ATTENTION_PAGE];
+    uint8_t *page = w->pool + number * w->page_bytes;
+    const size_t in_page = position % ATTENTION_PAGE;
+    attention_store_keys(s->type_k, k, s->n_head_kv, s->head_k, page, in_page);
+    attention_store_values(s->type_v, v, s->n_head_kv, s->head_v, page + w->v_offset, in_page);
+    through(s->type_k, k, w->keys[sequence] + position * nk, nk);
+    through(s->type_v, v, w->values[sequence] + position * nv, nv);
+}
+
+/* Positions that no row may see hold NaN: the page behind the last row's is full of it. */
+static world *make(const setting *s) {
+    world *w = memory(sizeof *w);
+    w->s = *s;
+    kernel_table_fill(&w->kernels, cpu_features());
+    const size_t k_bytes = s->n_head_kv * ATTENTION_PAGE * quant_row_bytes(s->type_k, s->head_k);
+    const size_t v_bytes = s->n_head_kv * ATTENTION_PAGE * quant_row_bytes(s->type_v, s->head_v);
+    w->v_offset = k_bytes;
+    w->page_bytes = k_bytes + v_bytes;
+    w->pool = memory((size_t)2 * PAGES * w->page_bytes);
+    memset(w->pool, 0xff, (size_t)2 * PAGES * w->page_bytes);
+    w->q = memory(MOST_ROWS * s->n_head * s->head_k * sizeof(float));
+    for (size_t i = 0; i < MOST_ROWS * s->n_head * s->head_k; i++) {
+        w->q[i] = 3 * uniform();
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const size_t n = s->past[i] + s->rows[i];
+        w->keys[i] = memory((n + 1) * s->n_head_kv * s->head_k * sizeof(float));
+        w->values[i] = memory((n + 1) * s->n_head_kv * s->head_v * sizeof(float));
+        for (size_t p = 0; p < PAGES; p++) {
+            w->pages[i][p] = (uint32_t)((7 * p + 3) % PAGES * 2 + i);
+        }
+        for (size_t p = 0; p < n; p++) {
+            store(w, i, p);
+        }
+        for (size_t r = 0; r < s->rows[i]; r++) {
+            w->rows[w->n_row++] = (attention_row){s->past[i] + r, i, w->pages[i]};
+        }
+    }
+    return w;
+}
+
+static void unmake(world *w) {
+    for (size_t i = 0; i < 2; i++) {
+        free(w->keys[i]);
+        free(w->values[i]);
+    }
+    free(w->pool);
+    free(w->q);
+    free(w);
+}
+
+typedef struct job {
+    attention_args args;
+    uint8_t *scratch;
+    size_t scratch_bytes;
+    _Atomic size_t counter;
+} job;
+
+static void work(void *context, size_t member) {
+    job *j = context;
+    attention_run(&j->args, j->scratch + member * j->scratch_bytes, &j->counter);
+}
+
+/* Rows [first, first + n) in blocks of at most `most`, by `members`. */
+static void run(const world *w, size_t first, size_t n, size_t most, size_t members, float *out) {
+    const setting *s = &w->s;
+    attention_block cut[MOST_ROWS];
+    _Atomic uint32_t finished[MOST_ROWS * 16] = {0};
+    const size_t shared = attention_shared_floats(PAGES * ATTENTION_PAGE, s->n_head, s->head_v);
+    const size_t n_block = attention_cut(w->rows + first, n, most, cut);
+    job j = {
+        .args = {.kernels = &w->kernels,
+                 .rows = w->rows + first,
+                 .blocks = cut,
+                 .n_block = n_block,
+                 .q = w->q + first * s->n_head * s->head_k,
+                 .q_stride = s->n_head * s->head_k,
+                 .out = out + first * s->n_head * s->head_v,
+                 .out_stride = s->n_head * s->head_v,
+                 .n_head = s->n_head,
+                 .n_head_kv = s->n_head_kv,
+                 .head_k = s->head_k,
+                 .head_v = s->head_v,
+                 .window = s->window,
+                 .scale = 0.3f,
+                 .type_k = s->type_k,
+                 .type_v = s->type_v,
+                 .pool = w->pool,
+                 .page_bytes = w->page_bytes,
+                 .v_offset = w->v_offset,
+                 .n_member = members,
+                 .shared = {memory(shared * sizeof(float)), shared, finished, MOST_ROWS * 16}},
+        .scratch_bytes =
+            (attention_scratch_bytes(s->n_head, s->n_head_kv, s->head_k, s->head_v) + 63) / 64 * 64,
+    };
+    j.scratch = memory(members * j.scratch_bytes);
+    team *t;
+    sl_error error;
+    assert_int_equal(team_create(members, &t, &error), SL_OK);
+    team_run(t, work, &j);
+    team_free(t);
+    for (size_t i = 0; i < MOST_ROWS * 16; i++) {
+        assert_int_equal(finished[i], 0);
+    }
+    free(j.scratch);
+    free(j.args.shared.parts);
+}
+
+/* One query by the formula; the largest difference from what was found. */
+static double error_of(const world *w, size_t row, size_t head, const float *found) {
+    const setting *s = &w->s;
+    const attention_row *r = &w->rows[row];
+    const size_t kv = head / (s->n_head / s->n_head_kv), past = r->position + 1;
+    const size_t start = s->window && past > s->window ? past - s->window : 0;
+    double *weights = memory(past * sizeof *weights), sum = 0;
+    for (size_t p = start; p < past; p++) {
+        double score = 0;
+        for (size_t d = 0; d < s->head_k; d++) {
+            score += (double)w->q[(row * s->n_head + head) * s->head_k + d] *
+                     w->keys[r->sequence][(p * s->n_head_kv + kv) * s->head_k + d];
+        }
+        sum += weights[p] = exp((double)0.3f * score);
+    }
+    double worst = 0;
+    for (size_t d = 0; d < s->head_v; d++) {
+        double expected = 0;
+        for (size_t p = start; p < past; p++) {
+            expected +=
+                weights[p] / sum * w->values[r->sequence][(p * s->n_head_kv + kv) * s->head_v + d];
+        }
+        const double error = fabs(expected - found[d]);
+        worst = error <= worst ? worst : error; /* NaN counts as the worst */
+    }
+    free(weights);
+    return worst;
+}
+
+static void check(const setting *s) {
+    world *w = make(s);
+    const size_t width = s->n_head * s->head_v, bytes = w->n_row * width * sizeof(float);
+    float *alone = memory(bytes), *found = memory(bytes);
+    for (size_t r = 0; r < w->n_row; r++) {
+        run(w, r, 1, 1, 1, alone);
+        for (size_t h = 0; h < s->n_head; h++) {
+            assert_true(error_of(w, r, h, alone + r * width + h * s->head_v) < 2e-5);
+        }
+    }
+    const size_t most = attention_rows_most(s->n_head / s->n_head_kv);
+    for (size_t members = 1; members <= MEMBERS; members++) {
+        run(w, 0, w->n_row, most, members, found);
+        assert_memory_equal(alone, found, bytes);
+        run(w, 0, w->n_row, most < 5 ? most : 5, members, found);
+        assert_memory_equal(alone, found, bytes);
+    }
+    run(w, w->n_row - 1, 1, 1, MEMBERS, found); /* by parts */
+    assert_memory_equal(alone + (w->n_row - 1) * width, found + (w->n_row - 1) * width,
+                        width * sizeof(float));
+    free(alone);
+    free(found);
+    unmake(w);
+}
+
+static void every_type(void **state) {
+    (void)state;
+    static const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q8_0, QUANT_Q4_0};
+    for (size_t i = 0; i < 5; i++) {
+        check(&(setting){8, 1, 64, 32, 0, types[i], types[(i + 1) % 5], {700, 3}, {9, 5}});
+        check(&(setting){2, 2, 32, 64, 0, types[i], types[i], {0, 255}, {40, 20}});
+    }
+}
+
+static void every_window(void **state) {
+    (void)state;
+    static const size_t windows[] = {1, 2, 5, 31, 33, 100, 256, 300, 4000};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        check(&(setting){3, 1, 24, 20, windows[i], QUANT_F16, QUANT_F16, {500, 0}, {44, 17}});
+        check(&(setting){2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}});
+    }
+}
+
+static void rows_alone_of_several_sequences(void **state) {
+    (void)state;
+    check(&(setting){6, 2, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}});
+    check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}});
+}
+
+int main(void) {
+    random_seed(&rng, 20261121);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type),
+        cmocka_unit_test(every_window),
+        cmocka_unit_test(rows_alone_of_several_sequences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
