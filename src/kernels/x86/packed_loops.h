@@ -24,6 +24,13 @@ enum {
     BYTES = 4 * LANES,            /* of a vector */
 };
 
+/* v, computed before what follows is begun. Without it GCC multiplies a whole block first and adds
+ * afterwards, which takes far more registers than there are. */
+X86_INLINE vec_int int_now(vec_int v) {
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 /* The 4 bytes of unit `unit` of a field that begins at byte `at` of a file's block. */
 X86_INLINE vec_int unit_load(const uint8_t *block, size_t at, size_t unit, size_t half) {
     return int_load(block + PACKED_ROWS * at + 64 * unit + BYTES * half);
@@ -153,14 +160,14 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const ui
 #pragma GCC unroll 2
             for (size_t h = 0; h < HALVES; h++) {
                 if (type.is_signed) {
-                    i[h][n] = int_dot_signed(i[h][n], w[h], xk);
+                    i[h][n] = int_now(int_dot_signed(i[h][n], w[h], xk));
                 } else if (at % fit == 0) {
-                    sum[h][n] = int_dot_begin(i[h][n], w[h], xk);
+                    sum[h][n] = int_now(int_dot_begin(i[h][n], w[h], xk));
                 } else {
-                    sum[h][n] = int_dot_more(sum[h][n], w[h], xk);
+                    sum[h][n] = int_now(int_dot_more(sum[h][n], w[h], xk));
                 }
                 if (!type.is_signed && at % fit == fit - 1) {
-                    i[h][n] = int_dot_end(i[h][n], sum[h][n]);
+                    i[h][n] = int_now(int_dot_end(i[h][n], sum[h][n]));
                 }
             }
         }
@@ -410,9 +417,10 @@ X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t 
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
             const vec_int xk = int_all(x + 4 * (k * n_row + n));
-            sum[n] = k % fit == 0 ? int_dot_begin(int_zero(), w, xk) : int_dot_more(sum[n], w, xk);
+            sum[n] = int_now(k % fit == 0 ? int_dot_begin(int_zero(), w, xk)
+                                          : int_dot_more(sum[n], w, xk));
             if (k % fit == fit - 1) {
-                i[n] = int_dot_scaled(i[n], sum[n], scale[k / longest]);
+                i[n] = int_now(int_dot_scaled(i[n], sum[n], scale[k / longest]));
             }
         }
     }
