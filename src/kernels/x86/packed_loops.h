@@ -24,6 +24,13 @@ enum {
     BYTES = 4 * LANES,            /* of a vector */
 };
 
+/* v, computed before what follows is begun. Without it GCC multiplies a whole block first and adds
+ * afterwards, which takes far more registers than there are. */
+X86_INLINE vec_int int_now(vec_int v) {
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 /* The 4 bytes of unit `unit` of a field that begins at byte `at` of a file's block. */
 X86_INLINE vec_int unit_load(const uint8_t *block, size_t at, size_t unit, size_t half) {
     return int_load(block + PACKED_ROWS * at + 64 * unit + BYTES * half);
@@ -153,14 +160,14 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const ui
 #pragma GCC unroll 2
             for (size_t h = 0; h < HALVES; h++) {
                 if (type.is_signed) {
-                    i[h][n] = int_dot_signed(i[h][n], w[h], xk);
+                    i[h][n] = int_now(int_dot_signed(i[h][n], w[h], xk));
                 } else if (at % fit == 0) {
-                    sum[h][n] = int_dot_begin(i[h][n], w[h], xk);
+                    sum[h][n] = int_now(int_dot_begin(i[h][n], w[h], xk));
                 } else {
-                    sum[h][n] = int_dot_more(sum[h][n], w[h], xk);
+                    sum[h][n] = int_now(int_dot_more(sum[h][n], w[h], xk));
                 }
                 if (!type.is_signed && at % fit == fit - 1) {
-                    i[h][n] = int_dot_end(i[h][n], sum[h][n]);
+                    i[h][n] = int_now(int_dot_end(i[h][n], sum[h][n]));
                 }
             }
         }
@@ -397,73 +404,93 @@ X86_INLINE vec_float scales256(const packed256 type, const uint8_t *block, size_
     return half_load(block, which ? type.dmin_at : type.d_at, half);
 }
 
-/* Adds to i the products of one part of 32 values, for one half. */
-X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t half, size_t side,
-                             const int part, const vec_int *scale, const uint8_t *x,
-                             const size_t n_row, vec_int i[ROWS]) {
+/* Adds to i the products of one part of 32 values; scale[h] is its first one's. */
+X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t side,
+                             const int part, const vec_int *const *scale, const uint8_t *x,
+                             const size_t n_row, vec_int i[HALVES][ROWS]) {
     const size_t longest = type.group / 4, fits = int_dot_fit(type.fit);
     const size_t fit = fits < longest ? fits : longest;
-    vec_int sum[ROWS];
+    vec_int sum[HALVES][ROWS];
 #pragma GCC unroll 8
     for (size_t k = 0; k < 8; k++) {
-        const vec_int w = type.values(block, half, side, part, (int)k);
+        vec_int w[HALVES];
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            w[h] = type.values(block, h, side, part, (int)k);
+        }
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
-            const vec_int xk = int_all(x + 4 * (k * n_row + n));
-            sum[n] = k % fit == 0 ? int_dot_begin(int_zero(), w, xk) : int_dot_more(sum[n], w, xk);
-            if (k % fit == fit - 1) {
-                i[n] = int_dot_scaled(i[n], sum[n], scale[k / longest]);
+            const vec_int xk = int_all(x + 4 * ((32 * (size_t)part / 4 + k) * n_row + n));
+#pragma GCC unroll 2
+            for (size_t h = 0; h < HALVES; h++) {
+                sum[h][n] = int_now(k % fit == 0 ? int_dot_begin(int_zero(), w[h], xk)
+                                                 : int_dot_more(sum[h][n], w[h], xk));
+                if (k % fit == fit - 1) {
+                    i[h][n] = int_now(int_dot_scaled(
+                        i[h][n], sum[h][n], scale[h][32 / type.group * part + k / longest]));
+                }
             }
         }
     }
 }
 
-/* Adds the products of one half of a block to acc. */
-X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_t half,
-                               const packed_group *x, size_t b, const size_t n_row,
-                               vec_float acc[ROWS]) {
-    const size_t parts = type.group == 32 ? 1 : 2; /* scales of 32 values */
-    factors256 read;
-    const factors256 *factors =
-        (const factors256 *)(const void *)(block + EXPANDED256_FACTORS_AT) + half;
+/* Adds the products of a block to acc. */
+X86_INLINE void block256_times(const packed256 type, const uint8_t *block, const packed_group *x,
+                               size_t b, const size_t n_row, vec_float acc[HALVES][ROWS]) {
+    const size_t groups = 256 / type.group;
+    factors256 read[HALVES];
+    const factors256 *factors = (const factors256 *)(const void *)(block + EXPANDED256_FACTORS_AT);
     if (!type.is_expanded) {
-        read_factors(type, block, half, &read);
-        factors = &read;
+        for (size_t h = 0; h < HALVES; h++) {
+            read_factors(type, block, h, &read[h]);
+        }
+        factors = read;
     }
-    vec_int i[ROWS], j[ROWS];
+    vec_int i[HALVES][ROWS], j[HALVES][ROWS];
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
-        i[n] = int_zero();
-        j[n] = int_zero();
+#pragma GCC unroll 2
+        for (size_t h = 0; h < HALVES; h++) {
+            i[h][n] = int_zero();
+            j[h][n] = int_zero();
+        }
     }
     for (size_t side = 0; side < 2; side++) {
         const uint8_t *values = x->values + n_row * (256 * b + 128 * side);
-        const vec_int *scale = factors->scale + 4 * parts * side;
-        part256_dots(type, block, half, side, 0, scale, values, n_row, i);
-        part256_dots(type, block, half, side, 1, scale + parts, values + 32 * n_row, n_row, i);
-        part256_dots(type, block, half, side, 2, scale + 2 * parts, values + 64 * n_row, n_row, i);
-        part256_dots(type, block, half, side, 3, scale + 3 * parts, values + 96 * n_row, n_row, i);
+        const vec_int *scale[HALVES];
+        for (size_t h = 0; h < HALVES; h++) {
+            scale[h] = factors[h].scale + groups / 2 * side;
+        }
+        part256_dots(type, block, side, 0, scale, values, n_row, i);
+        part256_dots(type, block, side, 1, scale, values, n_row, i);
+        part256_dots(type, block, side, 2, scale, values, n_row, i);
+        part256_dots(type, block, side, 3, scale, values, n_row, i);
     }
-    const size_t pairs = 4 * parts;
 #pragma GCC unroll 8
-    for (size_t p = 0; p < pairs; p++) {
+    for (size_t p = 0; p < groups / 2; p++) {
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
-            j[n] = int_madd_16(j[n], factors->min[p],
-                               int_all(x->pair_sums + 2 * n_row * (pairs * b + p) + 2 * n));
+            const vec_int sums = int_all(x->pair_sums + 2 * n_row * (groups / 2 * b + p) + 2 * n);
+#pragma GCC unroll 2
+            for (size_t h = 0; h < HALVES; h++) {
+                j[h][n] = int_now(int_madd_16(j[h][n], factors[h].min[p], sums));
+            }
         }
     }
-    const vec_float scale = scales256(type, block, 0, half);
-    const vec_float min = type.dmin_at ? scales256(type, block, 1, half) : scale;
+#pragma GCC unroll 2
+    for (size_t h = 0; h < HALVES; h++) {
+        const vec_float scale = scales256(type, block, 0, h);
+        const vec_float min = type.dmin_at ? scales256(type, block, 1, h) : scale;
 #pragma GCC unroll 8
-    for (size_t n = 0; n < n_row; n++) {
-        const vec_float d = float_all(x->scales + n_row * b + n);
-        if (!type.dmin_at) {
-            i[n] = int_sub(i[n], int_shift_left(j[n], type.offset_shift));
-        }
-        acc[n] = float_fma(float_mul(scale, d), float_of_int(i[n]), acc[n]);
-        if (type.dmin_at) {
-            acc[n] = float_fnma(float_mul(min, d), float_of_int(j[n]), acc[n]);
+        for (size_t n = 0; n < n_row; n++) {
+            const vec_float d = float_all(x->scales + n_row * b + n);
+            if (!type.dmin_at) {
+                i[h][n] = int_sub(i[h][n], int_shift_left(j[h][n], type.offset_shift));
+            }
+            acc[h][n] = float_fma(float_mul(scale, d), float_of_int(i[h][n]), acc[h][n]);
+            if (type.dmin_at) {
+                acc[h][n] = float_fnma(float_mul(min, d), float_of_int(j[h][n]), acc[h][n]);
+            }
         }
     }
 }
@@ -473,17 +500,21 @@ X86_INLINE void panel256_times(const packed256 type, const uint8_t *panel, size_
                                const packed_group *x, const size_t n_row, float *y,
                                size_t y_stride) {
     for (size_t b = 0; b < count; b++) {
-        for (size_t h = 0; h < HALVES; h++) {
-            vec_float acc[ROWS];
+        vec_float acc[HALVES][ROWS];
 #pragma GCC unroll 8
-            for (size_t n = 0; n < n_row; n++) {
-                acc[n] =
+        for (size_t n = 0; n < n_row; n++) {
+#pragma GCC unroll 2
+            for (size_t h = 0; h < HALVES; h++) {
+                acc[h][n] =
                     x->is_first && b == 0 ? float_zero() : float_load(y + n * y_stride + h * LANES);
             }
-            block256_times(type, panel + b * PACKED_ROWS * type.bytes, h, x, b, n_row, acc);
+        }
+        block256_times(type, panel + b * PACKED_ROWS * type.bytes, x, b, n_row, acc);
 #pragma GCC unroll 8
-            for (size_t n = 0; n < n_row; n++) {
-                float_store(y + n * y_stride + h * LANES, acc[n]);
+        for (size_t n = 0; n < n_row; n++) {
+#pragma GCC unroll 2
+            for (size_t h = 0; h < HALVES; h++) {
+                float_store(y + n * y_stride + h * LANES, acc[h][n]);
             }
         }
     }
@@ -632,14 +663,27 @@ static void times_q2_k(const uint8_t *panel, size_t count, const packed_group *x
     rows256_times(PACKED_Q2_K, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q2_k(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand256(PACKED_Q2_K, panel, count, to);
+}
+
+static void expanded_times_q2_k(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q2_K), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const packed_kernel kernel = {
         .rows = ROWS,
         .block_length = 256,
         .block_bytes = BLOCKS256_Q2_K_BYTES,
+        .expanded_bytes = EXPANDED256_BYTES,
         .group = 16,
         .times = times_q2_k,
+        .expand = expand_q2_k,
+        .expanded_times = expanded_times_q2_k,
     };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
@@ -679,14 +723,27 @@ static void times_q4_k(const uint8_t *panel, size_t count, const packed_group *x
     rows256_times(PACKED_Q4_K, panel, count, x, n_row, y, y_stride);
 }
 
+static void expand_q4_k(const uint8_t *panel, size_t count, uint8_t *to) {
+    expand256(PACKED_Q4_K, panel, count, to);
+}
+
+static void expanded_times_q4_k(const uint8_t *panel, size_t count, const packed_group *x,
+                                size_t n_row, float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q4_K), panel, count, x, ROWS, y, y_stride);
+    (void)n_row;
+}
+
 static void packed_q4_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const packed_kernel kernel = {
         .rows = ROWS,
         .block_length = 256,
         .block_bytes = BLOCKS256_Q4_K_BYTES,
+        .expanded_bytes = EXPANDED256_BYTES,
         .group = 32,
         .times = times_q4_k,
+        .expand = expand_q4_k,
+        .expanded_times = expanded_times_q4_k,
     };
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
