@@ -7,9 +7,11 @@
 enum {
     STRETCH = 1024,      /* values: of a group they stay in L1, of a tile's panels in L2 */
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
-    TILE_ROWS = 128,     /* weight rows whose stretch is expanded at a time */
-    EXPAND_GROUPS = 3,   /* with fewer groups of activation rows it does not pay */
-    EXPANDED_MAX = 46,   /* most bytes that 32 values expand to, with their scales */
+    AHEAD_32 = 2048,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
+    AHEAD_256 = 8192, /* values is not read in the order of its bytes */
+    TILE_ROWS = 128,  /* weight rows whose stretch is expanded at a time */
+    EXPAND_GROUPS = 3, /* with fewer groups of activation rows it does not pay */
+    EXPANDED_MAX = 46, /* most bytes that 32 values expand to, with their scales */
 };
 
 /* Where a group's parts go in the scratch. */
@@ -129,47 +131,57 @@ typedef struct panels {
     size_t stride;
     size_t n_out;
     size_t count; /* blocks */
+    size_t ahead; /* bytes, if each panel follows the one before it in memory */
     packed_times *times;
 } panels;
 
+/* The blocks of the panel with row r. `next` is read after the last panel. */
+static packed_blocks panel_with(const panels *p, size_t r, const uint8_t *next) {
+    const uint8_t *first = p->first + r / PACKED_ROWS * p->stride;
+    const bool is_last = r + PACKED_ROWS >= p->n_out;
+    const size_t to_next = is_last ? (size_t)((uintptr_t)next - (uintptr_t)first) : p->stride;
+    return (packed_blocks){first, p->count, p->ahead ? p->ahead : to_next};
+}
+
 /* A panel of which only some lanes are rows of the matrix. */
-static void ragged_panel(const panels *p, const uint8_t *panel, size_t lanes, const packed_group *x,
-                         size_t rows, float *y, size_t y_stride) {
+static void ragged_panel(const panels *p, const packed_blocks *w, size_t lanes,
+                         const packed_group *x, size_t rows, float *y, size_t y_stride) {
     float tile[PACKED_GROUP_MAX * PACKED_ROWS] = {0};
     for (size_t i = 0; i < rows && !x->is_first; i++) {
         memcpy(tile + i * PACKED_ROWS, y + i * y_stride, lanes * sizeof(float));
     }
-    p->times(panel, p->count, x, rows, tile, PACKED_ROWS);
+    p->times(w, x, rows, tile, PACKED_ROWS);
     for (size_t i = 0; i < rows; i++) {
         memcpy(y + i * y_stride, tile + i * PACKED_ROWS, lanes * sizeof(float));
     }
 }
 
-static void panels_times_group(const panels *p, const packed_group *x, size_t rows, float *y,
-                               size_t y_stride) {
-    const uint8_t *panel = p->first;
-    size_t r = 0;
-    for (; r + PACKED_ROWS <= p->n_out; r += PACKED_ROWS, panel += p->stride) {
-        p->times(panel, p->count, x, rows, y + r, y_stride);
-    }
-    if (r < p->n_out) {
-        ragged_panel(p, panel, p->n_out - r, x, rows, y + r, y_stride);
+static void panels_times_group(const panels *p, const uint8_t *next, const packed_group *x,
+                               size_t rows, float *y, size_t y_stride) {
+    for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
+        const packed_blocks w = panel_with(p, r, next);
+        if (r + PACKED_ROWS <= p->n_out) {
+            p->times(&w, x, rows, y + r, y_stride);
+        } else {
+            ragged_panel(p, &w, p->n_out - r, x, rows, y + r, y_stride);
+        }
     }
 }
 
 static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_t *to) {
     const size_t stride = PACKED_ROWS * kernel->expanded_bytes * p->count;
     for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
-        const size_t i = r / PACKED_ROWS;
-        kernel->expand(p->first + i * p->stride, p->count, to + i * stride);
+        const packed_blocks w = panel_with(p, r, to);
+        kernel->expand(&w, to + r / PACKED_ROWS * stride);
     }
-    return (panels){to, stride, p->n_out, p->count, kernel->expanded_times};
+    return (panels){to, stride, p->n_out, p->count, 0, kernel->expanded_times};
 }
 
-/* Blocks [from, from + p->count) with all activation rows, a group at a time. */
-static void panels_times_rows(const packed_kernel *kernel, const panels *p, const q8_rows *x,
-                              size_t from, size_t n_row, float *y, size_t y_stride,
-                              const group_memory *memory) {
+/* Blocks [from, from + p->count) with all activation rows, a group at a time. `next` is the panel
+ * that is read afterwards. */
+static void panels_times_rows(const packed_kernel *kernel, const panels *p, const uint8_t *next,
+                              const q8_rows *x, size_t from, size_t n_row, float *y,
+                              size_t y_stride, const group_memory *memory) {
     panels expanded = *p;
     size_t in_group = kernel->rows;
     if (kernel->expand && n_row >= EXPAND_GROUPS * kernel->rows) {
@@ -181,7 +193,8 @@ static void panels_times_rows(const packed_kernel *kernel, const panels *p, cons
         }
         const q8_rows here = q8_rows_from(x, i);
         const packed_group group = make_group(kernel, &here, from, p->count, in_group, memory);
-        panels_times_group(in_group == kernel->rows ? &expanded : p, &group, in_group,
+        const panels *w = in_group == kernel->rows ? &expanded : p;
+        panels_times_group(w, i + in_group < n_row ? w->first : next, &group, in_group,
                            y + i * y_stride, y_stride);
     }
 }
@@ -195,17 +208,22 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
     const group_memory memory = group_memory_at(scratch);
     const size_t n_block = n_in / kernel->block_length;
     const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
+    const size_t ahead = kernel->block_length == 32 ? AHEAD_32 : AHEAD_256;
     for (size_t r = 0; r < n_out; r += TILE_ROWS) {
+        const uint8_t *tile = (const uint8_t *)w + r * w_stride;
         for (size_t from = 0; from < n_block; from += stretch) {
             const panels p = {
-                .first =
-                    (const uint8_t *)w + r * w_stride + from * PACKED_ROWS * kernel->block_bytes,
+                .first = tile + from * PACKED_ROWS * kernel->block_bytes,
                 .stride = PACKED_ROWS * w_stride,
                 .n_out = n_out - r < TILE_ROWS ? n_out - r : TILE_ROWS,
                 .count = n_block - from < stretch ? n_block - from : stretch,
+                .ahead = n_row == 1 && stretch >= n_block ? ahead : 0,
                 .times = kernel->times,
             };
-            panels_times_rows(kernel, &p, &rows, from, n_row, y + r, y_stride, &memory);
+            const uint8_t *next = from + stretch < n_block
+                                      ? p.first + stretch * PACKED_ROWS * kernel->block_bytes
+                                      : tile + TILE_ROWS * w_stride;
+            panels_times_rows(kernel, &p, next, &rows, from, n_row, y + r, y_stride, &memory);
         }
     }
 }
