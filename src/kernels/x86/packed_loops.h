@@ -108,8 +108,10 @@ X86_INLINE packed32 expanded32(packed32 type) {
     return type;
 }
 
-X86_INLINE void expand32(const packed32 type, const uint8_t *panel, size_t count, uint8_t *to) {
-    for (size_t b = 0; b < count; b++) {
+X86_INLINE void expand32(const packed32 type, const packed_blocks *w, uint8_t *to) {
+    const uint8_t *panel = w->first;
+    for (size_t b = 0; b < w->count; b++) {
+        packed_fetch(panel, w->ahead, PACKED_ROWS * type.bytes, 0, 1);
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
             float_store((float *)(void *)(to + BYTES * h), half_load(panel, 0, h));
@@ -135,8 +137,9 @@ X86_INLINE vec_float scales32(const packed32 type, const uint8_t *block, size_t 
 }
 
 /* i of one block, in all halves, for n_row (a constant, at most ROWS) activation rows. */
-X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const uint8_t *x,
-                             const int32_t *start, const size_t n_row, vec_int i[HALVES][ROWS]) {
+X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t ahead,
+                             const uint8_t *x, const int32_t *start, const size_t n_row,
+                             vec_int i[HALVES][ROWS]) {
     const size_t fit = int_dot_fit(type.fit);
     vec_int sum[HALVES][ROWS];
 #pragma GCC unroll 8
@@ -149,6 +152,9 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const ui
 #pragma GCC unroll 8
     for (size_t at = 0; at < 8; at++) {
         const int k = (int)(type.is_signed ? at : at / 2 + at % 2 * 4);
+        if (!type.is_expanded) {
+            packed_fetch(block, ahead, PACKED_ROWS * type.bytes, at, 8);
+        }
         vec_int w[HALVES];
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
@@ -175,9 +181,8 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, const ui
 }
 
 /* packed_times for n_row, a constant, at most ROWS. */
-X86_INLINE void panel32_times(const packed32 type, const uint8_t *panel, size_t count,
-                              const packed_group *x, const size_t n_row, float *y,
-                              size_t y_stride) {
+X86_INLINE void panel32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
+                              const size_t n_row, float *y, size_t y_stride) {
     vec_float acc[HALVES][ROWS];
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
@@ -186,10 +191,11 @@ X86_INLINE void panel32_times(const packed32 type, const uint8_t *panel, size_t 
             acc[h][n] = x->is_first ? float_zero() : float_load(y + n * y_stride + h * LANES);
         }
     }
-    for (size_t b = 0; b < count; b++) {
-        const uint8_t *block = panel + b * PACKED_ROWS * type.bytes;
+    for (size_t b = 0; b < w->count; b++) {
+        const uint8_t *block = w->first + b * PACKED_ROWS * type.bytes;
         vec_int i[HALVES][ROWS];
-        block32_dots(type, block, x->values + 32 * n_row * b, x->start + n_row * b, n_row, i);
+        block32_dots(type, block, w->ahead, x->values + 32 * n_row * b, x->start + n_row * b, n_row,
+                     i);
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
             const vec_float scale = scales32(type, block, 0, h);
@@ -377,9 +383,11 @@ X86_INLINE void expand_side(const packed256 type, const uint8_t *block, size_t h
     }
 }
 
-X86_INLINE void expand256(const packed256 type, const uint8_t *panel, size_t count, uint8_t *to) {
-    for (size_t b = 0; b < count; b++) {
+X86_INLINE void expand256(const packed256 type, const packed_blocks *w, uint8_t *to) {
+    const uint8_t *panel = w->first;
+    for (size_t b = 0; b < w->count; b++) {
         for (size_t h = 0; h < HALVES; h++) {
+            packed_fetch(panel, w->ahead, PACKED_ROWS * type.bytes, h, HALVES);
             expand_side(type, panel, h, 0, to + BYTES * h);
             expand_side(type, panel, h, 1, to + 32 * 64 + BYTES * h);
             read_factors(type, panel, h, (factors256 *)(void *)(to + EXPANDED256_FACTORS_AT) + h);
@@ -405,12 +413,15 @@ X86_INLINE vec_float scales256(const packed256 type, const uint8_t *block, size_
 }
 
 /* Adds to i the products of one part of 32 values; scale[h] is its first one's. */
-X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t side,
+X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t ahead, size_t side,
                              const int part, const vec_int *const *scale, const uint8_t *x,
                              const size_t n_row, vec_int i[HALVES][ROWS]) {
     const size_t longest = type.group / 4, fits = int_dot_fit(type.fit);
     const size_t fit = fits < longest ? fits : longest;
     vec_int sum[HALVES][ROWS];
+    if (!type.is_expanded) {
+        packed_fetch(block, ahead, PACKED_ROWS * type.bytes, 4 * side + (size_t)part, 8);
+    }
 #pragma GCC unroll 8
     for (size_t k = 0; k < 8; k++) {
         vec_int w[HALVES];
@@ -435,8 +446,9 @@ X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t 
 }
 
 /* Adds the products of a block to acc. */
-X86_INLINE void block256_times(const packed256 type, const uint8_t *block, const packed_group *x,
-                               size_t b, const size_t n_row, vec_float acc[HALVES][ROWS]) {
+X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_t ahead,
+                               const packed_group *x, size_t b, const size_t n_row,
+                               vec_float acc[HALVES][ROWS]) {
     const size_t groups = 256 / type.group;
     factors256 read[HALVES];
     const factors256 *factors = (const factors256 *)(const void *)(block + EXPANDED256_FACTORS_AT);
@@ -461,10 +473,10 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, const
         for (size_t h = 0; h < HALVES; h++) {
             scale[h] = factors[h].scale + groups / 2 * side;
         }
-        part256_dots(type, block, side, 0, scale, values, n_row, i);
-        part256_dots(type, block, side, 1, scale, values, n_row, i);
-        part256_dots(type, block, side, 2, scale, values, n_row, i);
-        part256_dots(type, block, side, 3, scale, values, n_row, i);
+        part256_dots(type, block, ahead, side, 0, scale, values, n_row, i);
+        part256_dots(type, block, ahead, side, 1, scale, values, n_row, i);
+        part256_dots(type, block, ahead, side, 2, scale, values, n_row, i);
+        part256_dots(type, block, ahead, side, 3, scale, values, n_row, i);
     }
 #pragma GCC unroll 8
     for (size_t p = 0; p < groups / 2; p++) {
@@ -496,10 +508,9 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, const
 }
 
 /* packed_times for n_row, a constant, at most ROWS. */
-X86_INLINE void panel256_times(const packed256 type, const uint8_t *panel, size_t count,
-                               const packed_group *x, const size_t n_row, float *y,
-                               size_t y_stride) {
-    for (size_t b = 0; b < count; b++) {
+X86_INLINE void panel256_times(const packed256 type, const packed_blocks *w, const packed_group *x,
+                               const size_t n_row, float *y, size_t y_stride) {
+    for (size_t b = 0; b < w->count; b++) {
         vec_float acc[HALVES][ROWS];
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
@@ -509,7 +520,7 @@ X86_INLINE void panel256_times(const packed256 type, const uint8_t *panel, size_
                     x->is_first && b == 0 ? float_zero() : float_load(y + n * y_stride + h * LANES);
             }
         }
-        block256_times(type, panel + b * PACKED_ROWS * type.bytes, x, b, n_row, acc);
+        block256_times(type, w->first + b * PACKED_ROWS * type.bytes, w->ahead, x, b, n_row, acc);
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
 #pragma GCC unroll 2
@@ -523,35 +534,35 @@ X86_INLINE void panel256_times(const packed256 type, const uint8_t *panel, size_
 /* ---- the types: each number of rows with code of its own ---------------------------------------
  */
 
-X86_INLINE void rows32_times(const packed32 type, const uint8_t *panel, size_t count,
-                             const packed_group *x, size_t n_row, float *y, size_t y_stride) {
+X86_INLINE void rows32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
+                             size_t n_row, float *y, size_t y_stride) {
     if (n_row == ROWS) {
-        panel32_times(type, panel, count, x, ROWS, y, y_stride);
+        panel32_times(type, w, x, ROWS, y, y_stride);
     } else if (n_row == 1) {
-        panel32_times(type, panel, count, x, 1, y, y_stride);
+        panel32_times(type, w, x, 1, y, y_stride);
     } else if (n_row == 2) {
-        panel32_times(type, panel, count, x, 2, y, y_stride);
+        panel32_times(type, w, x, 2, y, y_stride);
     } else {
-        panel32_times(type, panel, count, x, ROWS / 2, y, y_stride);
+        panel32_times(type, w, x, ROWS / 2, y, y_stride);
     }
 }
 
-X86_INLINE void rows256_times(const packed256 type, const uint8_t *panel, size_t count,
-                              const packed_group *x, size_t n_row, float *y, size_t y_stride) {
+X86_INLINE void rows256_times(const packed256 type, const packed_blocks *w, const packed_group *x,
+                              size_t n_row, float *y, size_t y_stride) {
     if (n_row == ROWS) {
-        panel256_times(type, panel, count, x, ROWS, y, y_stride);
+        panel256_times(type, w, x, ROWS, y, y_stride);
     } else if (n_row == 1) {
-        panel256_times(type, panel, count, x, 1, y, y_stride);
+        panel256_times(type, w, x, 1, y, y_stride);
     } else if (n_row == 2) {
-        panel256_times(type, panel, count, x, 2, y, y_stride);
+        panel256_times(type, w, x, 2, y, y_stride);
     } else {
-        panel256_times(type, panel, count, x, ROWS / 2, y, y_stride);
+        panel256_times(type, w, x, ROWS / 2, y, y_stride);
     }
 }
 
-static void times_q4_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows32_times(PACKED_Q4_0, panel, count, x, n_row, y, y_stride);
+static void times_q4_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows32_times(PACKED_Q4_0, w, x, n_row, y, y_stride);
 }
 
 static void packed_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
@@ -566,9 +577,9 @@ static void packed_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q4_1(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows32_times(PACKED_Q4_1, panel, count, x, n_row, y, y_stride);
+static void times_q4_1(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows32_times(PACKED_Q4_1, w, x, n_row, y, y_stride);
 }
 
 static void packed_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
@@ -582,18 +593,18 @@ static void packed_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q5_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows32_times(PACKED_Q5_0, panel, count, x, n_row, y, y_stride);
+static void times_q5_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows32_times(PACKED_Q5_0, w, x, n_row, y, y_stride);
 }
 
-static void expand_q5_0(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand32(PACKED_Q5_0, panel, count, to);
+static void expand_q5_0(const packed_blocks *w, uint8_t *to) {
+    expand32(PACKED_Q5_0, w, to);
 }
 
-static void expanded_times_q5_0(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel32_times(expanded32(PACKED_Q5_0), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q5_0(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel32_times(expanded32(PACKED_Q5_0), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -612,18 +623,18 @@ static void packed_q5_0(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q5_1(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows32_times(PACKED_Q5_1, panel, count, x, n_row, y, y_stride);
+static void times_q5_1(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows32_times(PACKED_Q5_1, w, x, n_row, y, y_stride);
 }
 
-static void expand_q5_1(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand32(PACKED_Q5_1, panel, count, to);
+static void expand_q5_1(const packed_blocks *w, uint8_t *to) {
+    expand32(PACKED_Q5_1, w, to);
 }
 
-static void expanded_times_q5_1(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel32_times(expanded32(PACKED_Q5_1), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q5_1(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel32_times(expanded32(PACKED_Q5_1), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -641,9 +652,9 @@ static void packed_q5_1(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q8_0(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows32_times(PACKED_Q8_0, panel, count, x, n_row, y, y_stride);
+static void times_q8_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows32_times(PACKED_Q8_0, w, x, n_row, y, y_stride);
 }
 
 static void packed_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
@@ -658,18 +669,18 @@ static void packed_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q2_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows256_times(PACKED_Q2_K, panel, count, x, n_row, y, y_stride);
+static void times_q2_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows256_times(PACKED_Q2_K, w, x, n_row, y, y_stride);
 }
 
-static void expand_q2_k(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand256(PACKED_Q2_K, panel, count, to);
+static void expand_q2_k(const packed_blocks *w, uint8_t *to) {
+    expand256(PACKED_Q2_K, w, to);
 }
 
-static void expanded_times_q2_k(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q2_K), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q2_k(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q2_K), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -688,18 +699,18 @@ static void packed_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q3_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows256_times(PACKED_Q3_K, panel, count, x, n_row, y, y_stride);
+static void times_q3_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows256_times(PACKED_Q3_K, w, x, n_row, y, y_stride);
 }
 
-static void expand_q3_k(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand256(PACKED_Q3_K, panel, count, to);
+static void expand_q3_k(const packed_blocks *w, uint8_t *to) {
+    expand256(PACKED_Q3_K, w, to);
 }
 
-static void expanded_times_q3_k(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q3_K), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q3_k(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q3_K), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -718,18 +729,18 @@ static void packed_q3_k(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q4_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows256_times(PACKED_Q4_K, panel, count, x, n_row, y, y_stride);
+static void times_q4_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows256_times(PACKED_Q4_K, w, x, n_row, y, y_stride);
 }
 
-static void expand_q4_k(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand256(PACKED_Q4_K, panel, count, to);
+static void expand_q4_k(const packed_blocks *w, uint8_t *to) {
+    expand256(PACKED_Q4_K, w, to);
 }
 
-static void expanded_times_q4_k(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q4_K), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q4_k(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q4_K), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -748,18 +759,18 @@ static void packed_q4_k(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q5_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows256_times(PACKED_Q5_K, panel, count, x, n_row, y, y_stride);
+static void times_q5_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows256_times(PACKED_Q5_K, w, x, n_row, y, y_stride);
 }
 
-static void expand_q5_k(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand256(PACKED_Q5_K, panel, count, to);
+static void expand_q5_k(const packed_blocks *w, uint8_t *to) {
+    expand256(PACKED_Q5_K, w, to);
 }
 
-static void expanded_times_q5_k(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q5_K), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q5_k(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q5_K), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 
@@ -778,18 +789,18 @@ static void packed_q5_k(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
-static void times_q6_k(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                       float *y, size_t y_stride) {
-    rows256_times(PACKED_Q6_K, panel, count, x, n_row, y, y_stride);
+static void times_q6_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                       size_t y_stride) {
+    rows256_times(PACKED_Q6_K, w, x, n_row, y, y_stride);
 }
 
-static void expand_q6_k(const uint8_t *panel, size_t count, uint8_t *to) {
-    expand256(PACKED_Q6_K, panel, count, to);
+static void expand_q6_k(const packed_blocks *w, uint8_t *to) {
+    expand256(PACKED_Q6_K, w, to);
 }
 
-static void expanded_times_q6_k(const uint8_t *panel, size_t count, const packed_group *x,
-                                size_t n_row, float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q6_K), panel, count, x, ROWS, y, y_stride);
+static void expanded_times_q6_k(const packed_blocks *w, const packed_group *x, size_t n_row,
+                                float *y, size_t y_stride) {
+    panel256_times(expanded256(PACKED_Q6_K), w, x, ROWS, y, y_stride);
     (void)n_row;
 }
 

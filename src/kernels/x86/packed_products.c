@@ -7,9 +7,11 @@
 enum {
     STRETCH = 1024,      /* values: of a group they stay in L1, of a tile's panels in L2 */
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
-    TILE_ROWS = 128,     /* weight rows whose stretch is expanded at a time */
-    EXPAND_GROUPS = 3,   /* with fewer groups of activation rows it does not pay */
-    EXPANDED_MAX = 46,   /* most bytes that 32 values expand to, with their scales */
+    AHEAD_32 = 2048,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
+    AHEAD_256 = 8192, /* values is not read in the order of its bytes */
+    TILE_ROWS = 128,  /* weight rows whose stretch is expanded at a time */
+    EXPAND_GROUPS = 3, /* with fewer groups of activation rows it does not pay */
+    EXPANDED_MAX = 46, /* most bytes that 32 values expand to, with their scales */
 };
 
 /* Where a group's parts go in the scratch. */
@@ -43,15 +45,15 @@ static group_memory group_memory_at(void *scratch) {
     };
 }
 
-/* to[k][4 of `rows`] = word k of four rows, for `words`, a multiple of 4. */
-static void interleave_four(const q8_rows *x, size_t from, size_t words, size_t rows, uint8_t *to) {
-    const uint8_t *a = q8_values(x, 0) + from, *b = q8_values(x, 1) + from,
-                  *c = q8_values(x, 2) + from, *d = q8_values(x, 3) + from;
+/* to[k][4 of `rows`] = word k of four rows `stride` bytes apart, for `words`, a multiple of 4. */
+static void interleave_four(const uint8_t *from, size_t stride, size_t words, size_t rows,
+                            uint8_t *to) {
+    const uint8_t *a = from, *b = from + stride, *c = from + 2 * stride, *d = from + 3 * stride;
     for (size_t k = 0; k < words; k += 4, to += 16 * rows) {
-        const __m128i va = _mm_load_si128((const __m128i *)(const void *)(a + 4 * k));
-        const __m128i vb = _mm_load_si128((const __m128i *)(const void *)(b + 4 * k));
-        const __m128i vc = _mm_load_si128((const __m128i *)(const void *)(c + 4 * k));
-        const __m128i vd = _mm_load_si128((const __m128i *)(const void *)(d + 4 * k));
+        const __m128i va = _mm_loadu_si128((const __m128i *)(const void *)(a + 4 * k));
+        const __m128i vb = _mm_loadu_si128((const __m128i *)(const void *)(b + 4 * k));
+        const __m128i vc = _mm_loadu_si128((const __m128i *)(const void *)(c + 4 * k));
+        const __m128i vd = _mm_loadu_si128((const __m128i *)(const void *)(d + 4 * k));
         const __m128i ab = _mm_unpacklo_epi32(va, vb), cd = _mm_unpacklo_epi32(vc, vd);
         const __m128i ab_high = _mm_unpackhi_epi32(va, vb), cd_high = _mm_unpackhi_epi32(vc, vd);
         _mm_store_si128((__m128i *)(void *)to, _mm_unpacklo_epi64(ab, cd));
@@ -61,65 +63,99 @@ static void interleave_four(const q8_rows *x, size_t from, size_t words, size_t 
     }
 }
 
-static void interleave_values(const q8_rows *x, size_t from, size_t n, size_t rows, uint8_t *to) {
+/* to[k][rows] = word k, of 4 bytes, of each of the rows. */
+static void interleave(const uint8_t *from, size_t stride, size_t words, size_t rows, void *to) {
+    size_t k = 0;
     if (rows % 4 == 0) {
+        k = words / 4 * 4;
         for (size_t i = 0; i < rows; i += 4) {
-            const q8_rows four = q8_rows_from(x, i);
-            interleave_four(&four, from, n / 4, rows, to + 4 * i);
+            interleave_four(from + i * stride, stride, k, rows, (uint8_t *)to + 4 * i);
         }
-        return;
     }
-    for (size_t k = 0; k < n / 4; k++) {
+    for (; k < words; k++) {
         for (size_t i = 0; i < rows; i++) {
-            memcpy(to + 4 * (k * rows + i), q8_values(x, i) + from + 4 * k, 4);
+            memcpy((uint8_t *)to + 4 * (k * rows + i), from + i * stride + 4 * k, 4);
         }
     }
 }
 
-/* The sums of the values that go with a type of 32. */
+/* The sums of a row that go with a type of 32. */
 static void block_sums(const packed_kernel *kernel, const int16_t *sums, size_t n_block,
-                       size_t rows, size_t row, const group_memory *to) {
+                       int32_t *start, float *float_sums) {
     for (size_t b = 0; b < n_block; b++) {
         const int32_t sum = sums[2 * b] + sums[2 * b + 1];
-        to->start[b * rows + row] = -kernel->offset * sum;
-        to->float_sums[b * rows + row] = (float)sum;
+        start[b] = -kernel->offset * sum;
+        float_sums[b] = (float)sum;
     }
 }
 
-/* The pairs of sums that go with a type of 256: of 16 values each, or of 32, which fit too. */
-static void pair_sums(const packed_kernel *kernel, const int16_t *sums, size_t n_block, size_t rows,
-                      size_t row, const group_memory *to) {
-    const size_t sums_per_group = kernel->group / 16, groups = 16 / sums_per_group * n_block;
-    for (size_t g = 0; g < groups; g++) {
-        const int16_t *s = sums + g * sums_per_group;
-        to->pair_sums[(g / 2 * rows + row) * 2 + g % 2] =
-            (int16_t)(sums_per_group == 2 ? s[0] + s[1] : s[0]);
+static void interleave_block_sums(const packed_kernel *kernel, const q8_rows *x, size_t from,
+                                  size_t n_block, size_t rows, const group_memory *to) {
+    int32_t start[PACKED_GROUP_MAX][STRETCH / 32];
+    float float_sums[PACKED_GROUP_MAX][STRETCH / 32];
+    for (size_t i = 0; i < rows; i++) {
+        block_sums(kernel, q8_sums(x, i) + 2 * from, n_block, start[i], float_sums[i]);
+    }
+    interleave((const uint8_t *)start, sizeof *start, n_block, rows, to->start);
+    interleave((const uint8_t *)float_sums, sizeof *float_sums, n_block, rows, to->float_sums);
+}
+
+/* Sums of 32 values, which fit too, from sums of 16. */
+static void sums_of_32(const int16_t *of_16, size_t n, int16_t *to) {
+    for (size_t g = 0; g < n; g++) {
+        to[g] = (int16_t)(of_16[2 * g] + of_16[2 * g + 1]);
     }
 }
 
+/* The sums of a type's groups, two in a word. */
+static void interleave_pair_sums(const packed_kernel *kernel, const q8_rows *x, size_t from,
+                                 size_t n_block, size_t rows, const group_memory *to) {
+    const size_t words = 128 / kernel->group * n_block;
+    if (kernel->group == 16) {
+        interleave((const uint8_t *)(q8_sums(x, 0) + 16 * from), x->stride, words, rows,
+                   to->pair_sums);
+        return;
+    }
+    int16_t sums[PACKED_GROUP_MAX][STRETCH / 32];
+    for (size_t i = 0; i < rows; i++) {
+        sums_of_32(q8_sums(x, i) + 16 * from, 2 * words, sums[i]);
+    }
+    interleave((const uint8_t *)sums, sizeof *sums, words, rows, to->pair_sums);
+}
+
+/* Blocks [from, from + n_block) of a single row, of which only sums need a form of their own. */
+static packed_group take_row(const packed_kernel *kernel, const q8_rows *x, size_t from,
+                             size_t n_block, const group_memory *to) {
+    const int16_t *sums = q8_sums(x, 0) + from * kernel->block_length / 16;
+    packed_group group = {
+        .values = q8_values(x, 0) + from * kernel->block_length,
+        .scales = q8_scales(x, 0) + from,
+        .start = to->start,
+        .float_sums = to->float_sums,
+        .pair_sums = kernel->group == 16 ? sums : to->pair_sums,
+        .is_first = from == 0,
+    };
+    if (kernel->block_length == 32) {
+        block_sums(kernel, sums, n_block, to->start, to->float_sums);
+    } else if (kernel->group == 32) {
+        sums_of_32(sums, 8 * n_block, to->pair_sums);
+    }
+    return group;
+}
+
+/* Blocks [from, from + n_block) of `rows` rows, interleaved. */
 static packed_group make_group(const packed_kernel *kernel, const q8_rows *x, size_t from,
                                size_t n_block, size_t rows, const group_memory *to) {
     const size_t length = kernel->block_length;
-    for (size_t i = 0; i < rows; i++) {
-        const int16_t *sums = q8_sums(x, i) + from * length / 16;
-        if (length == 32) {
-            block_sums(kernel, sums, n_block, rows, i, to);
-        } else {
-            pair_sums(kernel, sums, n_block, rows, i, to);
-        }
-        for (size_t b = 0; b < n_block && rows > 1; b++) {
-            to->scales[b * rows + i] = q8_scales(x, i)[from + b];
-        }
-    }
-    packed_group group = {to->values,     to->scales,    to->start,
-                          to->float_sums, to->pair_sums, from == 0};
-    if (rows == 1) {
-        group.values = q8_values(x, 0) + from * length;
-        group.scales = q8_scales(x, 0) + from;
+    interleave(q8_values(x, 0) + from * length, x->stride, n_block * length / 4, rows, to->values);
+    interleave((const uint8_t *)(q8_scales(x, 0) + from), x->stride, n_block, rows, to->scales);
+    if (length == 32) {
+        interleave_block_sums(kernel, x, from, n_block, rows, to);
     } else {
-        interleave_values(x, from * length, n_block * length, rows, to->values);
+        interleave_pair_sums(kernel, x, from, n_block, rows, to);
     }
-    return group;
+    return (packed_group){to->values,     to->scales,    to->start,
+                          to->float_sums, to->pair_sums, from == 0};
 }
 
 /* Panels one after the other, as they are or expanded; only `lanes` of the last one's rows may be
@@ -129,47 +165,57 @@ typedef struct panels {
     size_t stride;
     size_t n_out;
     size_t count; /* blocks */
+    size_t ahead; /* bytes, if each panel follows the one before it in memory */
     packed_times *times;
 } panels;
 
+/* The blocks of the panel with row r. `next` is read after the last panel. */
+static packed_blocks panel_with(const panels *p, size_t r, const uint8_t *next) {
+    const uint8_t *first = p->first + r / PACKED_ROWS * p->stride;
+    const bool is_last = r + PACKED_ROWS >= p->n_out;
+    const size_t to_next = is_last ? (size_t)((uintptr_t)next - (uintptr_t)first) : p->stride;
+    return (packed_blocks){first, p->count, p->ahead ? p->ahead : to_next};
+}
+
 /* A panel of which only some lanes are rows of the matrix. */
-static void ragged_panel(const panels *p, const uint8_t *panel, size_t lanes, const packed_group *x,
-                         size_t rows, float *y, size_t y_stride) {
+static void ragged_panel(const panels *p, const packed_blocks *w, size_t lanes,
+                         const packed_group *x, size_t rows, float *y, size_t y_stride) {
     float tile[PACKED_GROUP_MAX * PACKED_ROWS] = {0};
     for (size_t i = 0; i < rows && !x->is_first; i++) {
         memcpy(tile + i * PACKED_ROWS, y + i * y_stride, lanes * sizeof(float));
     }
-    p->times(panel, p->count, x, rows, tile, PACKED_ROWS);
+    p->times(w, x, rows, tile, PACKED_ROWS);
     for (size_t i = 0; i < rows; i++) {
         memcpy(y + i * y_stride, tile + i * PACKED_ROWS, lanes * sizeof(float));
     }
 }
 
-static void panels_times_group(const panels *p, const packed_group *x, size_t rows, float *y,
-                               size_t y_stride) {
-    const uint8_t *panel = p->first;
-    size_t r = 0;
-    for (; r + PACKED_ROWS <= p->n_out; r += PACKED_ROWS, panel += p->stride) {
-        p->times(panel, p->count, x, rows, y + r, y_stride);
-    }
-    if (r < p->n_out) {
-        ragged_panel(p, panel, p->n_out - r, x, rows, y + r, y_stride);
+static void panels_times_group(const panels *p, const uint8_t *next, const packed_group *x,
+                               size_t rows, float *y, size_t y_stride) {
+    for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
+        const packed_blocks w = panel_with(p, r, next);
+        if (r + PACKED_ROWS <= p->n_out) {
+            p->times(&w, x, rows, y + r, y_stride);
+        } else {
+            ragged_panel(p, &w, p->n_out - r, x, rows, y + r, y_stride);
+        }
     }
 }
 
 static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_t *to) {
     const size_t stride = PACKED_ROWS * kernel->expanded_bytes * p->count;
     for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
-        const size_t i = r / PACKED_ROWS;
-        kernel->expand(p->first + i * p->stride, p->count, to + i * stride);
+        const packed_blocks w = panel_with(p, r, to);
+        kernel->expand(&w, to + r / PACKED_ROWS * stride);
     }
-    return (panels){to, stride, p->n_out, p->count, kernel->expanded_times};
+    return (panels){to, stride, p->n_out, p->count, 0, kernel->expanded_times};
 }
 
-/* Blocks [from, from + p->count) with all activation rows, a group at a time. */
-static void panels_times_rows(const packed_kernel *kernel, const panels *p, const q8_rows *x,
-                              size_t from, size_t n_row, float *y, size_t y_stride,
-                              const group_memory *memory) {
+/* Blocks [from, from + p->count) with all activation rows, a group at a time. `next` is the panel
+ * that is read afterwards. */
+static void panels_times_rows(const packed_kernel *kernel, const panels *p, const uint8_t *next,
+                              const q8_rows *x, size_t from, size_t n_row, float *y,
+                              size_t y_stride, const group_memory *memory) {
     panels expanded = *p;
     size_t in_group = kernel->rows;
     if (kernel->expand && n_row >= EXPAND_GROUPS * kernel->rows) {
@@ -180,8 +226,11 @@ static void panels_times_rows(const packed_kernel *kernel, const panels *p, cons
             in_group /= 2;
         }
         const q8_rows here = q8_rows_from(x, i);
-        const packed_group group = make_group(kernel, &here, from, p->count, in_group, memory);
-        panels_times_group(in_group == kernel->rows ? &expanded : p, &group, in_group,
+        const packed_group group = in_group > 1
+                                       ? make_group(kernel, &here, from, p->count, in_group, memory)
+                                       : take_row(kernel, &here, from, p->count, memory);
+        const panels *w = in_group == kernel->rows ? &expanded : p;
+        panels_times_group(w, i + in_group < n_row ? w->first : next, &group, in_group,
                            y + i * y_stride, y_stride);
     }
 }
@@ -195,17 +244,22 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
     const group_memory memory = group_memory_at(scratch);
     const size_t n_block = n_in / kernel->block_length;
     const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
+    const size_t ahead = kernel->block_length == 32 ? AHEAD_32 : AHEAD_256;
     for (size_t r = 0; r < n_out; r += TILE_ROWS) {
+        const uint8_t *tile = (const uint8_t *)w + r * w_stride;
         for (size_t from = 0; from < n_block; from += stretch) {
             const panels p = {
-                .first =
-                    (const uint8_t *)w + r * w_stride + from * PACKED_ROWS * kernel->block_bytes,
+                .first = tile + from * PACKED_ROWS * kernel->block_bytes,
                 .stride = PACKED_ROWS * w_stride,
                 .n_out = n_out - r < TILE_ROWS ? n_out - r : TILE_ROWS,
                 .count = n_block - from < stretch ? n_block - from : stretch,
+                .ahead = n_row == 1 && stretch >= n_block ? ahead : 0,
                 .times = kernel->times,
             };
-            panels_times_rows(kernel, &p, &rows, from, n_row, y + r, y_stride, &memory);
+            const uint8_t *next = from + stretch < n_block
+                                      ? p.first + stretch * PACKED_ROWS * kernel->block_bytes
+                                      : tile + TILE_ROWS * w_stride;
+            panels_times_rows(kernel, &p, next, &rows, from, n_row, y + r, y_stride, &memory);
         }
     }
 }

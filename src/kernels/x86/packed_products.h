@@ -19,13 +19,32 @@ typedef struct packed_group {
     bool is_first;            /* the rows' first stretch: y counts as zero */
 } packed_group;
 
-/* Adds to y[n * y_stride + r] the products of `count` blocks of a panel with the n_row rows of a
- * group, n_row being the kernel's `rows`, a smaller power of two, or 1. */
-typedef void packed_times(const uint8_t *panel, size_t count, const packed_group *x, size_t n_row,
-                          float *y, size_t y_stride);
+/* Blocks of a panel that follow each other. While one of them is read, the lines that lie `ahead`
+ * bytes behind it are asked for, which need not be memory: panels lie far apart, so that the
+ * processor cannot foresee the next. */
+typedef struct packed_blocks {
+    const uint8_t *first;
+    size_t count;
+    size_t ahead;
+} packed_blocks;
 
-/* Turns `count` blocks of a panel into a form that is larger and faster to multiply. */
-typedef void packed_expand(const uint8_t *panel, size_t count, uint8_t *to);
+/* Asks for part number `part` of `parts` of what lies ahead of a block of `bytes`. */
+static inline __attribute__((always_inline)) void
+packed_fetch(const uint8_t *block, size_t ahead, size_t bytes, size_t part, size_t parts) {
+    const uintptr_t at = (uintptr_t)block + ahead;
+    const size_t end = bytes * (part + 1) / parts;
+    for (size_t line = (bytes * part / parts + 63) / 64 * 64; line < end; line += 64) {
+        __builtin_prefetch((const void *)(at + line));
+    }
+}
+
+/* Adds to y[n * y_stride + r] the products of blocks with the n_row rows of a group, n_row being the
+ * kernel's `rows`, a smaller power of two, or 1. */
+typedef void packed_times(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
+                          size_t y_stride);
+
+/* Turns blocks into a form that is larger and faster to multiply. */
+typedef void packed_expand(const packed_blocks *w, uint8_t *to);
 
 typedef struct packed_kernel {
     size_t rows; /* of the largest group: a power of two, at most PACKED_GROUP_MAX */
