@@ -1,4 +1,4 @@
-/* attention_avx2.c - the loops that only attention has, in AVX2. */
+/* attention_avx2.c - attention's products in AVX2: mix_loops.h with that vector. */
 #include "kernels/x86/parts.h"
 #include "kernels/x86/vec_avx2.h"
 

@@ -1,4 +1,4 @@
-/* attention_avx512.c - the loops that only attention has, in AVX-512. */
+/* attention_avx512.c - attention's products in AVX-512: mix_loops.h with that vector. */
 #include "kernels/x86/parts.h"
 #include "kernels/x86/vec_avx512.h"
 
