@@ -13,6 +13,10 @@
 
 #include <immintrin.h>
 
+X86_INLINE __mmask16 lanes_mask(uint32_t mask) {
+    return (__mmask16)mask;
+}
+
 /* 32 bytes from each of two places. */
 X86_INLINE __m512i pair_bytes(const uint8_t *a, const uint8_t *b) {
     const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)a));
