@@ -14,13 +14,14 @@ endforeach()
 
 # One file per instruction-set level; only these are compiled for more than the baseline.
 set(avx2_flags -mavx2 -mfma -mf16c)
+set(avxvnni_flags ${avx2_flags} -mavxvnni)
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
                  -mprefer-vector-width=512)
 set(avx512vnni_flags ${avx512_flags} -mavx512vnni)
 set(avx512bf16_flags ${avx512_flags} -mavx512bf16)
 set(dotprod_flags -march=armv8.2-a+dotprod)
 set(i8mm_flags -march=armv8.2-a+dotprod+i8mm)
-foreach(level avx2 avx512 avx512vnni avx512bf16 dotprod i8mm)
+foreach(level avx2 avxvnni avx512 avx512vnni avx512bf16 dotprod i8mm)
   foreach(file IN LISTS sources)
     if(file MATCHES "_${level}\\.c$")
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${${level}_flags}")

@@ -88,8 +88,12 @@ static const struct {
     const char *word;
     uint32_t keeps;
 } masks[] = {
-    {"plain", 0},       {"avx2", CPU_AVX2 | CPU_AVX_VNNI},        {"avx512", CPU_AVX2 | CPU_AVX512},
-    {"neon", CPU_NEON}, {"dotprod", CPU_NEON | CPU_NEON_DOTPROD},
+    {"plain", 0},
+    {"avx2", CPU_AVX2},
+    {"avxvnni", CPU_AVX2 | CPU_AVX_VNNI},
+    {"avx512", CPU_AVX2 | CPU_AVX512},
+    {"neon", CPU_NEON},
+    {"dotprod", CPU_NEON | CPU_NEON_DOTPROD},
 };
 
 static const struct {

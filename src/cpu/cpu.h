@@ -6,7 +6,7 @@
 
 enum {
     CPU_AVX2 = 1 << 0,        /* AVX2, FMA, F16C, and the system saves ymm registers */
-    CPU_AVX_VNNI = 1 << 1,    /* vpdpbusd on ymm, VEX-encoded */
+    CPU_AVX_VNNI = 1 << 1,    /* VPDPBUSD on ymm, VEX-encoded; with CPU_AVX2 */
     CPU_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL, CD; zmm saved */
     CPU_AVX512_VNNI = 1 << 3, /* with CPU_AVX512 */
     CPU_AVX512_VBMI = 1 << 4,
@@ -17,9 +17,9 @@ enum {
 };
 
 /* What the processor has, less what the environment variable SLUICE_CPU hides: "plain" leaves
- * nothing; "avx2" at most that level and what it stands on; "avx512" AVX-512 without VNNI and BF16;
- * "neon" neither dot nor matrix products, "dotprod" all but matrix products. Unknown words hide
- * nothing and are reported by cpu_mask_error. Read once; thread-safe. */
+ * nothing; "avx2" AVX2 without VNNI, "avxvnni" AVX2 and its VNNI; "avx512" AVX-512 without VNNI and
+ * BF16; "neon" neither dot nor matrix products, "dotprod" all but matrix products. Unknown words
+ * hide nothing and are reported by cpu_mask_error. Read once; thread-safe. */
 uint32_t cpu_features(void);
 
 /* What SLUICE_CPU holds if it is not understood, else NULL. */

@@ -58,6 +58,9 @@ static void fill_levels(kernel_table *table, uint32_t features) {
     if (features & CPU_AVX2) {
         kernel_fill_avx2(table);
     }
+    if (features & CPU_AVX_VNNI) {
+        kernel_fill_avxvnni(table);
+    }
     if (features & CPU_AVX512) {
         kernel_fill_avx512(table);
     }

@@ -102,7 +102,7 @@ typedef struct kernel_mixture {
 } kernel_mixture;
 
 typedef struct kernel_table {
-    const char *name; /* highest level in it: "plain", "avx2", "avx512", "neon" */
+    const char *name; /* highest level in it: "plain", "avx512 vnni", "neon" */
 
     /* Indexed by quant_type; NULL where the type does not exist. */
     kernel_matmul *matmul[QUANT_TYPE_LIMIT];

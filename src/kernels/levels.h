@@ -12,6 +12,7 @@ void kernel_fill_ref(kernel_table *table);
 
 #if defined(__x86_64__)
 void kernel_fill_avx2(kernel_table *table);
+void kernel_fill_avxvnni(kernel_table *table);
 void kernel_fill_avx512(kernel_table *table);
 void kernel_fill_avx512vnni(kernel_table *table);
 void kernel_fill_avx512bf16(kernel_table *table);

@@ -64,6 +64,9 @@ static void fill_levels(probe_table *table, uint32_t features) {
     if (features & CPU_AVX2) {
         probe_fill_avx2(table);
     }
+    if (features & CPU_AVX_VNNI) {
+        probe_fill_avxvnni(table);
+    }
     if (features & CPU_AVX512) {
         probe_fill_avx512(table);
     }

@@ -44,6 +44,7 @@ const char *probe_read_name(probe_read read);
 
 #if defined(__x86_64__)
 void probe_fill_avx2(probe_table *table);
+void probe_fill_avxvnni(probe_table *table);
 void probe_fill_avx512(probe_table *table);
 void probe_fill_avx512vnni(probe_table *table);
 void probe_fill_avx512bf16(probe_table *table);

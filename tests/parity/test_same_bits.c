@@ -38,7 +38,9 @@ static const struct {
     {"all", 0},
     {"without BF16", CPU_AVX512_BF16},
     {"AVX-512 without VNNI", CPU_AVX512_BF16 | CPU_AVX512_VNNI | CPU_AVX512_VBMI},
-    {"AVX2", CPU_AVX512_BF16 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AVX512},
+    {"AVX2 with VNNI", CPU_AVX512_BF16 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AVX512},
+    {"AVX2 without VNNI",
+     CPU_AVX512_BF16 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_AVX512 | CPU_AVX_VNNI},
     {"NEON without dotprod", CPU_NEON_DOTPROD | CPU_NEON_I8MM},
 };
 
@@ -187,6 +189,15 @@ static float *run_from_shared_prefix(quant_type cache) {
     return logits;
 }
 
+static void compare_levels(const float *expected, quant_type cache) {
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (i > 0 && !(cpu_features() & levels[i].hidden)) {
+            continue; /* this processor has nothing of what the level hides */
+        }
+        assert_same(expected, run(2, 100, cache, levels[i].hidden), levels[i].name);
+    }
+}
+
 /* Everything that must not matter, for the model that is built. */
 static void compare_all(quant_type cache) {
     float *expected = run(1, n_token, cache, ALL_FEATURES);
@@ -198,14 +209,24 @@ static void compare_all(quant_type cache) {
     for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         assert_same(expected, run(2, chunks[i], cache, 0), "chunks");
     }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        if (i > 0 && !(cpu_features() & levels[i].hidden)) {
-            continue; /* this processor has nothing of what the level hides */
-        }
-        assert_same(expected, run(2, 100, cache, levels[i].hidden), levels[i].name);
-    }
+    compare_levels(expected, cache);
     assert_same(expected, run_among_others(cache), "among other sequences");
     assert_same(expected, run_from_shared_prefix(cache), "a shared prefix");
+    free(expected);
+}
+
+/* Packed weights. The model is spent then: packing gives back the pages of the matrices that it has
+ * read, which in memory that is no file's leaves zeros. */
+static void compare_packed(quant_type cache) {
+    if (residency_packable_bytes(model.weights) == 0) {
+        return;
+    }
+    float *expected = run(1, n_token, cache, ALL_FEATURES);
+    sl_error error;
+    assert_int_equal(residency_pack(model.weights, &error), SL_OK);
+    residency_wait(model.weights);
+    assert_true(residency_packed_bytes(model.weights) > 0);
+    compare_levels(expected, cache);
     free(expected);
 }
 
@@ -221,6 +242,7 @@ static void for_each_weight_type(void **state) {
         }
         build(weight_types[i]);
         compare_all(QUANT_F16);
+        compare_packed(QUANT_F16);
         printf("  %s\n", quant_format_of(weight_types[i])->name);
         unbuild();
     }

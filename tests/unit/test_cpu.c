@@ -30,6 +30,10 @@ static int is_plain(void) {
 }
 
 static int is_at_most_avx2(void) {
+    return (cpu_features() & ~(uint32_t)CPU_AVX2) == 0 && !cpu_mask_error();
+}
+
+static int is_at_most_avxvnni(void) {
     return (cpu_features() & ~(uint32_t)(CPU_AVX2 | CPU_AVX_VNNI)) == 0 && !cpu_mask_error();
 }
 
@@ -59,6 +63,7 @@ static void masks_hide(void **state) {
     (void)state;
     assert_int_equal(with_mask("plain", is_plain), 0);
     assert_int_equal(with_mask("avx2", is_at_most_avx2), 0);
+    assert_int_equal(with_mask("avxvnni", is_at_most_avxvnni), 0);
     assert_int_equal(with_mask("avx512", is_at_most_avx512), 0);
     assert_int_equal(with_mask("dotprod", is_at_most_dotprod), 0);
 #if defined(__aarch64__)

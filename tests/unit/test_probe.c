@@ -18,8 +18,9 @@
 
 /* The levels that this processor has, each with those below. */
 static size_t levels(uint32_t *features) {
-    static const uint32_t steps[] = {CPU_AVX2,        CPU_AVX512, CPU_AVX512_VNNI,
-                                     CPU_AVX512_BF16, CPU_NEON,   CPU_NEON_DOTPROD};
+    static const uint32_t steps[] = {CPU_AVX2,        CPU_AVX_VNNI,    CPU_AVX512,
+                                     CPU_AVX512_VNNI, CPU_AVX512_BF16, CPU_NEON,
+                                     CPU_NEON_DOTPROD};
     size_t count = 1;
     features[0] = 0;
     for (size_t i = 0; i < COUNT_OF(steps); i++) {

@@ -7,4 +7,5 @@ void kernel_fill_avx512(kernel_table *table) {
     vector_fill_avx512(table);
     attention_fill_avx512(table);
     matmul_float_fill_avx512(table);
+    packed_fill_avx512(table);
 }

@@ -3,6 +3,7 @@
 #include "kernels/x86/parts.h"
 
 void kernel_fill_avx512vnni(kernel_table *table) {
+    table->name = "avx512 vnni";
     matmul32_fill_avx512vnni(table);
     matmul256_fill_avx512vnni(table);
     packed_fill_avx512vnni(table);

@@ -57,5 +57,6 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
 }
 
 void kernel_fill_avx512bf16(kernel_table *table) {
+    table->name = "avx512 bf16";
     table->matmul[QUANT_BF16] = matmul_bf16;
 }

@@ -13,6 +13,8 @@ void rows_fill_avx2(kernel_table *table);
 void matmul32_fill_avx2(kernel_table *table);
 void matmul256_fill_avx2(kernel_table *table);
 void packed_fill_avx2(kernel_table *table);
+void packed_fill_avxvnni(kernel_table *table);
+void packed_fill_avx512(kernel_table *table);
 void packed_fill_avx512vnni(kernel_table *table);
 void matmul_float_fill_avx2(kernel_table *table);
 void matmul_float_fill_avx512(kernel_table *table);

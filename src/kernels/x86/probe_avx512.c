@@ -1,4 +1,5 @@
-/* probe_avx512.c - the limits of AVX-512: wide loads, and f32 by VFMADD. */
+/* probe_avx512.c - the limits of AVX-512: wide loads, int8 by VPMADDUBSW, VPMADDWD and VPADDD,
+ * f32 by VFMADD. */
 #define PROBE_VECTOR 64
 #include "kernels/probe_reads.h"
 
@@ -6,6 +7,29 @@
 
 /* Two instructions a cycle that take four cycles each need eight. */
 enum { SUMS = 16 };
+
+static uint64_t run_int8(size_t rounds) {
+    __m512i sum[SUMS];
+#pragma GCC unroll 20
+    for (int i = 0; i < SUMS; i++) {
+        sum[i] = _mm512_set1_epi32(i);
+    }
+    __m512i a = _mm512_set1_epi8(3);
+    const __m512i b = _mm512_set1_epi8(-5), ones = _mm512_set1_epi16(1);
+    for (size_t r = 0; r < rounds; r++) {
+#pragma GCC unroll 20
+        for (int i = 0; i < SUMS; i++) {
+            __asm__ volatile("" : "+v"(a)); /* a product for each sum */
+            const __m512i pairs = _mm512_maddubs_epi16(a, b);
+            sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(pairs, ones));
+        }
+    }
+#pragma GCC unroll 20
+    for (int i = 1; i < SUMS; i++) {
+        sum[0] = _mm512_add_epi32(sum[0], sum[i]);
+    }
+    return (uint64_t)_mm512_reduce_add_epi32(sum[0]);
+}
 
 static uint64_t run_f32(size_t rounds) {
     __m512 sum[SUMS];
@@ -30,5 +54,6 @@ static uint64_t run_f32(size_t rounds) {
 
 void probe_fill_avx512(probe_table *table) {
     probe_fill_reads(table);
+    table->arithmetic[PROBE_INT8] = (probe_arithmetic){"avx512", SUMS * 64 * 2, run_int8};
     table->arithmetic[PROBE_F32] = (probe_arithmetic){"avx512 fma", SUMS * 16 * 2, run_f32};
 }

@@ -1,4 +1,4 @@
-/* probe_avx512vnni.c - the limit of int8 by VPDPBUSD. */
+/* probe_avx512vnni.c - the limit of int8 by VPDPBUSD on zmm registers. */
 #include "kernels/probe.h"
 
 #include <immintrin.h>

@@ -1,4 +1,5 @@
-/* words_avx2.h - the vectors of packed_loops.h in AVX2: eight weight rows. */
+/* words_avx2.h - the vectors of packed_loops.h in AVX2: eight weight rows. words_madd.h or
+ * words_vnni.h adds the sums of products. */
 #ifndef KERNELS_X86_WORDS_AVX2_H
 #define KERNELS_X86_WORDS_AVX2_H
 
@@ -8,8 +9,7 @@
 
 enum {
     LANES = 8,
-    ROWS = 4,          /* activation rows taken together */
-    SIGNED_OFFSET = 0, /* signed bytes are multiplied as they are */
+    ROWS = 4, /* activation rows taken together */
 };
 
 typedef __m256i vec_int;
@@ -43,12 +43,20 @@ X86_INLINE vec_int int_or(vec_int a, vec_int b) {
     return _mm256_or_si256(a, b);
 }
 
+X86_INLINE vec_int int_xor(vec_int a, vec_int b) {
+    return _mm256_xor_si256(a, b);
+}
+
 X86_INLINE vec_int int_add(vec_int a, vec_int b) {
     return _mm256_add_epi32(a, b);
 }
 
 X86_INLINE vec_int int_sub(vec_int a, vec_int b) {
     return _mm256_sub_epi32(a, b);
+}
+
+X86_INLINE vec_int int_mul(vec_int a, vec_int b) {
+    return _mm256_mullo_epi32(a, b);
 }
 
 X86_INLINE vec_int int_sub_bytes(vec_int a, vec_int b) {
@@ -77,46 +85,37 @@ X86_INLINE vec_int int_pick_bytes(vec_int a, uint32_t which) {
     return _mm256_shuffle_epi8(a, _mm256_or_si256(_mm256_set1_epi32((int)which), lanes));
 }
 
+/* The upper byte of each word of 16 bits, signed. */
 X86_INLINE vec_int int_sign_16(vec_int a) {
     return _mm256_srai_epi16(a, 8);
 }
 
-X86_INLINE vec_int int_madd_16(vec_int sum, vec_int a, vec_int b) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+/* The uppermost byte of each lane, signed. */
+X86_INLINE vec_int int_sign_32(vec_int a) {
+    return _mm256_srai_epi32(a, 24);
 }
 
-/* ---- sums of products of bytes: unsigned weights and signed activations. Up to `fit` of them are
- * added in words of 16 bits; int_dot_end turns the sum into 32 bits. */
-
-X86_INLINE size_t int_dot_fit(size_t fit) {
-    return fit;
+X86_INLINE vec_int int_add_16(vec_int a, vec_int b) {
+    return _mm256_add_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_begin(vec_int start, vec_int w, vec_int x) {
-    (void)start;
-    return _mm256_maddubs_epi16(w, x);
+/* Sums of two products of 16 bits, in 32. */
+X86_INLINE vec_int int_pairs_16(vec_int a, vec_int b) {
+    return _mm256_madd_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_more(vec_int sum, vec_int w, vec_int x) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+/* Sums of two products of an unsigned byte and a signed one, in 16 bits. */
+X86_INLINE vec_int int_pairs_8(vec_int a, vec_int b) {
+    return _mm256_maddubs_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_end(vec_int start, vec_int sum) {
-    return _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+X86_INLINE vec_int int_abs_8(vec_int a) {
+    return _mm256_abs_epi8(a);
 }
 
-/* A signed byte's sign goes over to x, which is never -128. */
-X86_INLINE vec_int int_dot_signed(vec_int start, vec_int w, vec_int x) {
-    return int_dot_end(start, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
-}
-
-/* A small scale, byte `which` of each lane's word, as int_dot_scaled wants it. */
-X86_INLINE vec_int int_dot_scale(vec_int bytes, int which) {
-    return int_sign_16(int_pick_bytes(bytes, 0x00800080u | 0x01000100u * (uint32_t)which));
-}
-
-X86_INLINE vec_int int_dot_scaled(vec_int start, vec_int sum, vec_int scale) {
-    return int_madd_16(start, sum, scale);
+/* The bytes of a, negated where those of b are negative. Where b is 0 they may be 0, too. */
+X86_INLINE vec_int int_negate_8(vec_int a, vec_int b) {
+    return _mm256_sign_epi8(a, b);
 }
 
 /* ---- floats */

@@ -1,4 +1,5 @@
-/* words_avx512.h - the vectors of packed_loops.h in AVX-512 with VNNI: sixteen weight rows. */
+/* words_avx512.h - the vectors of packed_loops.h in AVX-512: sixteen weight rows. words_madd.h or
+ * words_vnni.h adds the sums of products. */
 #ifndef KERNELS_X86_WORDS_AVX512_H
 #define KERNELS_X86_WORDS_AVX512_H
 
@@ -8,8 +9,7 @@
 
 enum {
     LANES = 16,
-    ROWS = 8,            /* activation rows taken together */
-    SIGNED_OFFSET = 128, /* VPDPBUSD wants unsigned weights: signed bytes get this added */
+    ROWS = 8, /* activation rows taken together */
 };
 
 typedef __m512i vec_int;
@@ -43,12 +43,20 @@ X86_INLINE vec_int int_or(vec_int a, vec_int b) {
     return _mm512_or_si512(a, b);
 }
 
+X86_INLINE vec_int int_xor(vec_int a, vec_int b) {
+    return _mm512_xor_si512(a, b);
+}
+
 X86_INLINE vec_int int_add(vec_int a, vec_int b) {
     return _mm512_add_epi32(a, b);
 }
 
 X86_INLINE vec_int int_sub(vec_int a, vec_int b) {
     return _mm512_sub_epi32(a, b);
+}
+
+X86_INLINE vec_int int_mul(vec_int a, vec_int b) {
+    return _mm512_mullo_epi32(a, b);
 }
 
 X86_INLINE vec_int int_sub_bytes(vec_int a, vec_int b) {
@@ -77,46 +85,37 @@ X86_INLINE vec_int int_pick_bytes(vec_int a, uint32_t which) {
     return _mm512_shuffle_epi8(a, _mm512_or_si512(_mm512_set1_epi32((int)which), lanes));
 }
 
+/* The upper byte of each word of 16 bits, signed. */
 X86_INLINE vec_int int_sign_16(vec_int a) {
     return _mm512_srai_epi16(a, 8);
 }
 
-X86_INLINE vec_int int_madd_16(vec_int sum, vec_int a, vec_int b) {
-    return _mm512_dpwssd_epi32(sum, a, b);
+/* The uppermost byte of each lane, signed. */
+X86_INLINE vec_int int_sign_32(vec_int a) {
+    return _mm512_srai_epi32(a, 24);
 }
 
-/* ---- sums of products of bytes: unsigned weights and signed activations, any number of them. */
-
-X86_INLINE size_t int_dot_fit(size_t fit) {
-    (void)fit;
-    return 8;
+X86_INLINE vec_int int_add_16(vec_int a, vec_int b) {
+    return _mm512_add_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_begin(vec_int start, vec_int w, vec_int x) {
-    return _mm512_dpbusd_epi32(start, w, x);
+/* Sums of two products of 16 bits, in 32. */
+X86_INLINE vec_int int_pairs_16(vec_int a, vec_int b) {
+    return _mm512_madd_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_more(vec_int sum, vec_int w, vec_int x) {
-    return _mm512_dpbusd_epi32(sum, w, x);
+/* Sums of two products of an unsigned byte and a signed one, in 16 bits. */
+X86_INLINE vec_int int_pairs_8(vec_int a, vec_int b) {
+    return _mm512_maddubs_epi16(a, b);
 }
 
-X86_INLINE vec_int int_dot_end(vec_int start, vec_int sum) {
-    (void)start; /* the sum began with it */
-    return sum;
+X86_INLINE vec_int int_abs_8(vec_int a) {
+    return _mm512_abs_epi8(a);
 }
 
-X86_INLINE vec_int int_dot_signed(vec_int start, vec_int w, vec_int x) {
-    return _mm512_dpbusd_epi32(start, _mm512_xor_si512(w, int_all_bytes(0x80)), x);
-}
-
-/* A small scale, byte `which` of each lane's word, as int_dot_scaled wants it. */
-X86_INLINE vec_int int_dot_scale(vec_int bytes, int which) {
-    const vec_int top = int_shift_left(bytes, 24 - 8 * which);
-    return _mm512_srai_epi32(top, 24);
-}
-
-X86_INLINE vec_int int_dot_scaled(vec_int start, vec_int sum, vec_int scale) {
-    return _mm512_add_epi32(start, _mm512_mullo_epi32(sum, scale));
+/* The bytes of a, negated where those of b are negative. Where b is 0 they may be 0, too. */
+X86_INLINE vec_int int_negate_8(vec_int a, vec_int b) {
+    return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(b), int_zero(), a);
 }
 
 /* ---- floats */

@@ -1,0 +1,12 @@
+/* packed_avx512.c - products of packed weights in AVX-512 without VNNI: packed_loops.h with its
+ * words. */
+#include "kernels/x86/words_avx512.h"
+#include "kernels/x86/words_madd.h"
+
+#include "kernels/x86/packed_loops.h"
+#include "kernels/x86/parts.h"
+
+void packed_fill_avx512(kernel_table *table) {
+    packed_fill_table(table);
+    table->prefers_packed = true;
+}
