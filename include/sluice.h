@@ -6,7 +6,7 @@
  *                it may share with others, its group. A group is private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
- * read.
+ *                read.
  *
  * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
  * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
@@ -77,7 +77,8 @@ typedef struct sl_model_options {
     bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
     bool no_populate;        /* leave weights on the disk until they are used, as they are there */
     bool no_rearrange;       /* leave weights in the file's order; else they are rearranged in the
-                                background where that is faster and the budget has room */
+                                background where that is faster and the budget has room (if it has
+                                not, notice says so); no_populate means it too */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -124,11 +125,12 @@ typedef struct sl_model_info {
     double load_seconds;
 } sl_model_info;
 
-/* Waits until weights that are being rearranged in the background all are. Results do not depend on
- * it; speed, for a moment, does. Any number of threads may wait. */
-SL_API void sl_model_wait(const sl_model *model);
-
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
+
+/* Waits until the weights that are rearranged in the background are done; returns at once where
+ * none are. Results do not depend on it, but speed does until then. Any number of threads may wait,
+ * and compute meanwhile. */
+SL_API void sl_model_wait(const sl_model *model);
 
 /* Calls `emit` for each line of the model's program, the list of operations that computes a token.
  */
@@ -208,10 +210,11 @@ SL_API void sl_session_options_init(sl_session_options *options);
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 
-/* Creates `count` sessions that share threads, buffers and one pool of keys and values, so that
- * sl_session_eval_group computes tokens of several at once and reads the weights once for all. What
- * one holds never depends on the others. sessions[0] to sessions[count - 1] are the caller's; on
- * failure all are NULL or unchanged. */
+/* Creates a group of `count` sessions (1 to 65536) that share threads, buffers and one pool of keys
+ * and values, so that sl_session_eval_group computes tokens of several at once and reads the
+ * weights once for all. What one holds never depends on the others. sessions[0] to
+ * sessions[count - 1] are the caller's; on failure all are NULL or unchanged. Functions on
+ * different sessions of a group, the freeing of one too, must not run at the same time. */
 SL_API SL_CHECK sl_status sl_session_create_group(sl_model *model,
                                                   const sl_session_options *options, size_t count,
                                                   sl_session **sessions, sl_error *error);

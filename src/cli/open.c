@@ -16,6 +16,7 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
     how.reserved = reserved;
     how.vocabulary_only = extent == OPEN_VOCABULARY;
     how.no_populate = extent == OPEN_PROGRAM;
+    how.no_rearrange = options->no_repack;
     how.progress = progress_update;
     how.notice = print_notice;
     sl_error error = {0};

@@ -52,6 +52,9 @@ const option option_table[] = {
     {{"--memory"}, SESSIONS | COMMAND_INSPECT, OPTION_SIZE, FIELD(memory), "SIZE", .low = 1 << 20,
      .help = "most memory for everything together, such as 500M, 1.5G or 6G, in powers of 1024 "
              "(default: what is available)"},
+    {{"--no-repack"}, SESSIONS, OPTION_FLAG, FIELD(no_repack),
+     .help = "leave quantized weights in the file's order; else they are rearranged in the "
+             "background where that is faster and --memory has room (the results are the same)"},
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
              "plus -n, at most the model's own)"},

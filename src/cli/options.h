@@ -37,7 +37,8 @@ typedef struct count_list {
 typedef struct cli_options {
     const char *model;
     uint64_t memory; /* 0: what is available */
-    int64_t ctx;     /* OPTION_UNSET: not given; 0: the model's own */
+    bool no_repack;
+    int64_t ctx; /* OPTION_UNSET: not given; 0: the model's own */
     int64_t batch;
     int64_t threads;        /* 0: not given */
     int64_t type_k, type_v; /* sl_kv_type */

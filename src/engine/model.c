@@ -136,24 +136,25 @@ void model_notify(const sl_model *model, const sl_model_options *options) {
     }
 }
 
-sl_status model_rearrange(sl_model *model, const sl_model_options *options, sl_error *error) {
-    const uint64_t bytes = residency_packable_bytes(model->weights);
-    if (options->no_rearrange || options->no_populate || bytes == 0) {
-        return SL_OK;
+void model_rearrange(sl_model *model, const sl_model_options *options) {
+    if (options->no_rearrange || options->no_populate) {
+        return;
     }
-    const uint64_t need = model_memory(model) + model->reserved + RESIDENCY_PACKING_BYTES;
-    if (need <= model->memory_budget) {
-        return residency_pack(model->weights, error);
+    sl_error error = {0};
+    const uint64_t need =
+        model_memory(model) + model->reserved + residency_packing_bytes(model->weights);
+    if (need > model->memory_budget) {
+        error_set(&error, SL_ERR_MEMORY, "to rearrange them %llu MiB more are needed",
+                  (unsigned long long)(need - model->memory_budget + (1 << 20) - 1) >> 20);
+    } else if (residency_pack(model->weights, &error) == SL_OK) {
+        return;
     }
-    if (options->notice) {
-        char line[160];
-        snprintf(line, sizeof line,
-                 "weights stay in the file's order, which is slower: to rearrange them %llu MiB "
-                 "more are needed",
-                 (unsigned long long)(need - model->memory_budget + (1 << 20) - 1) >> 20);
+    if (residency_packable_bytes(model->weights) > 0 && options->notice) {
+        char line[sizeof error.message + 80];
+        snprintf(line, sizeof line, "weights stay in the file's order, which is slower: %s",
+                 error.message);
         options->notice(options->user, line);
     }
-    return SL_OK;
 }
 
 static sl_status load(sl_model *model, const char *path, const sl_model_options *options,
@@ -187,7 +188,7 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     }
     if (status == SL_OK) {
         model_notify(model, options);
-        status = model_rearrange(model, options, error);
+        model_rearrange(model, options);
     }
     return status;
 }

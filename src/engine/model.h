@@ -29,9 +29,10 @@ struct sl_model {
 /* An empty one, with its budget; NULL if memory is out. Freed with sl_model_free. */
 sl_model *model_new(const sl_model_options *options);
 
-/* Begins to rearrange the weights where that pays, is wanted, and fits the budget; says if not. */
-SL_CHECK sl_status model_rearrange(sl_model *model, const sl_model_options *options,
-                                   sl_error *error);
+/* Begins to rearrange the weights where that pays and is wanted. Where there is no room for it in
+ * the budget, or no memory or thread, says so: they stay as they are, and only speed depends on it.
+ */
+void model_rearrange(sl_model *model, const sl_model_options *options);
 
 /* Says what is known to be slower or left out than it might be. */
 void model_notify(const sl_model *model, const sl_model_options *options);

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    CHUNK = 4 << 20, /* bytes packed at a time, before their pages in the file are dropped */
+    CHUNK = 4 << 20,   /* bytes packed at a time, before their pages in the file are dropped */
+    SLACK = 4 * CHUNK, /* packed, but still in memory as the file has them: a chunk, and what other
+                          threads have touched again */
     LINE = 64,
 };
 
@@ -27,9 +29,10 @@ struct residency {
     float **vectors;         /* by weight number; NULL for matrices */
     packed_matrix *matrices; /* by weight number */
     size_t bytes;
-    uint8_t *packed; /* all panels, packed_size bytes */
+    uint8_t *packed; /* all panels, packed_size bytes; NULL: none are made */
     size_t packed_size;
-    size_t placed; /* of them, given to matrices */
+    size_t padding; /* of them, more than the file has */
+    size_t placed;  /* of them, given to matrices */
     os_thread *packer;
     _Atomic bool stop;
     _Atomic uint32_t packing; /* 1: the thread is at it */
@@ -39,6 +42,46 @@ struct residency {
 static const tensor_entry *tensor_of(const residency *r, weight_id id) {
     return &r->file->tensors[program_weight(r->p, id)->tensor];
 }
+
+/* ---- what can be packed --------------------------------------------------------------------- */
+
+/* Calls `visit` for every matrix that is multiplied with and that the kernels would rather have
+ * packed, in the order of their use; again where another operation uses it too. */
+static void each_packable(residency *r, void (*visit)(residency *r, weight_id id)) {
+    kernel_table kernels;
+    kernel_table_fill(&kernels, cpu_features());
+    for (size_t i = 0; i < r->p->ops.count; i++) {
+        const op *o = program_op(r->p, i);
+        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
+            const weight_id id = o->as.linear.weight[k];
+            if (kernels.prefers_packed && kernels.matmul_packed[program_weight(r->p, id)->type]) {
+                visit(r, id);
+            }
+        }
+    }
+}
+
+static size_t matrix_packed_bytes(const residency *r, weight_id id) {
+    const weight_ref *ref = program_weight(r->p, id);
+    return size_round_up(packed_bytes(ref->type, ref->n_out, ref->n_in), LINE);
+}
+
+static void count_matrix(residency *r, weight_id id) {
+    const weight_ref *ref = program_weight(r->p, id);
+    const size_t bytes = matrix_packed_bytes(r, id);
+    r->packed_size += bytes;
+    r->padding += bytes - ref->n_out * quant_row_bytes(ref->type, ref->n_in);
+}
+
+uint64_t residency_packable_bytes(const residency *r) {
+    return r->packed_size;
+}
+
+uint64_t residency_packing_bytes(const residency *r) {
+    return r->packed_size ? r->padding + SLACK : 0;
+}
+
+/* ---- making and freeing --------------------------------------------------------------------- */
 
 static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     const weight_ref *ref = program_weight(r->p, id);
@@ -74,6 +117,7 @@ sl_status residency_create(const program *p, const model_file *file, residency *
             return SL_ERR_MEMORY;
         }
     }
+    each_packable(r, count_matrix);
     *out = r;
     return SL_OK;
 }
@@ -96,37 +140,6 @@ void residency_free(residency *r) {
 }
 
 /* ---- packing -------------------------------------------------------------------------------- */
-
-/* Calls `visit` for every matrix that is multiplied with and that the kernels would rather have
- * packed, once for each, in the order of their use. */
-static void each_packable(residency *r, void (*visit)(residency *r, weight_id id)) {
-    kernel_table kernels;
-    kernel_table_fill(&kernels, cpu_features());
-    for (size_t i = 0; i < r->p->ops.count; i++) {
-        const op *o = program_op(r->p, i);
-        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
-            const weight_id id = o->as.linear.weight[k];
-            if (kernels.prefers_packed && kernels.matmul_packed[program_weight(r->p, id)->type]) {
-                visit(r, id);
-            }
-        }
-    }
-}
-
-static size_t matrix_packed_bytes(const residency *r, weight_id id) {
-    const weight_ref *ref = program_weight(r->p, id);
-    return size_round_up(packed_bytes(ref->type, ref->n_out, ref->n_in), LINE);
-}
-
-static void count_matrix(residency *r, weight_id id) {
-    r->packed_size += matrix_packed_bytes(r, id);
-}
-
-uint64_t residency_packable_bytes(const residency *r) {
-    residency counter = {.p = r->p};
-    each_packable(&counter, count_matrix);
-    return counter.packed_size;
-}
 
 /* A matrix that two operations use has one place. */
 static void place_matrix(residency *r, weight_id id) {
@@ -171,17 +184,22 @@ static void pack_all(void *context) {
 }
 
 sl_status residency_pack(residency *r, sl_error *error) {
-    const size_t size = residency_packable_bytes(r);
-    if (size == 0) {
+    if (r->packed_size == 0) {
         return SL_OK;
     }
-    if (!(r->packed = os_pages_allocate(size))) {
-        return error_memory(error, "weights that are rearranged", size);
+    if (!(r->packed = os_pages_allocate(r->packed_size))) {
+        return error_memory(error, "weights that are rearranged", r->packed_size);
     }
-    r->packed_size = size;
     each_packable(r, place_matrix);
     atomic_store(&r->packing, 1);
-    return os_thread_start(pack_all, r, &r->packer, error);
+    const sl_status status = os_thread_start(pack_all, r, &r->packer, error);
+    if (status != SL_OK) {
+        atomic_store(&r->packing, 0); /* or a caller would wait for ever */
+        os_pages_free(r->packed, r->packed_size);
+        r->packed =
+            NULL; /* the matrices' panels are not looked at, as none of their rows is done */
+    }
+    return status;
 }
 
 void residency_wait(residency *r) {
@@ -233,5 +251,5 @@ uint64_t residency_token_bytes(const residency *r) {
 }
 
 size_t residency_bytes(const residency *r) {
-    return r->bytes + (r->packed ? RESIDENCY_PACKING_BYTES : 0);
+    return r->bytes + (r->packed ? residency_packing_bytes(r) : 0);
 }

@@ -14,10 +14,10 @@
 #include "formats/model_file.h"
 #include "program/program.h"
 
-/* Read-only once created; any number of threads may use one. */
+/* Read-only for its users once created; any number of threads may use one, also while it packs. */
 typedef struct residency residency;
 
-/* Both must outlive *out, which the caller frees. */
+/* Both must outlive *out, which the caller frees. Freeing ends the packing. */
 SL_CHECK sl_status residency_create(const program *p, const model_file *file, residency **out,
                                     sl_error *error);
 void residency_free(residency *r);
@@ -32,13 +32,18 @@ const void *residency_packed(const residency *r, weight_id id, size_t *rows);
 /* One row of a matrix as the file has it; `room` (of a row's bytes) may be used to hold it. */
 const void *residency_row(const residency *r, weight_id id, size_t row, void *room);
 
-/* Bytes of matrices that packing would rearrange on this processor; 0: none. */
+/* Bytes of the packed copies of all matrices that packing would rearrange on this processor; 0:
+ * none. */
 uint64_t residency_packable_bytes(const residency *r);
 
-/* Memory that packing takes while it goes on, beside the weights' own. */
-#define RESIDENCY_PACKING_BYTES ((uint64_t)16 << 20)
+/* Memory that packing takes beside the weights' own: pages of the file that are not dropped yet,
+ * and the rows that fill up last panels. */
+uint64_t residency_packing_bytes(const residency *r);
 
-/* Begins to pack the matrices, on a thread of its own; at most once. */
+/* Begins to pack the matrices, on a thread of its own; at most once, and before other threads have
+ * the residency. The pages of the file that it drops must come back when they are touched, or not
+ * be touched until it is done. SL_ERR_MEMORY, all weights where they are, if there is no memory or
+ * no thread for it. */
 SL_CHECK sl_status residency_pack(residency *r, sl_error *error);
 
 /* Waits for the end of the packing, if it was begun. Any number of threads may. */

@@ -306,7 +306,7 @@ static sl_status make_model(sl_model *model, const model_shape *shape, const syn
     if (status == SL_OK) {
         model_notify(model, options);
         tell_replaced(model, shape, type, options);
-        status = model_rearrange(model, options, error);
+        model_rearrange(model, options);
         /* The pages that are dropped on the way cannot be read again: nobody may use them yet. */
         residency_wait(model->weights);
     }

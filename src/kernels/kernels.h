@@ -81,10 +81,10 @@ typedef void kernel_matmul(size_t n_out, size_t n_row, size_t n_in, const void *
                            const void *x, size_t x_stride, float *y, size_t y_stride,
                            void *scratch);
 
-/* out[i * out_stride + j] = sum over k of weights[i * w_stride + k] * values[k][j], for i < n_query,
- * j < n: one sum each, which begins with what `out` holds if `add` is true and with +0 if not, by
- * fma, k ascending. Attention is made of it twice: queries by keys that lie dimension by dimension,
- * and weights by values that lie position by position.
+/* out[i * out_stride + j] = sum over k of weights[i * w_stride + k] * values[k][j], i < n_query and
+ * j < n: one sum each, which begins with what `out` holds if `add` is true and with +0 if not,
+ * by fma, k ascending. Attention is made of it twice: queries by keys that lie dimension by
+ * dimension, and weights by values that lie position by position.
  *   values    n_value rows of n values of the entry's type, v_stride bytes apart, at any address
  *   ahead     a hint: while a row is read, what lies so many bytes behind it is asked for, which
  *             need not be memory. Many requests at once would stall, and alone they would wait

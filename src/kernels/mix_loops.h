@@ -20,6 +20,8 @@
 
 enum { MIX_QUERIES = 6, MIX_WIDEST = 8, MIX_LINE = 64 };
 
+_Static_assert(2 * MIX_VECS <= MIX_WIDEST, "a tile has room for what mix_wide takes");
+
 /* A vector of values from VEC_WIDTH stored ones. */
 typedef vec mix_load(const uint8_t *p);
 
@@ -117,7 +119,8 @@ MIX_INLINE void mix_columns(mix_load *load, const size_t bytes, size_t n_query,
     }
 }
 
-/* Few queries take more vectors at once: a sum waits for its last fma, so there must be many. */
+/* All columns that fill `vectors` vectors, a constant, for 1 to 3 queries; returns how many. Few
+ * queries take more vectors at once: a sum waits for its last fma, so there must be many. */
 MIX_INLINE size_t mix_wide(mix_load *load, const size_t bytes, size_t n_query, const size_t vectors,
                            size_t n, const mix_operands *o) {
     const size_t step = vectors * VEC_WIDTH;
@@ -137,6 +140,7 @@ MIX_INLINE size_t mix_wide(mix_load *load, const size_t bytes, size_t n_query, c
     return at;
 }
 
+/* The columns from left to right, in ever narrower tiles. */
 MIX_INLINE void mix_with(mix_load *load, const size_t bytes, size_t n_query, size_t n_value,
                          size_t n, const float *weights, size_t w_stride, const void *values,
                          size_t v_stride, size_t ahead, float *out, size_t out_stride, bool add) {

@@ -188,6 +188,12 @@ static size_t part_count(span keys) {
     return (keys.end - 1) / ATTENTION_PART - first_part(keys) + 1;
 }
 
+/* Those of `keys` that lie in a part. */
+static span part_of(span keys, size_t part) {
+    const size_t begin = part * ATTENTION_PART;
+    return (span){size_max(begin, keys.begin), size_min(begin + ATTENTION_PART, keys.end)};
+}
+
 /* ---- one part -------------------------------------------------------------------------------- */
 
 /* What a part's work is about. */
@@ -245,8 +251,8 @@ static const uint8_t *turned_keys(const item *t, const uint8_t *page, size_t que
 }
 
 /* scores[query][key - part's first] of a page at position `at`, also of keys that a row does not
- * see. Many queries are done in turns, and before each some lines of the next keys and of these
- * positions' values are asked for. */
+ * see: those hold anything, and nothing reads their scores. Many queries are done in turns, and
+ * before each some lines of the next keys and of these positions' values are asked for. */
 static void score_page(const item *t, size_t part_begin, size_t at, span rows) {
     const attention_args *a = t->a;
     const attention_scratch *s = t->s;
@@ -388,9 +394,7 @@ static void mix_part(const item *t, const kernel_mixture *to, span rows, size_t 
 static span compute_part(const item *t, size_t part, const kernel_mixture *to) {
     const attention_args *a = t->a;
     const size_t part_begin = part * ATTENTION_PART;
-    const span all = block_keys(a, t->block);
-    const span keys = {size_max(part_begin, all.begin),
-                       size_min(part_begin + ATTENTION_PART, all.end)};
+    const span keys = part_of(block_keys(a, t->block), part);
     const span rows = rows_seeing(a, t->block, keys);
     score_part(t, part_begin, keys);
     for (size_t query = rows.begin * t->group; query < rows.end * t->group; query++) {
@@ -513,10 +517,8 @@ static void attend_chunk(const item *t, const split *p, size_t number, size_t ch
     atomic_store_explicit(finished, 0, memory_order_relaxed);
     begin_total(t);
     for (size_t i = 0; i < count; i++) {
-        const size_t begin = (first + i) * ATTENTION_PART;
-        const span part = {size_max(begin, keys.begin), size_min(begin + ATTENTION_PART, keys.end)};
         const kernel_mixture slot = slot_of(t, p, number, i);
-        merge_part(t, &slot, rows_seeing(t->a, t->block, part));
+        merge_part(t, &slot, rows_seeing(t->a, t->block, part_of(keys, first + i)));
     }
     give_result(t);
 }

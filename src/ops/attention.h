@@ -30,8 +30,8 @@
 #include "ops/team.h"
 
 enum {
-    ATTENTION_PAGE = 32,    /* positions of a page of the cache */
-    ATTENTION_PART = 256,   /* a multiple of the page */
+    ATTENTION_PAGE = 32,     /* positions of a page of the cache */
+    ATTENTION_PART = 256,    /* a multiple of the page */
     ATTENTION_QUERIES = 192, /* most queries taken together, where a row's group is no larger */
 };
 

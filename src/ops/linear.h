@@ -50,7 +50,7 @@ typedef struct linear_scratch {
 } linear_scratch;
 
 /* Most columns computed at a time. */
-enum { LINEAR_TILE_OUT = 128 };
+enum { LINEAR_TILE_OUT = 256 };
 
 /* First phase, by all members: prepares rows taken from *counter. A barrier must follow. */
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,

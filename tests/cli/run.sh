@@ -39,6 +39,19 @@ cmp -s "$out" "$scratch/twelve" || fail "-f -"
 run 0 run $m -p 'Once upon a time' -n 12 --temp 0 --echo
 { printf 'Once upon a time' && cat "$scratch/twelve"; } | cmp -s "$out" - || fail "--echo"
 
+# Rearranged weights give the same text; without them as much is planned as where none are made.
+run 0 run $m -p 'Once upon a time' -n 12 --temp 0 --no-repack
+cmp -s "$out" "$scratch/twelve" || fail "--no-repack"
+planned=$(grep -o '[^,]* planned' "$err")
+SLUICE_CPU=plain "$sluice" run $m -p 'Once upon a time' -n 12 --temp 0 >"$out" 2>"$err"
+cmp -s "$out" "$scratch/twelve" || fail "SLUICE_CPU=plain"
+[ "$planned" = "$(grep -o '[^,]* planned' "$err")" ] || fail "--no-repack: $planned"
+for command in "logits -o $scratch/x.npy" perplexity "bench -p 2 -n 1 -r 1"; do
+    text="-f $scratch/prompt"
+    [ "${command#bench}" = "$command" ] || text=
+    run 0 $command $m $text --no-repack --memory 160M
+done
+
 # Fewer tokens are the beginning of more; none is none.
 run 0 run $m -p 'Once upon a time' -n 5 --temp 0
 size=$(wc -c <"$out")

@@ -332,7 +332,8 @@ static sl_status try_file(const void *with, sl_error *error) {
 
 static temp_file small_model(void) {
     gguf_tiny_options options = gguf_tiny_defaults();
-    options.n_vocab = 300; /* some merges, too */
+    options.n_vocab = 300;     /* some merges, too */
+    options.type = QUANT_Q8_0; /* rearranged, on most processors */
     return temp_file_llama(&options);
 }
 
@@ -352,8 +353,8 @@ static void the_engine_survives_a_lack_of_pages(void **state) {
     (void)state;
     skip_if_malloc_stays();
     const temp_file file = small_model();
-    /* The file, activations, keys and values. */
-    expect_clean_failures(&(expectation){try_engine, file.path, PAGES, 3, 0, "emory"});
+    /* The file, activations, keys and values; weights to rearrange may stay as they are. */
+    expect_clean_failures(&(expectation){try_engine, file.path, PAGES, 3, 1, "emory"});
     expect_clean_failures(&(expectation){try_file, file.path, PAGES, 1, 0, "cannot be mapped: "});
     temp_file_remove(&file);
 }
@@ -363,7 +364,7 @@ static void the_engine_survives_a_lack_of_threads(void **state) {
     skip_if_malloc_stays();
     const temp_file file = small_model();
     expect_clean_failures(
-        &(expectation){try_engine, file.path, THREADS, 2, 0, "cannot start a thread: "});
+        &(expectation){try_engine, file.path, THREADS, 2, 1, "cannot start a thread: "});
     temp_file_remove(&file);
 }
 

@@ -1,5 +1,6 @@
 /* The memory budget holds: a process that loads a model of 100 MB and more, evaluates a prompt that
- * fills most of its context, and generates, is never larger than the smallest budget that is
+ * fills most of its context, and generates, in one session or several of a group, is never larger
+ * than the smallest budget that is
  * accepted; and a budget 1 MiB smaller is refused. The same with a text of 20 MB that is held and
  * tokenized as the command does it. Each try is a process of its own, which runs this program anew,
  * since a forked one would begin with its parent's memory. */
@@ -47,36 +48,49 @@ typedef struct setting {
     sl_kv_type cache;
     text_kind text; /* with one, the model is that of the repository */
     size_t text_bytes;
+    size_t n_more; /* sessions besides the first, which compute together */
 } setting;
 
+enum { MOST_SESSIONS = 6, MOST_TOKENS = 1024 };
+
 static const setting settings[] = {
-    {"a short context", false, 128, 64, SL_KV_F16, NO_TEXT, 0},
-    {"a larger cache of floats", false, 1024, 256, SL_KV_F32, NO_TEXT, 0},
-    {"many tokens", true, 64, 8, SL_KV_F16, NO_TEXT, 0},
-    {"a text of stories", false, 512, 512, SL_KV_F16, STORIES, 20000000},
-    {"a text of a token for each byte", false, 512, 512, SL_KV_F16, LONE_BYTES, 20000000},
-    {"a text of one word", false, 512, 512, SL_KV_F16, ONE_WORD, 5000000},
+    {"a short context", false, 128, 64, SL_KV_F16, NO_TEXT, 0, 0},
+    {"a larger cache of floats", false, 1024, 256, SL_KV_F32, NO_TEXT, 0, 0},
+    {"a group of sessions", false, 600, 64, SL_KV_F16, NO_TEXT, 0, MOST_SESSIONS - 1},
+    {"many tokens", true, 64, 8, SL_KV_F16, NO_TEXT, 0, 0},
+    {"a text of stories", false, 512, 512, SL_KV_F16, STORIES, 20000000, 0},
+    {"a text of a token for each byte", false, 512, 512, SL_KV_F16, LONE_BYTES, 20000000, 0},
+    {"a text of one word", false, 512, 512, SL_KV_F16, ONE_WORD, 5000000, 0},
 };
 
 static size_t count_prompt(const setting *s) {
     return s->n_ctx * 3 / 4;
 }
 
-static sl_status generate(sl_session *session, size_t n_vocab, const setting *s, sl_error *error) {
-    static int32_t tokens[1024];
+/* Fills most of each session's context and then some of it token by token, all together. */
+static sl_status generate(sl_session *const *sessions, size_t n_vocab, const setting *s,
+                          sl_error *error) {
+    static int32_t tokens[MOST_SESSIONS][MOST_TOKENS];
+    sl_session_content contents[MOST_SESSIONS];
     sl_sampler *sampler;
-    size_t count = count_prompt(s);
-    for (size_t i = 0; i < count; i++) {
-        tokens[i] = (int32_t)(i * 7919 % n_vocab);
+    const size_t n = 1 + s->n_more;
+    for (size_t k = 0; k < n; k++) {
+        contents[k] = (sl_session_content){sessions[k], tokens[k], count_prompt(s)};
+        for (size_t i = 0; i < contents[k].count; i++) {
+            tokens[k][i] = (int32_t)((i * 7919 + k) % n_vocab);
+        }
     }
     sl_status status = sl_sampler_create(n_vocab, NULL, &sampler, error);
     if (status == SL_OK) {
-        status = sl_session_eval(session, tokens, count, NULL, NULL, error);
+        status = sl_session_eval_group(contents, n, NULL, NULL, error);
     }
     for (int i = 0; i < 15 && status == SL_OK; i++) {
-        status = sl_sampler_sample(sampler, sl_session_logits(session), &tokens[count], error);
+        for (size_t k = 0; k < n && status == SL_OK; k++) {
+            status = sl_sampler_sample(sampler, sl_session_logits(sessions[k]),
+                                       &tokens[k][contents[k].count++], error);
+        }
         if (status == SL_OK) {
-            status = sl_session_eval(session, tokens, ++count, NULL, NULL, error);
+            status = sl_session_eval_group(contents, n, NULL, NULL, error);
         }
     }
     sl_sampler_free(sampler);
@@ -99,7 +113,7 @@ static char *make_text(const setting *s) {
 static int run_as_child(const char *path, uint64_t budget, const setting *s) {
     sl_error error;
     sl_model *model;
-    sl_session *session = NULL;
+    sl_session *sessions[MOST_SESSIONS] = {NULL};
     char *text = make_text(s);
     int32_t *text_tokens = NULL;
     size_t text_count = 0;
@@ -118,7 +132,7 @@ static int run_as_child(const char *path, uint64_t budget, const setting *s) {
         }
     }
     if (status == SL_OK) {
-        status = sl_session_create(model, &wanted, &session, &error);
+        status = sl_session_create_group(model, &wanted, 1 + s->n_more, sessions, &error);
     }
     if (status == SL_ERR_MEMORY) {
         const char *needs = strstr(error.message, "needs ");
@@ -128,13 +142,15 @@ static int run_as_child(const char *path, uint64_t budget, const setting *s) {
     sl_model_info info;
     if (status == SL_OK) {
         sl_model_get_info(model, &info);
-        status = generate(session, info.n_vocab, s, &error);
+        status = generate(sessions, info.n_vocab, s, &error);
     }
     if (status != SL_OK) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
     }
-    sl_session_free(session);
+    for (size_t i = 0; i < 1 + s->n_more; i++) {
+        sl_session_free(sessions[i]);
+    }
     sl_model_free(model);
     sl_free(text_tokens);
     free(text);

@@ -256,6 +256,70 @@ static void tiny_models_allocate_nothing(void **state) {
     }
 }
 
+/* Several sessions of a group, in contexts long enough for their attention to be cut into parts. */
+enum { GROUP = 3, LONG_ROOM = 640, LONG_PROMPT = 500 };
+
+static void generate_together(const sl_session_content *contents, int32_t *tokens[GROUP],
+                              sl_sampler *sampler, size_t steps, size_t counts[GROUP]) {
+    sl_error error;
+    for (size_t i = 0; i < steps; i++) {
+        sl_session_content now[GROUP];
+        for (size_t k = 0; k < GROUP; k++) {
+            require(sl_sampler_sample(sampler, sl_session_logits(contents[k].session),
+                                      &tokens[k][counts[k]++], &error),
+                    &error);
+            now[k] = (sl_session_content){contents[k].session, tokens[k], counts[k]};
+        }
+        require(sl_session_eval_group(now, GROUP, NULL, NULL, &error), &error);
+    }
+}
+
+static void a_group_allocates_nothing(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    gguf_tiny_options shape = gguf_tiny_defaults();
+    shape.n_ctx = LONG_ROOM;
+    shape.type = QUANT_Q8_0;
+    const temp_file file = temp_file_llama(&shape);
+    const sl_session_options options = {.threads = 2, .n_batch = 64};
+    sl_error error;
+    sl_model *model;
+    sl_sampler *sampler;
+    sl_session *sessions[GROUP];
+    sl_session_content contents[GROUP];
+    static int32_t room[GROUP][LONG_ROOM];
+    int32_t *tokens[GROUP];
+    size_t counts[GROUP];
+    require(sl_model_load(file.path, NULL, &model, &error), &error);
+    require(sl_session_create_group(model, &options, GROUP, sessions, &error), &error);
+    require(sl_sampler_create(shape.n_vocab, NULL, &sampler, &error), &error);
+    for (size_t k = 0; k < GROUP; k++) {
+        counts[k] = LONG_PROMPT - 150 * k;
+        tokens[k] = room[k];
+        for (size_t i = 0; i < counts[k]; i++) {
+            tokens[k][i] = (int32_t)((i * 31 + k) % shape.n_vocab);
+        }
+        contents[k] = (sl_session_content){sessions[k], tokens[k], counts[k]};
+    }
+    sl_model_wait(model);
+    require(sl_session_eval_group(contents, GROUP, NULL, NULL, &error), &error);
+    generate_together(contents, tokens, sampler, 1, counts);
+    read_maps(maps_before);
+    atomic_store(&counted, 0);
+    atomic_store(&counting, true);
+    generate_together(contents, tokens, sampler, STEPS, counts);
+    atomic_store(&counting, false);
+    read_maps(maps_after);
+    assert_int_equal(atomic_load(&counted), 0);
+    assert_string_equal(maps_before, maps_after);
+    for (size_t k = 0; k < GROUP; k++) {
+        sl_session_free(sessions[k]);
+    }
+    sl_sampler_free(sampler);
+    sl_model_free(model);
+    temp_file_remove(&file);
+}
+
 static void the_starter_model_allocates_nothing(void **state) {
     (void)state;
     skip_if_malloc_stays();
@@ -373,6 +437,7 @@ int main(void) {
         cmocka_unit_test(an_allocation_in_between_is_counted),
         cmocka_unit_test(a_mapping_by_system_call_is_seen),
         cmocka_unit_test(tiny_models_allocate_nothing),
+        cmocka_unit_test(a_group_allocates_nothing),
         cmocka_unit_test(the_starter_model_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { PAGES = 80, MEMBERS = 3, MOST_ROWS = 64, MOST_WIDTH = 1024 };
+enum { PAGES = 80, MEMBERS = 3, CROWD = 17, MOST_ROWS = 64, MOST_WIDTH = 1024 };
 
 typedef struct setting {
     size_t n_head, n_head_kv, head_k, head_v, window;
@@ -47,6 +47,11 @@ static void *memory(size_t bytes) {
     assert_non_null(p);
     memset(p, 0, (bytes + 63) / 64 * 64);
     return p;
+}
+
+/* Memory that nobody has written to yet: NaN. */
+static void *stale(size_t bytes) {
+    return memset(memory(bytes), 0xff, bytes);
 }
 
 /* What n values come to in a type. */
@@ -129,8 +134,9 @@ static void work(void *context, size_t member) {
     attention_run(&j->args, j->scratch + member * j->scratch_bytes, &j->counter);
 }
 
-/* Rows [first, first + n) in blocks of at most `most`, by `members`. */
-static void run(const world *w, size_t first, size_t n, size_t most, size_t members, float *out) {
+/* Rows [first, first + n) in blocks of at most `most`, by `members`. Returns into how many pieces
+ * each item was cut. */
+static size_t run(const world *w, size_t first, size_t n, size_t most, size_t members, float *out) {
     const setting *s = &w->s;
     attention_block cut[MOST_ROWS];
     _Atomic uint32_t finished[MOST_ROWS * 16] = {0};
@@ -157,11 +163,11 @@ static void run(const world *w, size_t first, size_t n, size_t most, size_t memb
                  .page_bytes = w->page_bytes,
                  .v_offset = w->v_offset,
                  .n_member = members,
-                 .shared = {memory(shared * sizeof(float)), shared, finished, MOST_ROWS * 16}},
+                 .shared = {stale(shared * sizeof(float)), shared, finished, MOST_ROWS * 16}},
         .scratch_bytes =
             (attention_scratch_bytes(s->n_head, s->n_head_kv, s->head_k, s->head_v) + 63) / 64 * 64,
     };
-    j.scratch = memory(members * j.scratch_bytes);
+    j.scratch = stale(members * j.scratch_bytes);
     team *t;
     sl_error error;
     assert_int_equal(team_create(members, &t, &error), SL_OK);
@@ -172,6 +178,8 @@ static void run(const world *w, size_t first, size_t n, size_t most, size_t memb
     }
     free(j.scratch);
     free(j.args.shared.parts);
+    /* Every member has tried once in vain. */
+    return (j.counter - members) / (n_block * s->n_head_kv);
 }
 
 /* One query by the formula; the largest difference from what was found. */
@@ -203,10 +211,34 @@ static double error_of(const world *w, size_t row, size_t head, const float *fou
     return worst;
 }
 
+/* Rows alone by a few members, who share out their parts, by more than there are parts, and rows of
+ * both sequences so: `alone` is right. */
+static void check_by_parts(const world *w, const float *alone) {
+    const setting *s = &w->s;
+    const size_t width = s->n_head * s->head_v;
+    float *found = stale(w->n_row * width * sizeof(float));
+    const size_t last[] = {w->n_row - 1, s->rows[0] - 1};
+    for (size_t i = 0; i < 2; i++) {
+        const size_t past = w->rows[last[i]].position + 1;
+        const size_t seen = s->window && past > s->window ? s->window : past;
+        const size_t parts = (past - 1) / ATTENTION_PART - (past - seen) / ATTENTION_PART + 1;
+        for (size_t members = 2; members <= CROWD; members += CROWD - 2) {
+            const size_t pieces = run(w, last[i], 1, 1, members, found);
+            assert_true((parts > 1) == (pieces > 1) && pieces <= parts);
+            assert_memory_equal(alone + last[i] * width, found + last[i] * width,
+                                width * sizeof(float));
+        }
+    }
+    const size_t middle = s->rows[0] - 1; /* the last of one and the first of the other */
+    run(w, middle, 2, 1, MEMBERS, found);
+    assert_memory_equal(alone + middle * width, found + middle * width, 2 * width * sizeof(float));
+    free(found);
+}
+
 static void check(const setting *s) {
     world *w = make(s);
     const size_t width = s->n_head * s->head_v, bytes = w->n_row * width * sizeof(float);
-    float *alone = memory(bytes), *found = memory(bytes);
+    float *alone = stale(bytes), *found = stale(bytes);
     for (size_t r = 0; r < w->n_row; r++) {
         run(w, r, 1, 1, 1, alone);
         for (size_t h = 0; h < s->n_head; h++) {
@@ -220,9 +252,7 @@ static void check(const setting *s) {
         run(w, 0, w->n_row, most < 5 ? most : 5, members, found);
         assert_memory_equal(alone, found, bytes);
     }
-    run(w, w->n_row - 1, 1, 1, MEMBERS, found); /* by parts */
-    assert_memory_equal(alone + (w->n_row - 1) * width, found + (w->n_row - 1) * width,
-                        width * sizeof(float));
+    check_by_parts(w, alone);
     free(alone);
     free(found);
     unmake(w);
@@ -252,12 +282,48 @@ static void rows_alone_of_several_sequences(void **state) {
     check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}});
 }
 
+/* One to four rows that end just before, at and behind the border of a part, and a window that
+ * begins there. */
+static void borders_of_parts(void **state) {
+    (void)state;
+    enum { PART = ATTENTION_PART };
+    for (size_t end = PART - 1; end <= 2 * PART + 1; end += end == PART + 1 ? PART - 2 : 1) {
+        for (size_t rows = 1; rows <= 4; rows++) {
+            check(&(setting){2, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {end - rows, 0}, {rows, 1}});
+            check(
+                &(setting){1, 1, 16, 16, PART, QUANT_F16, QUANT_F16, {end - rows, 700}, {rows, 1}});
+            check(&(setting){
+                1, 1, 16, 32, end - PART + 2, QUANT_F32, QUANT_Q8_0, {end - rows, 2}, {rows, 2}});
+        }
+    }
+}
+
+static void odd_heads(void **state) {
+    (void)state;
+    static const size_t heads[] = {1, 7, 15, 17, 31, 33, 65, 80, 96, 100, 129, 256};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        const size_t k = heads[i], v = heads[(i + 5) % 12];
+        check(&(setting){3, 1, k, v, 0, QUANT_F16, QUANT_BF16, {270, 0}, {8, 3}});
+        check(&(setting){2, 2, k, v, 40, QUANT_BF16, QUANT_F32, {500, 1}, {24, 1}});
+    }
+}
+
+/* More heads on one key head than a block has room for otherwise. */
+static void many_heads_on_one(void **state) {
+    (void)state;
+    check(&(setting){ATTENTION_QUERIES + 8, 1, 8, 8, 0, QUANT_F16, QUANT_F16, {300, 0}, {3, 1}});
+    check(&(setting){ATTENTION_QUERIES / 2, 1, 8, 8, 7, QUANT_F16, QUANT_F16, {300, 0}, {3, 2}});
+}
+
 int main(void) {
     random_seed(&rng, 20261121);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type),
         cmocka_unit_test(every_window),
         cmocka_unit_test(rows_alone_of_several_sequences),
+        cmocka_unit_test(borders_of_parts),
+        cmocka_unit_test(odd_heads),
+        cmocka_unit_test(many_heads_on_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@ enum {
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
     AHEAD_32 = 2048,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
     AHEAD_256 = 8192, /* values is not read in the order of its bytes */
-    TILE_ROWS = 128,  /* weight rows whose stretch is expanded at a time */
+    TILE_ROWS = 256,  /* weight rows that meet a group while it is interleaved, */
+    EXPAND_ROWS = 128, /* and fewer where their stretch is expanded */
     EXPAND_GROUPS = 3, /* with fewer groups of activation rows it does not pay */
     EXPANDED_MAX = 46, /* most bytes that 32 values expand to, with their scales */
 };
@@ -30,7 +31,7 @@ static group_memory group_memory_at(void *scratch) {
         BLOCKS = STRETCH_ONE / 32 > VALUES / 32 ? STRETCH_ONE / 32 : VALUES / 32,
         FLOATS = 4 * BLOCKS,
         SUMS = 4 * BLOCKS,
-        EXPANDED = TILE_ROWS * STRETCH / 32 * EXPANDED_MAX,
+        EXPANDED = EXPAND_ROWS * STRETCH / 32 * EXPANDED_MAX,
     };
     static_assert(VALUES + 3 * FLOATS + SUMS + EXPANDED <= KERNEL_SCRATCH_BYTES,
                   "all of it fits into the scratch");
@@ -202,6 +203,10 @@ static void panels_times_group(const panels *p, const uint8_t *next, const packe
     }
 }
 
+static bool expands(const packed_kernel *kernel, size_t n_row) {
+    return kernel->expand && n_row >= EXPAND_GROUPS * kernel->rows;
+}
+
 static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_t *to) {
     const size_t stride = PACKED_ROWS * kernel->expanded_bytes * p->count;
     for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
@@ -218,7 +223,7 @@ static void panels_times_rows(const packed_kernel *kernel, const panels *p, cons
                               size_t y_stride, const group_memory *memory) {
     panels expanded = *p;
     size_t in_group = kernel->rows;
-    if (kernel->expand && n_row >= EXPAND_GROUPS * kernel->rows) {
+    if (expands(kernel, n_row)) {
         expanded = expand_panels(kernel, p, memory->expanded);
     }
     for (size_t i = 0; i < n_row; i += in_group) {
@@ -245,20 +250,21 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
     const size_t n_block = n_in / kernel->block_length;
     const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
     const size_t ahead = kernel->block_length == 32 ? AHEAD_32 : AHEAD_256;
-    for (size_t r = 0; r < n_out; r += TILE_ROWS) {
+    const size_t tile_rows = expands(kernel, n_row) ? EXPAND_ROWS : TILE_ROWS;
+    for (size_t r = 0; r < n_out; r += tile_rows) {
         const uint8_t *tile = (const uint8_t *)w + r * w_stride;
         for (size_t from = 0; from < n_block; from += stretch) {
             const panels p = {
                 .first = tile + from * PACKED_ROWS * kernel->block_bytes,
                 .stride = PACKED_ROWS * w_stride,
-                .n_out = n_out - r < TILE_ROWS ? n_out - r : TILE_ROWS,
+                .n_out = n_out - r < tile_rows ? n_out - r : tile_rows,
                 .count = n_block - from < stretch ? n_block - from : stretch,
                 .ahead = n_row == 1 && stretch >= n_block ? ahead : 0,
                 .times = kernel->times,
             };
             const uint8_t *next = from + stretch < n_block
                                       ? p.first + stretch * PACKED_ROWS * kernel->block_bytes
-                                      : tile + TILE_ROWS * w_stride;
+                                      : tile + tile_rows * w_stride;
             panels_times_rows(kernel, &p, next, &rows, from, n_row, y + r, y_stride, &memory);
         }
     }
