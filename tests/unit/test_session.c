@@ -606,6 +606,56 @@ static bool rounds_upward(void) {
 }
 
 /* A caller that rounds upwards gets the same bits, from a model loaded so, and keeps its mode. */
+/* ---- weights in another order --------------------------------------------------------------- */
+
+enum { WIDE_PROMPT = 40 };
+
+/* Logits of a prompt and of one more token. */
+static void wide_logits(sl_model *wide, const int32_t *tokens, float logits[2][VOCAB]) {
+    const sl_session_options options = {.n_ctx = CONTEXT, .threads = 2};
+    sl_session *s;
+    sl_error error;
+    assert_int_equal(sl_session_create(wide, &options, &s, &error), SL_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(sl_session_eval(s, tokens, WIDE_PROMPT + i, NULL, NULL, &error), SL_OK);
+        memcpy(logits[i], sl_session_logits(s), sizeof logits[i]);
+    }
+    sl_session_free(s);
+}
+
+/* While weights are rearranged, and when they are. */
+static void rearranged_weights_give_the_same_bits(void **state) {
+    (void)state;
+    static const quant_type types[] = {QUANT_Q4_0, QUANT_Q8_0, QUANT_Q2_K, QUANT_Q6_K};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        gguf_tiny_options shape = gguf_tiny_defaults();
+        shape.n_embd = 512;
+        shape.n_ff = 1024;
+        shape.type = types[i];
+        const temp_file wide = temp_file_llama(&shape);
+        float expected[2][VOCAB], found[2][VOCAB];
+        for (int rearrange = 0; rearrange < 2; rearrange++) {
+            const sl_model_options options = {.no_rearrange = !rearrange};
+            sl_model *m;
+            sl_model_info info;
+            sl_error error;
+            assert_int_equal(sl_model_load(wide.path, &options, &m, &error), SL_OK);
+            wide_logits(m, text, rearrange ? found : expected);
+            sl_model_wait(m);
+            sl_model_get_info(m, &info);
+            assert_true(rearrange || info.rearranged_bytes == 0);
+            assert_true(info.rearranged_bytes <= info.weight_bytes);
+            if (rearrange) {
+                assert_memory_equal(expected, found, sizeof found);
+                wide_logits(m, text, found);
+                assert_memory_equal(expected, found, sizeof found);
+            }
+            sl_model_free(m);
+        }
+        temp_file_remove(&wide);
+    }
+}
+
 static void the_callers_rounding_does_not_matter(void **state) {
     (void)state;
     float expected[VOCAB];
@@ -682,6 +732,7 @@ int main(void) {
         cmocka_unit_test(refusals_of_groups),
         cmocka_unit_test(cancelling_a_group),
         cmocka_unit_test(memory_of_a_group),
+        cmocka_unit_test(rearranged_weights_give_the_same_bits),
         cmocka_unit_test(the_callers_rounding_does_not_matter),
         cmocka_unit_test(a_notice_about_unused_tensors),
     };
