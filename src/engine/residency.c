@@ -15,6 +15,7 @@ enum {
     SLACK = 4 * CHUNK, /* packed, but still in memory as the file has them: a chunk, and what other
                           threads have touched again */
     LINE = 64,
+    DELAY = 200000000, /* nanoseconds in which a short prompt has its first token undisturbed */
 };
 
 /* A matrix and its packed copy. */
@@ -35,7 +36,8 @@ struct residency {
     size_t placed;  /* of them, given to matrices */
     os_thread *packer;
     _Atomic bool stop;
-    _Atomic uint32_t packing; /* 1: the thread is at it */
+    _Atomic uint32_t hurry;   /* 1: somebody waits, or it should stop */
+    _Atomic uint32_t packing; /* 1: the thread is at it, or about to be */
     _Atomic uint64_t packed_bytes;
 };
 
@@ -122,12 +124,18 @@ sl_status residency_create(const program *p, const model_file *file, residency *
     return SL_OK;
 }
 
+static void hurry(residency *r) {
+    atomic_store(&r->hurry, 1);
+    os_wake_all(&r->hurry);
+}
+
 void residency_free(residency *r) {
     if (!r) {
         return;
     }
     if (r->packer) {
         atomic_store(&r->stop, true);
+        hurry(r);
         os_thread_join(r->packer);
     }
     for (size_t i = 0; r->vectors && i < r->p->weights.count; i++) {
@@ -177,6 +185,7 @@ static void drop_matrix(residency *r, weight_id id) {
 
 static void pack_all(void *context) {
     residency *r = context;
+    os_wait_for(&r->hurry, 0, DELAY);
     each_packable(r, pack_matrix);
     each_packable(r, drop_matrix);
     atomic_store(&r->packing, 0);
@@ -203,6 +212,7 @@ sl_status residency_pack(residency *r, sl_error *error) {
 }
 
 void residency_wait(residency *r) {
+    hurry(r);
     while (atomic_load(&r->packing) == 1) {
         os_wait(&r->packing, 1);
     }

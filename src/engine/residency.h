@@ -40,13 +40,14 @@ uint64_t residency_packable_bytes(const residency *r);
  * and the rows that fill up last panels. */
 uint64_t residency_packing_bytes(const residency *r);
 
-/* Begins to pack the matrices, on a thread of its own; at most once, and before other threads have
- * the residency. The pages of the file that it drops must come back when they are touched, or not
- * be touched until it is done. SL_ERR_MEMORY, all weights where they are, if there is no memory or
- * no thread for it. */
+/* Begins to pack the matrices, on a thread of its own and after a moment; at most once, and before
+ * other threads have the residency. The pages of the file that it drops must come back when they
+ * are touched, or not be touched until it is done. SL_ERR_MEMORY, all weights where they are, if
+ * there is no memory or no thread for it. */
 SL_CHECK sl_status residency_pack(residency *r, sl_error *error);
 
-/* Waits for the end of the packing, if it was begun. Any number of threads may. */
+/* Waits for the end of the packing, if it was begun, which then sees to it at once. Any number of
+ * threads may. */
 void residency_wait(residency *r);
 
 /* Bytes that are packed by now. */

@@ -28,7 +28,8 @@ SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
 
-/* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. */
+/* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. Of large
+ * files a part is looked at. */
 size_t os_mapping_cold_bytes(const os_mapping *mapping);
 
 /* Reads the mapping into the page cache with several threads, telling progress (may be NULL) from
@@ -75,6 +76,8 @@ void os_thread_join(os_thread *thread); /* and frees it */
 
 /* Sleeps while *word == value (may wake early); wakes all sleepers on word. */
 void os_wait(_Atomic uint32_t *word, uint32_t value);
+/* The same for at most `nanoseconds`. */
+void os_wait_for(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds);
 void os_wake_all(_Atomic uint32_t *word);
 
 /* Tells the processor that this is a spinning wait. */

@@ -74,20 +74,22 @@ void os_unmap(os_mapping *mapping) {
 }
 
 size_t os_mapping_cold_bytes(const os_mapping *mapping) {
-    unsigned char present[4096];
-    size_t cold = 0;
+    enum { PAGES = 4096, SAMPLE = 8, SMALL = 64 << 20 };
+    unsigned char present[PAGES];
     const size_t page_bytes = page_size();
-    const size_t step = sizeof present * page_bytes;
+    const size_t step = PAGES * page_bytes;
+    const size_t sample = mapping->size > SMALL ? SAMPLE : 1;
+    size_t cold = 0;
     if (mapping->opaque) {
         return mapping->size;
     }
     for (size_t at = 0; at < mapping->size; at += step) {
-        const size_t length = size_min(step, mapping->size - at);
+        const size_t length = size_min(step / sample, mapping->size - at);
         if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
             return 0;
         }
         for (size_t page = 0; page < (length + page_bytes - 1) / page_bytes; page++) {
-            cold += (present[page] & 1) ? 0 : page_bytes;
+            cold += (present[page] & 1) ? 0 : sample * page_bytes;
         }
     }
     return size_min(cold, mapping->size);
@@ -319,6 +321,12 @@ void os_thread_join(os_thread *thread) {
 
 void os_wait(_Atomic uint32_t *word, uint32_t value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+void os_wait_for(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds) {
+    const struct timespec most = {(time_t)(nanoseconds / 1000000000u),
+                                  (long)(nanoseconds % 1000000000u)};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &most, NULL, 0);
 }
 
 void os_wake_all(_Atomic uint32_t *word) {

@@ -38,8 +38,8 @@ packed_fetch(const uint8_t *block, size_t ahead, size_t bytes, size_t part, size
     }
 }
 
-/* Adds to y[n * y_stride + r] the products of blocks with the n_row rows of a group, n_row being the
- * kernel's `rows`, a smaller power of two, or 1. */
+/* Adds to y[n * y_stride + r] the products of blocks with the n_row rows of a group, n_row being
+ * the kernel's `rows`, a smaller power of two, or 1. */
 typedef void packed_times(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
                           size_t y_stride);
 

@@ -7,6 +7,7 @@
 enum {
     PANELS_BYTES =
         160 << 10, /* of panels kept at a time: they and activations share the L2 cache */
+    FEW = 2,       /* activation rows for which filling a panel costs more than it gains */
 };
 
 /* As many successive weight rows as there are lanes, and which of them count. The last group of a
@@ -95,10 +96,14 @@ void panel_matmul(const panel_kernel *kernel, size_t n_out, size_t n_row, size_t
     const q8_rows rows = q8_rows_view(x, x_stride, n_in, kernel->block_length);
     const size_t n_block = n_in / kernel->block_length;
     const uint8_t *w_bytes = w;
-    if (n_row == 1 && n_out >= kernel->lanes) {
+    if (n_row <= FEW && n_out >= kernel->lanes) {
         for (size_t r = 0; r < n_out; r += kernel->lanes) {
             const size_t first = lane_group_of(r, n_out, kernel->lanes).first;
-            kernel->one(w_bytes + first * w_stride, w_stride, n_block, &rows, y + first);
+            for (size_t i = 0; i < n_row; i++) {
+                const q8_rows row = q8_rows_from(&rows, i);
+                kernel->one(w_bytes + first * w_stride, w_stride, n_block, &row,
+                            y + i * y_stride + first);
+            }
         }
         return;
     }

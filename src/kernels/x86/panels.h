@@ -1,9 +1,9 @@
-/* panels.h - the tile loops that all integer products of x86 share.
+/* panels.h - the tile loops that all integer products of x86 over rows of the file share.
  *
- * A vector's lanes are weight rows: 8 or 16 of them ("lanes"). One activation row goes straight
- * over the file's blocks. For more of them a stretch of the rows' blocks is first rearranged into a
- * panel, where the same bytes of all lanes lie together and meet a broadcast piece of x. What a
- * panel looks like is each kernel's affair.
+ * A vector's lanes are weight rows: 8 or 16 of them ("lanes"). One or two activation rows go
+ * straight over the file's blocks. For more of them a stretch of the rows' blocks is first
+ * rearranged into a panel, where the same bytes of all lanes lie together and meet a broadcast
+ * piece of x. What a panel looks like is each kernel's affair.
  */
 #ifndef KERNELS_X86_PANELS_H
 #define KERNELS_X86_PANELS_H
