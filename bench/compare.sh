@@ -1,6 +1,6 @@
 #!/bin/sh
 # bench/compare.sh [-r ROUNDS] [-t THREADS] [-p TOKENS] [-n TOKENS] [-d TOKENS]
-#                  [-s SEQUENCES] [-k TYPE] [-v TYPE] [-x ARGS] [-j] [PEER [MODEL]]
+#                  [-s SEQUENCES] [-k TYPE] [-v TYPE] [-x ARGS] [-a] [-j] [PEER [MODEL]]
 #
 # Our speed beside that of PEER, the path of a bench program that takes llama-bench's options and is
 # already built, on the same file. A round is: the machine's limits, ours and theirs (in the next
@@ -14,6 +14,8 @@
 #   -s      only the generation, by that many sequences together; PEER is a program that takes the
 #           options of llama-batched-bench, which also serves -s 1 with a depth
 #   -x      more options for the peer, such as '-rtr 1'
+#   -a      all rounds count, for a machine that is never quiet: what is printed says how many were
+#           not, and the ratio in each round means more than the medians
 #   -j      JSON with the figures of every round in place of the summary
 #
 # Without PEER it is ours alone; MODEL is the starter model unless given.
@@ -30,6 +32,7 @@ sequences=
 type_k=f16
 type_v=f16
 extra=
+all=
 json=
 
 usage() {
@@ -37,7 +40,7 @@ usage() {
     exit 2
 }
 
-while getopts r:t:p:n:d:s:k:v:x:j option; do
+while getopts r:t:p:n:d:s:k:v:x:aj option; do
     case $option in
     r) rounds=$OPTARG ;;
     t) threads=$OPTARG ;;
@@ -48,6 +51,7 @@ while getopts r:t:p:n:d:s:k:v:x:j option; do
     k) type_k=$OPTARG ;;
     v) type_v=$OPTARG ;;
     x) extra=$OPTARG ;;
+    a) all=yes ;;
     j) json=yes ;;
     *) usage ;;
     esac
@@ -198,6 +202,7 @@ load=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 : >"$work/peer"
 finished=0
 repeated=0
+restless=0
 while [ "$finished" -lt "$rounds" ]; do
     limits before
     if [ $((finished % 2)) -eq 0 ]; then
@@ -208,7 +213,9 @@ while [ "$finished" -lt "$rounds" ]; do
         run_ours
     fi
     limits after
-    if ! quiet; then
+    if ! quiet && [ -n "$all" ]; then
+        restless=$((restless + 1))
+    elif ! quiet; then
         repeated=$((repeated + 1))
         echo "round $((finished + 1)) of $rounds: a limit moved by over 10 %, again" >&2
         if [ "$repeated" -ge $((4 * rounds)) ]; then
@@ -230,16 +237,19 @@ pp=pp$prompt$behind
 tg=tg$predict$together$behind
 name=$(basename "$model")
 if [ -n "$json" ]; then
-    printf '{"model": "%s", "threads": %s, "type_k": "%s", "type_v": "%s", "repeated": %s,\n' \
-        "$(printf %s "$name" | sed 's/[\\"]/\\&/g')" "$threads" "$type_k" "$type_v" "$repeated"
-    printf ' "load_before": "%s", "tests": [\n' "$load"
+    printf '{"model": "%s", "threads": %s, "type_k": "%s", "type_v": "%s",\n' \
+        "$(printf %s "$name" | sed 's/[\\"]/\\&/g')" "$threads" "$type_k" "$type_v"
+    printf ' "repeated": %s, "restless": %s, "load_before": "%s", "tests": [\n' \
+        "$repeated" "$restless" "$load"
     [ "$prompt" -eq 0 ] || rounds pp "$pp" int8
     [ "$prompt" -eq 0 ] || [ "$predict" -eq 0 ] || echo ,
     [ "$predict" -eq 0 ] || rounds tg "$tg" read
     printf '\n]}\n'
     exit 0
 fi
-echo "$name, $threads threads, $rounds rounds and $repeated repeated, load average $load before;" \
+noise="$repeated repeated"
+[ -z "$all" ] || noise="in $restless of them a limit moved by over 10 %"
+echo "$name, $threads threads, $rounds rounds, $noise, load average $load before;" \
     "tokens/s: median (least to most); limits in GOP/s and GB/s"
 [ "$prompt" -eq 0 ] || summary pp "$pp" int8
 [ "$predict" -eq 0 ] || summary tg "$tg" read
