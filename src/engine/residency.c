@@ -205,8 +205,7 @@ sl_status residency_pack(residency *r, sl_error *error) {
     if (status != SL_OK) {
         atomic_store(&r->packing, 0); /* or a caller would wait for ever */
         os_pages_free(r->packed, r->packed_size);
-        r->packed =
-            NULL; /* the matrices' panels are not looked at, as none of their rows is done */
+        r->packed = NULL; /* nobody looks at panels of which no row is done */
     }
     return status;
 }

@@ -29,8 +29,8 @@ typedef struct packed_blocks {
 } packed_blocks;
 
 /* Asks for part number `part` of `parts` of what lies ahead of a block of `bytes`. */
-static inline __attribute__((always_inline)) void
-packed_fetch(const uint8_t *block, size_t ahead, size_t bytes, size_t part, size_t parts) {
+X86_INLINE void packed_fetch(const uint8_t *block, size_t ahead, size_t bytes, size_t part,
+                             size_t parts) {
     const uintptr_t at = (uintptr_t)block + ahead;
     const size_t end = bytes * (part + 1) / parts;
     for (size_t line = (bytes * part / parts + 63) / 64 * 64; line < end; line += 64) {
