@@ -5,6 +5,8 @@
  *   sl_session   one sequence being computed with a model: its keys and values, its threads, which
  *                it may share with others, its group. A group is private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
+ *   sl_lookup    drafts the next tokens from what came before in the same text. Private to one
+ *                thread at a time.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
  *                read.
  *
@@ -195,9 +197,11 @@ typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_K
 typedef struct sl_session_options {
     size_t n_ctx;    /* positions to reserve for each session; 0: the model's own */
     size_t n_batch;  /* most rows computed at once; 0: 512; at least one for each session */
-    size_t n_logits; /* rows whose logits sl_session_eval_all computes at once; 0: 1 */
+    size_t n_logits; /* rows whose logits are computed at once by sl_session_eval_all, or kept by
+                        sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
+    uint64_t reserved;   /* bytes of the budget that the caller takes beside it, as for lookups */
     sl_notice_fn notice; /* may be NULL */
     void *user;
 } sl_session_options;
@@ -226,6 +230,7 @@ SL_API void sl_session_free(sl_session *session);
 typedef struct sl_session_info {
     size_t n_ctx;
     size_t n_batch;
+    size_t n_logits;
     size_t n_session; /* of the group, those already freed too */
     size_t threads;
     size_t position;       /* tokens computed and held */
@@ -265,6 +270,15 @@ SL_API SL_CHECK sl_status sl_session_eval_group(const sl_session_content *conten
                                                 sl_progress_fn progress, void *user,
                                                 sl_error *error);
 
+/* sl_session_eval that keeps the logits which follow each of the last `n_last` tokens (1 to the
+ * session's n_logits, at most count) for sl_session_logits_at. So drafted tokens are checked: they
+ * are evaluated at the end of the text, and where the logits lead elsewhere, the next evaluation,
+ * of other tokens in their place, cuts them off. The bits are those of token by token. Allocates
+ * nothing. */
+SL_API SL_CHECK sl_status sl_session_eval_last(sl_session *session, const int32_t *tokens,
+                                               size_t count, size_t n_last, sl_progress_fn progress,
+                                               void *user, sl_error *error);
+
 /* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
  * order. */
 SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens,
@@ -275,6 +289,10 @@ SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t
  * evaluation of others of its group. Owned by the session, valid until the group's next evaluation.
  * The caller may write to them. */
 SL_API float *sl_session_logits(sl_session *session);
+
+/* The same for token number `index` of the session's content, counted from 0: the last one, and
+ * those before it that sl_session_eval_last kept. NULL for any other. */
+SL_API float *sl_session_logits_at(sl_session *session, size_t index);
 
 /* ---- sampling ------------------------------------------------------------------------------- */
 
@@ -314,6 +332,48 @@ SL_API void sl_sampler_accept(sl_sampler *sampler, int32_t token);
  * a number or none is left. Does not accept it. Allocates nothing. */
 SL_API SL_CHECK sl_status sl_sampler_sample(sl_sampler *sampler, const float *logits,
                                             int32_t *token, sl_error *error);
+
+/* ---- drafts --------------------------------------------------------------------------------- */
+
+/* Looks up the end of a text earlier in the same text, and drafts what followed there. Code,
+ * documents that are rewritten and answers that quote repeat much; where a text does not, nothing
+ * is drafted. How to generate with it, the text being what it would be without:
+ *
+ *     the text's tokens and a draft behind them -> sl_session_eval_last, n_last = drafted + 1
+ *     at each of these positions: sl_sampler_sample on its logits, sl_sampler_accept and
+ *         sl_lookup_accept of the token picked; on to the next while that is the drafted one
+ */
+typedef struct sl_lookup sl_lookup;
+
+typedef struct sl_lookup_options {
+    size_t n_ctx;    /* most tokens of the text; behind them nothing is drafted */
+    size_t n_draft;  /* 16: most tokens drafted at once; 1 to 256 */
+    double row_cost; /* 0.25: what one more row adds to the time of a pass, as a share of a pass of
+                        one row, until sl_lookup_timed has told. Near 0 where a pass mostly reads
+                        weights from a disk: the lower, the longer the drafts. */
+} sl_lookup_options;
+
+SL_API void sl_lookup_options_init(sl_lookup_options *options);
+
+/* What sl_lookup_create allocates, about 26 bytes for each token of n_ctx. */
+SL_API uint64_t sl_lookup_bytes(const sl_lookup_options *options);
+
+/* Allocates all that it will need. */
+SL_API SL_CHECK sl_status sl_lookup_create(const sl_lookup_options *options, sl_lookup **lookup,
+                                           sl_error *error);
+SL_API void sl_lookup_free(sl_lookup *lookup);
+
+/* Tells that `token` is now part of the text (prompt tokens too). Takes the same time however long
+ * the text is. */
+SL_API void sl_lookup_accept(sl_lookup *lookup, int32_t token);
+
+/* Writes at most `room` tokens to `draft`: what may follow the text, as many as are worth checking
+ * by what was right before in this text. Returns how many, often 0. */
+SL_API size_t sl_lookup_draft(const sl_lookup *lookup, int32_t *draft, size_t room);
+
+/* Tells how long a pass of `rows` rows took (1: without a draft), from which it learns what a row
+ * costs. The drafts' lengths depend on it, the generated text does not. */
+SL_API void sl_lookup_timed(sl_lookup *lookup, size_t rows, double seconds);
 
 /* ---- inspecting files ----------------------------------------------------------------------- */
 

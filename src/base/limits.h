@@ -22,5 +22,6 @@
 #define LIMIT_CONTEXT (1u << 28) /* positions of a sequence */
 #define LIMIT_BATCH 65536u       /* rows computed at once */
 #define LIMIT_THREADS 1024u
+#define LIMIT_DRAFT 256u /* tokens drafted at once */
 
 #endif

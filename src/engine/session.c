@@ -20,6 +20,7 @@
 typedef struct session_group {
     sl_model *model;
     uint64_t reserved; /* of the model's budget */
+    uint64_t beside;   /* of that, what the caller takes itself */
     executor *runner;
     executor_options options;
     executor_plan plan;
@@ -36,6 +37,7 @@ struct sl_session {
     size_t position;
     uint64_t logits_run; /* the run that gave the last token's logits; 0: none did */
     size_t logits_row;   /* which of that run's outputs they are */
+    size_t logits_count; /* tokens, up to the last one, whose logits end there */
     bool logits_lent;    /* to the caller, who may have written to them */
     bool marked;         /* met before in the list being checked */
     size_t taken;        /* rows of it in the batch being made */
@@ -120,9 +122,10 @@ static sl_status reserve(session_group *g, sl_error *error) {
     const uint64_t weights = model_memory(model);
     const uint64_t beside = model->reserved;
     const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
-    const uint64_t own = g->plan.kv_bytes + buffers;
+    const uint64_t own = g->plan.kv_bytes + buffers + g->beside;
     uint64_t others = atomic_load(&model->session_bytes);
-    if (g->plan.kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
+    if (g->plan.kv_bytes <= UINT64_MAX / 8 && buffers <= UINT64_MAX / 8 &&
+        g->beside <= UINT64_MAX / 8) {
         while (weights + beside + others + own <= model->memory_budget) {
             if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
                 g->reserved = own;
@@ -157,7 +160,7 @@ static void free_group(session_group *g) {
 /* Everything but the sessions themselves. */
 static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
                               session_group **out, sl_error *error) {
-    session_group made = {.model = model};
+    session_group made = {.model = model, .beside = options->reserved};
     sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
     if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
                                                         &made.plan, error)) != SL_OK) {
@@ -248,6 +251,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
     *info = (sl_session_info){
         .n_ctx = g->n_ctx,
         .n_batch = g->options.n_batch,
+        .n_logits = g->options.n_output,
         .n_session = g->options.n_seq,
         .threads = g->options.threads,
         .position = session->position,
@@ -320,10 +324,12 @@ static void settle_rows(sl_session *s, const int32_t *tokens, sl_status status) 
     s->taken = 0;
 }
 
-/* The session's logits are output `row` of the last run. */
-static void point_at_logits(sl_session *s, size_t row) {
+/* The session's logits are output `row` of the last run; the `count` outputs up to there are those
+ * of its last tokens. */
+static void point_at_logits(sl_session *s, size_t row, size_t count) {
     s->logits_run = s->group->n_run;
     s->logits_row = row;
+    s->logits_count = count;
     s->logits_lent = false;
 }
 
@@ -449,7 +455,7 @@ sl_status sl_session_eval_group(const sl_session_content *contents, size_t n,
         rest -= size;
     }
     for (size_t i = 0; i < n; i++) {
-        point_at_logits(contents[i].session, i);
+        point_at_logits(contents[i].session, i, 1);
     }
     return SL_OK;
 }
@@ -458,6 +464,60 @@ sl_status sl_session_eval(sl_session *session, const int32_t *tokens, size_t cou
                           sl_progress_fn progress, void *user, sl_error *error) {
     const sl_session_content content = {session, tokens, count};
     return sl_session_eval_group(&content, 1, progress, user, error);
+}
+
+/* Runs the rest of the tokens, the last n_last of them in one batch. */
+static sl_status run_rest(sl_session *s, const int32_t *tokens, size_t count, size_t n_last,
+                          sl_progress_fn progress, void *user, sl_error *error) {
+    session_group *const g = s->group;
+    const size_t total = count - s->position;
+    while (s->position < count) {
+        const size_t rest = count - s->position;
+        size_t size = size_min(g->options.n_batch, rest);
+        if (rest > size && rest - size < n_last) {
+            size = rest - n_last;
+        }
+        const size_t plain = size_min(size, rest - n_last);
+        add_rows(s, tokens, plain, ROW_NONE, 0);
+        add_rows(s, tokens, size - plain, ROW_LOGITS, plain);
+        batch_progress told = {progress, user, total - rest, size, total};
+        const sl_status status = run_rows(g, size, &told, error);
+        settle_rows(s, tokens, status);
+        if (status != SL_OK) {
+            return status;
+        }
+    }
+    return SL_OK;
+}
+
+sl_status sl_session_eval_last(sl_session *session, const int32_t *tokens, size_t count,
+                               size_t n_last, sl_progress_fn progress, void *user,
+                               sl_error *error) {
+    sl_session *s = session;
+    const sl_session_content content = {session, tokens, count};
+    sl_status status = check_tokens(s, tokens, count, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    const size_t most = size_min(s->group->options.n_output, count);
+    if (n_last < 1 || n_last > most) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         "logits of the last %zu tokens, expected 1 to %zu (of %zu tokens, with "
+                         "n_logits %zu)",
+                         n_last, most, count, s->group->options.n_output);
+    }
+    if (all_there(&content, 1) && s->logits_count >= n_last) {
+        return SL_OK;
+    }
+    const size_t kept = size_min(common_prefix(&content), count - n_last);
+    if (kept < s->position) {
+        cut_back(s, kept);
+    }
+    status = run_rest(s, tokens, count, n_last, progress, user, error);
+    if (status == SL_OK) {
+        point_at_logits(s, n_last - 1, n_last);
+    }
+    return status;
 }
 
 sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t count,
@@ -478,7 +538,7 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
         if (status != SL_OK) {
             return status;
         }
-        point_at_logits(s, n - 1);
+        point_at_logits(s, n - 1, 1);
         for (size_t i = 0; i < n; i++) {
             if (!each(user, before + i, executor_logits(g->runner, i))) {
                 return error_set(error, SL_ERR_CANCELLED, "interrupted");
@@ -488,11 +548,15 @@ sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens, size_t
     return SL_OK;
 }
 
-float *sl_session_logits(sl_session *session) {
+float *sl_session_logits_at(sl_session *session, size_t index) {
     sl_session *s = session;
-    if (!has_logits(s)) {
+    if (!has_logits(s) || index >= s->position || s->position - index > s->logits_count) {
         return NULL;
     }
     s->logits_lent = true;
-    return executor_logits(s->group->runner, s->logits_row);
+    return executor_logits(s->group->runner, s->logits_row - (s->position - 1 - index));
+}
+
+float *sl_session_logits(sl_session *session) {
+    return sl_session_logits_at(session, session->position - 1);
 }

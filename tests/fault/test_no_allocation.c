@@ -151,8 +151,11 @@ typedef struct generator {
     sl_session *session;
     sl_sampler *sampler;
     sl_decoder *decoder;
+    sl_lookup *lookup;
     int32_t *tokens; /* room for all */
     size_t count, text_bytes;
+    size_t evaluated; /* tokens whose logits are there: with a draft, as long as it is right */
+    size_t drafted, accepted;
 } generator;
 
 static void require(sl_status status, const sl_error *error) {
@@ -160,6 +163,8 @@ static void require(sl_status status, const sl_error *error) {
         fail_msg("%s", error->message);
     }
 }
+
+enum { DRAFT = 7 };
 
 static generator start(const char *path, const char *prompt, size_t room) {
     generator g = {0};
@@ -170,6 +175,7 @@ static generator start(const char *path, const char *prompt, size_t room) {
     options.threads = 2;
     options.n_ctx = room;
     options.n_batch = 16;
+    options.n_logits = DRAFT + 1;
     require(sl_model_load(path, NULL, &g.model, &error), &error);
     sl_model_get_info(g.model, &info);
     require(sl_session_create(g.model, &options, &g.session, &error), &error);
@@ -179,6 +185,12 @@ static generator start(const char *path, const char *prompt, size_t room) {
     sampling.n_ctx = room;
     require(sl_sampler_create(info.n_vocab, &sampling, &g.sampler, &error), &error);
     require(sl_decoder_create(g.model, false, &g.decoder, &error), &error);
+    sl_lookup_options drafting;
+    sl_lookup_options_init(&drafting);
+    drafting.n_ctx = room;
+    drafting.n_draft = DRAFT;
+    drafting.row_cost = 0; /* to the full length */
+    require(sl_lookup_create(&drafting, &g.lookup, &error), &error);
     int32_t *tokens;
     require(
         sl_tokenize(g.model, prompt, strlen(prompt), SL_TOKENIZE_BOS, &tokens, &g.count, &error),
@@ -189,6 +201,7 @@ static generator start(const char *path, const char *prompt, size_t room) {
     sl_free(tokens);
     for (size_t i = 0; i < g.count; i++) {
         sl_sampler_accept(g.sampler, g.tokens[i]);
+        sl_lookup_accept(g.lookup, g.tokens[i]);
     }
     require(sl_session_eval(g.session, g.tokens, g.count, NULL, NULL, &error), &error);
     return g;
@@ -205,7 +218,35 @@ static void step(generator *g) {
     require(sl_session_eval(g->session, g->tokens, g->count, NULL, NULL, &error), &error);
 }
 
+/* The same with a draft behind the text in each evaluation. */
+static void step_with_lookup(generator *g) {
+    sl_error error;
+    const char *text;
+    int32_t token;
+    if (g->count > g->evaluated) {
+        const size_t n = sl_lookup_draft(g->lookup, g->tokens + g->count, DRAFT);
+        require(
+            sl_session_eval_last(g->session, g->tokens, g->count + n, n + 1, NULL, NULL, &error),
+            &error);
+        sl_lookup_timed(g->lookup, n + 1, 1);
+        g->evaluated = g->count + n;
+        g->drafted += n;
+    }
+    const float *logits = sl_session_logits_at(g->session, g->count - 1);
+    require(sl_sampler_sample(g->sampler, logits, &token, &error), &error);
+    sl_sampler_accept(g->sampler, token);
+    sl_lookup_accept(g->lookup, token);
+    g->text_bytes += sl_decoder_add(g->decoder, token, &text);
+    if (g->count < g->evaluated && g->tokens[g->count] == token) {
+        g->accepted++;
+    } else {
+        g->evaluated = g->count;
+    }
+    g->tokens[g->count++] = token;
+}
+
 static void stop(generator *g) {
+    sl_lookup_free(g->lookup);
     sl_decoder_free(g->decoder);
     sl_sampler_free(g->sampler);
     sl_session_free(g->session);
@@ -215,22 +256,27 @@ static void stop(generator *g) {
 
 enum { STEPS = 100, ROOM = 192 };
 
-static void generate_without_allocating(const char *path) {
+static void generate_without_allocating(const char *path, void (*next)(generator *g)) {
     generator g = start(path, "it was the best of times, it was the worst of times", ROOM);
-    step(&g);
+    next(&g);
     read_maps(maps_before);
     atomic_store(&counted, 0);
     atomic_store(&counting, true);
     for (int i = 0; i < STEPS; i++) {
-        step(&g);
+        next(&g);
     }
     atomic_store(&counting, false);
     read_maps(maps_after);
     assert_int_equal(atomic_load(&counted), 0);
     assert_string_equal(maps_before, maps_after);
-    sl_session_info info;
-    sl_session_get_info(g.session, &info);
-    assert_int_equal(info.position, g.count);
+    if (next == step_with_lookup) {
+        assert_true(g.drafted > STEPS / 4);
+        print_message("%zu drafted, %zu accepted\n", g.drafted, g.accepted);
+    } else {
+        sl_session_info info;
+        sl_session_get_info(g.session, &info);
+        assert_int_equal(info.position, g.count);
+    }
     print_message("%zu tokens, %zu bytes of text\n", g.count, g.text_bytes);
     stop(&g);
 }
@@ -251,7 +297,8 @@ static void tiny_models_allocate_nothing(void **state) {
         options.n_ctx = 256;
         options.type = types[i];
         const temp_file file = temp_file_llama(&options);
-        generate_without_allocating(file.path);
+        generate_without_allocating(file.path, step);
+        generate_without_allocating(file.path, step_with_lookup);
         temp_file_remove(&file);
     }
 }
@@ -328,7 +375,8 @@ static void the_starter_model_allocates_nothing(void **state) {
         print_message("%s is not there\n", path);
         skip();
     }
-    generate_without_allocating(path);
+    generate_without_allocating(path, step);
+    generate_without_allocating(path, step_with_lookup);
 }
 
 /* ---- the counters count --------------------------------------------------------------------- */
