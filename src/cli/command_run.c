@@ -2,6 +2,12 @@
  *
  *     text -> tokens -> [ evaluate -> sample -> decode -> look for reverse prompts -> show ] ...
  *
+ * With --lookup a pass also evaluates tokens that were drafted behind the text. Each position is
+ * sampled as without, in order, and the draft serves as long as it is what was sampled:
+ *
+ *     tokens   text ... | draft: a b c        evaluated in one pass
+ *     sampled             a x                 a was right, x in b's place ends it: c is void
+ *
  * All memory is there before the first token is generated.
  */
 #include "cli/cli.h"
@@ -30,12 +36,14 @@ typedef struct run {
     reverse_prompts reverse;
     int32_t *tokens; /* room for n_ctx: the prompt, then what is generated */
     size_t count;
+    size_t evaluated; /* tokens, with those drafted behind the text, up to where they are right */
     size_t prompt_count;
     size_t n_ctx;
     sl_session *session;
     sl_logit_bias *biases;
     sl_sampler *sampler;
     sl_decoder *decoder;
+    sl_lookup *lookup; /* NULL without --lookup */
     statistics statistics;
     char stop[128];
 } run;
@@ -223,22 +231,40 @@ static int make_sampler(run *r) {
     return CLI_DONE;
 }
 
+static int make_lookup(run *r) {
+    if (!r->options->lookup) {
+        return CLI_DONE;
+    }
+    const sl_lookup_options how = open_lookup_options(r->options, r->n_ctx);
+    sl_error error = {0};
+    return sl_lookup_create(&how, &r->lookup, &error) == SL_OK ? CLI_DONE : library_error(&error);
+}
+
 /* ---- generating ----------------------------------------------------------------------------- */
 
-/* Evaluates what is in r->tokens; adds the time to *seconds. */
-static sl_status evaluate(run *r, double *seconds, sl_error *error) {
+/* Evaluates the text and `drafted` tokens behind it; adds the time to *seconds. */
+static sl_status evaluate(run *r, size_t drafted, double *seconds, sl_error *error) {
     const double started = console_seconds();
-    const sl_status status =
-        sl_session_eval(r->session, r->tokens, r->count, progress_update, NULL, error);
+    const sl_status status = sl_session_eval_last(r->session, r->tokens, r->count + drafted,
+                                                  drafted + 1, progress_update, NULL, error);
     *seconds += console_seconds() - started;
+    r->evaluated = r->count + drafted;
     return status;
+}
+
+/* Tells sampler and lookup of a token of the text. */
+static void accept_token(run *r, int32_t token) {
+    sl_sampler_accept(r->sampler, token);
+    if (r->lookup) {
+        sl_lookup_accept(r->lookup, token);
+    }
 }
 
 /* Evaluates the prompt, and tells sampler and decoder of it. What the decoder gives for it is
  * dropped, but decides whether the space in front of the first generated word is shown. */
 static sl_status evaluate_prompt(run *r, sl_error *error) {
     progress_begin(PROGRESS_TOKENS);
-    const sl_status status = evaluate(r, &r->statistics.prompt_seconds, error);
+    const sl_status status = evaluate(r, 0, &r->statistics.prompt_seconds, error);
     progress_end();
     sl_session_info session;
     sl_session_get_info(r->session, &session);
@@ -246,18 +272,63 @@ static sl_status evaluate_prompt(run *r, sl_error *error) {
     r->statistics.planned_memory = session.planned_bytes;
     for (size_t i = 0; i < r->prompt_count; i++) {
         const char *shown;
-        sl_sampler_accept(r->sampler, r->tokens[i]);
+        accept_token(r, r->tokens[i]);
         sl_decoder_add(r->decoder, r->tokens[i], &shown);
     }
     return status;
 }
 
+/* Room for tokens that are drafted now: one more is sampled in any case, and none is needed behind
+ * the last that -n and the context allow. */
+static size_t room_for_draft(const run *r) {
+    size_t room = r->n_ctx - r->count;
+    if (r->options->predict >= 0) {
+        const size_t wanted = (size_t)r->options->predict - r->statistics.generated;
+        room = wanted < room ? wanted : room;
+    }
+    sl_session_info session;
+    sl_session_get_info(r->session, &session);
+    return (room < session.n_logits ? room : session.n_logits) - 1;
+}
+
+/* Evaluates the last token, and with --lookup a draft behind it. */
+static sl_status evaluate_next(run *r, sl_error *error) {
+    size_t drafted = 0;
+    if (r->lookup) {
+        drafted = sl_lookup_draft(r->lookup, r->tokens + r->count, room_for_draft(r));
+    }
+    double seconds = 0;
+    const sl_status status = evaluate(r, drafted, &seconds, error);
+    r->statistics.eval_seconds += seconds;
+    if (status == SL_OK) {
+        r->statistics.passes++;
+        r->statistics.drafted += drafted;
+        if (r->lookup) {
+            sl_lookup_timed(r->lookup, drafted + 1, seconds);
+        }
+    }
+    return status;
+}
+
+/* Puts the token behind the text. What was drafted behind it is void unless this was, too. */
+static void append_token(run *r, int32_t token) {
+    if (r->count < r->evaluated) {
+        if (r->tokens[r->count] == token) {
+            r->statistics.accepted++;
+        } else {
+            r->evaluated = r->count;
+        }
+    }
+    r->tokens[r->count++] = token;
+    r->statistics.generated++;
+}
+
 static sl_status choose_token(run *r, int32_t *token, sl_error *error) {
     const double started = console_seconds();
-    const sl_status status =
-        sl_sampler_sample(r->sampler, sl_session_logits(r->session), token, error);
+    const float *const logits = sl_session_logits_at(r->session, r->count - 1);
+    const sl_status status = sl_sampler_sample(r->sampler, logits, token, error);
     if (status == SL_OK) {
-        sl_sampler_accept(r->sampler, *token);
+        accept_token(r, *token);
         r->statistics.sampled++;
     }
     r->statistics.sample_seconds += console_seconds() - started;
@@ -300,24 +371,23 @@ static bool may_go_on(run *r) {
 /* The prompt has been evaluated. */
 static sl_status generate(run *r, sl_error *error) {
     while (may_go_on(r)) {
-        if (r->count > r->prompt_count) {
-            const sl_status status = evaluate(r, &r->statistics.eval_seconds, error);
+        if (r->count > r->evaluated) {
+            const sl_status status = evaluate_next(r, error);
             if (status != SL_OK) {
                 return status;
             }
-            r->statistics.evaluated++;
         }
         int32_t token;
         const sl_status status = choose_token(r, &token, error);
         if (status != SL_OK) {
             return status;
         }
+        r->statistics.evaluated += r->count > r->prompt_count;
         const bool ended = sl_token_is_end(r->model, token);
         if (ended) {
             snprintf(r->stop, sizeof r->stop, "at the end of the text (token %d)", token);
         } else {
-            r->tokens[r->count++] = token;
-            r->statistics.generated++;
+            append_token(r, token);
         }
         if (!show_token(r, token) || ended) {
             break;
@@ -377,6 +447,9 @@ static int run_model(run *r) {
         status = make_sampler(r);
     }
     if (status == CLI_DONE) {
+        status = make_lookup(r);
+    }
+    if (status == CLI_DONE) {
         open_describe(r->options, r->model, r->session);
         status = complete(r);
     }
@@ -384,7 +457,10 @@ static int run_model(run *r) {
 }
 
 int command_run(const cli_options *options) {
-    run r = {.options = options};
+    if (options->draft != OPTION_UNSET && !options->lookup) {
+        return usage_error("run: --draft needs --lookup, which drafts (sluice run --help)");
+    }
+    run r = {.options = options, .statistics.lookup = options->lookup};
     /* Texts first: loading a large model only to find that there is no prompt wastes time. */
     int status = read_reverse_prompts(&r);
     if (status == CLI_DONE) {
@@ -396,6 +472,7 @@ int command_run(const cli_options *options) {
     if (status == CLI_DONE) {
         status = run_model(&r);
     }
+    sl_lookup_free(r.lookup);
     sl_decoder_free(r.decoder);
     sl_sampler_free(r.sampler);
     sl_session_free(r.session);

@@ -36,6 +36,14 @@ uint64_t open_text_bytes(const text *t) {
  * to need only megabytes with a large vocabulary. */
 static const size_t logits_rows = 32;
 
+sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx) {
+    sl_lookup_options how;
+    sl_lookup_options_init(&how);
+    how.n_ctx = n_ctx;
+    how.n_draft = options->draft == OPTION_UNSET ? how.n_draft : (size_t)options->draft;
+    return how;
+}
+
 sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, bool all_logits,
                        sl_session **session, sl_error *error) {
     sl_session_options how;
@@ -43,6 +51,11 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.n_ctx = n_ctx;
     how.n_batch = (size_t)options->batch;
     how.n_logits = all_logits ? logits_rows : 1;
+    if (options->lookup) {
+        const sl_lookup_options lookup = open_lookup_options(options, n_ctx);
+        how.n_logits = lookup.n_draft + 1;
+        how.reserved = sl_lookup_bytes(&lookup);
+    }
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;

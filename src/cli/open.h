@@ -22,8 +22,12 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
  * or a quarter of that. */
 uint64_t open_text_bytes(const text *t);
 
-/* A session of n_ctx positions with the options' batch, threads and types; `all_logits` if logits
- * of every token are wanted. *error says what went wrong, with the options that help where memory
+/* What --lookup and --draft ask for, in a text of n_ctx tokens. */
+sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
+
+/* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room
+ * for a draft and in the plan for an sl_lookup; `all_logits` if logits of every token are wanted.
+ * *error says what went wrong, with the options that help where memory
  * is short; nothing is printed but notices. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
                                 bool all_logits, sl_session **session, sl_error *error);

@@ -12,7 +12,13 @@ enum {
     ALL = WITH_TEXT | COMMAND_INSPECT | COMMAND_BENCH,
 };
 
-enum { MOST_POSITIONS = 1 << 28, MOST_ROWS = 65536, MOST_THREADS = 1024, MOST_SEQUENCES = 4096 };
+enum {
+    MOST_POSITIONS = 1 << 28,
+    MOST_ROWS = 65536,
+    MOST_THREADS = 1024,
+    MOST_SEQUENCES = 4096,
+    MOST_DRAFT = 256
+};
 
 /* In the order of sl_kv_type. */
 static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
@@ -107,6 +113,14 @@ const option option_table[] = {
      .help = "print the prompt in front of the generated text"},
     {{"--special"}, COMMAND_RUN, OPTION_FLAG, FIELD(special),
      .help = "print control tokens, such as </s>, by name"},
+
+    {{"--lookup"}, COMMAND_RUN, OPTION_FLAG, FIELD(lookup),
+     .help = "look up the end of the text earlier in it and check what followed there several "
+             "tokens at a time: the same text, sooner where it repeats itself"},
+    {{"--draft", "--draft-max", "--draft-n"}, COMMAND_RUN, OPTION_INTEGER, FIELD(draft), "N", 1,
+     MOST_DRAFT,
+     .help = "with --lookup, most tokens to check at a time; fewer are where that pays better "
+             "(default 16)"},
 
     {{"-s", "--seed"}, COMMAND_RUN, OPTION_INTEGER, FIELD(seed), "N", -1, INT64_MAX,
      .help = "seed of the random numbers; -1: a new one each time, printed at the end (default "

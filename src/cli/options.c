@@ -273,6 +273,7 @@ static void set_defaults(cli_options *options) {
         .ctx = OPTION_UNSET,
         .batch = 512,
         .predict = -1,
+        .draft = OPTION_UNSET,
         .seed = -1,
         .temperature = (double)sampler.temperature,
         .top_k = sampler.top_k,

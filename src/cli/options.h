@@ -50,6 +50,8 @@ typedef struct cli_options {
     int64_t predict; /* -1: to the end of the text; -2: the same */
     bool ignore_eos, echo, special;
     text_list reverse;
+    bool lookup;
+    int64_t draft; /* OPTION_UNSET: not given */
 
     int64_t seed; /* -1: random */
     double temperature;

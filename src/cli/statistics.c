@@ -23,13 +23,18 @@ void statistics_print(const statistics *s) {
     fprintf(stderr, "\n%-11s %25.3f s\n", "load", s->load_seconds);
     print_rate("prompt", s->prompt_tokens, s->prompt_tokens, s->prompt_seconds);
     print_rate("generation", s->generated, s->evaluated, s->eval_seconds);
+    if (s->lookup) {
+        fprintf(stderr, "%-11s %8zu tokens, %zu of them accepted, in %zu passes\n", "drafted",
+                s->drafted, s->accepted, s->passes);
+    }
     fprintf(stderr, "%-11s %8zu tokens %9.3f s", "sampling", s->sampled, s->sample_seconds);
     if (s->sampled > 0) {
         fprintf(stderr, " %10.3f ms/token", 1e3 * s->sample_seconds / (double)s->sampled);
     }
-    fprintf(stderr, "\n%-11s %s read per token", "weights", units_bytes(a, s->bytes_per_token));
-    if (s->evaluated > 0 && s->eval_seconds > 0) {
-        const double rate = (double)s->bytes_per_token * (double)s->evaluated / s->eval_seconds;
+    fprintf(stderr, "\n%-11s %s read per %s", "weights", units_bytes(a, s->bytes_per_token),
+            s->lookup ? "pass" : "token");
+    if (s->passes > 0 && s->eval_seconds > 0) {
+        const double rate = (double)s->bytes_per_token * (double)s->passes / s->eval_seconds;
         fprintf(stderr, ", %s/s in generation", units_bytes(b, (uint64_t)rate));
     }
     fprintf(stderr, "\n%-11s %s at its peak, of %s planned\n", "memory",

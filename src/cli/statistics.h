@@ -2,6 +2,7 @@
 #ifndef CLI_STATISTICS_H
 #define CLI_STATISTICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,10 @@ typedef struct statistics {
     size_t generated;    /* tokens chosen and shown; the first follows from the prompt */
     size_t evaluated;    /* of them, computed to choose the next */
     double eval_seconds; /* for those */
+    size_t passes;       /* evaluations in which weights were read for them */
+    bool lookup;         /* whether tokens were to be drafted */
+    size_t drafted;      /* tokens evaluated before they were chosen */
+    size_t accepted;     /* of them, those that were chosen */
     size_t sampled;      /* choices made, that of an end token included */
     double sample_seconds;
     uint64_t bytes_per_token;
