@@ -146,6 +146,16 @@ static sl_status cut_matrices(const program *p, size_t slice_bytes, placement *l
     return SL_OK;
 }
 
+uint64_t placement_least_room(const program *p) {
+    placement l;
+    if (cut_matrices(p, LEAST_SLICE, &l, NULL) != SL_OK) {
+        return 0;
+    }
+    const uint64_t least = (uint64_t)LEAST_SLOTS * l.slot_bytes;
+    placement_free(&l);
+    return least;
+}
+
 sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error) {
     placement l;
     size_t slice = PLACEMENT_SLICE_BYTES;
@@ -157,21 +167,21 @@ sl_status placement_make(const program *p, uint64_t room, placement *out, sl_err
         return status;
     }
     const uint64_t all = all_slices_bytes(&l, p);
-    if (all > room) {
-        const uint64_t least = (uint64_t)LEAST_SLOTS * l.slot_bytes;
-        if (room < least) {
-            placement_free(&l);
-            return error_set(error, SL_ERR_MEMORY,
-                             "weights that are read from the file as they are used need at least "
-                             "%llu KiB of memory, but %llu KiB are left for them",
-                             (unsigned long long)(least + 1023) >> 10,
-                             (unsigned long long)room >> 10);
-        }
+    const uint64_t least = (uint64_t)LEAST_SLOTS * l.slot_bytes;
+    if (room < least) {
+        placement_free(&l);
+        return error_set(error, SL_ERR_MEMORY,
+                         "weights that are read from the file as they are used need at least %llu "
+                         "KiB of memory, but %llu KiB are left for them",
+                         (unsigned long long)(least + 1023) >> 10, (unsigned long long)room >> 10);
+    }
+    l.n_slot = LEAST_SLOTS;
+    if (all > room - least) {
         const uint64_t part = room / RING_OF_ROOM / l.slot_bytes;
         l.n_slot =
             size_max(LEAST_SLOTS, size_min((size_t)part, PLACEMENT_RING_BYTES / l.slot_bytes));
-        room -= (uint64_t)l.n_slot * l.slot_bytes;
     }
+    room -= (uint64_t)l.n_slot * l.slot_bytes;
     choose_slices(&l, p, room, all);
     each_matrix(&l, p, count_output);
     *out = l;

@@ -42,8 +42,11 @@ typedef struct placement {
     uint64_t output_bytes;   /* of them, those that a pass without logits does not need */
     size_t n_output;         /* streamed slices of that kind: the last ones of a pass */
     size_t slot_bytes;       /* of one slot of the ring: any slice and PLACEMENT_PAGE around it */
-    size_t n_slot;           /* 0: nothing is streamed */
+    size_t n_slot;           /* kept slices are read through them, too */
 } placement;
+
+/* The least room that placement_make takes; 0 if memory is out. */
+uint64_t placement_least_room(const program *p);
 
 /* Places the matrices of a finished program in `room` bytes: what is kept and the ring together.
  * SL_ERR_MEMORY, with the number, where not even a small ring fits. On success *out is the
