@@ -43,23 +43,31 @@ if(SLUICE_SANITIZE)
   endforeach()
 endif()
 
+# What every form of the library is linked with.
+set(libraries Threads::Threads m PkgConfig::PCRE2 PkgConfig::UTF8PROC)
+set(private_requirements "libpcre2-8 libutf8proc")
+if(URING_FOUND)
+  list(APPEND libraries PkgConfig::URING)
+  string(APPEND private_requirements " liburing")
+endif()
+
 # Compiled once; used three times.
 add_library(sluice_objects OBJECT ${sources})
 target_include_directories(sluice_objects PUBLIC ${CMAKE_SOURCE_DIR}/src
                                                  ${CMAKE_SOURCE_DIR}/include)
 target_compile_definitions(sluice_objects PRIVATE SLUICE_VERSION="${PROJECT_VERSION}")
-target_link_libraries(sluice_objects PUBLIC sluice_flags Threads::Threads m PkgConfig::PCRE2
-                                            PkgConfig::UTF8PROC)
+target_link_libraries(sluice_objects PUBLIC sluice_flags ${libraries})
+if(URING_FOUND)
+  target_compile_definitions(sluice_objects PRIVATE SLUICE_URING)
+endif()
 
 # For tests and fuzzers, which look inside; everything else uses libsluice.
 add_library(sluice_rooms STATIC $<TARGET_OBJECTS:sluice_objects>)
 target_include_directories(sluice_rooms PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(sluice_rooms PUBLIC sluice_flags Threads::Threads m PkgConfig::PCRE2
-                                          PkgConfig::UTF8PROC)
+target_link_libraries(sluice_rooms PUBLIC sluice_flags ${libraries})
 
 add_library(sluice_shared SHARED $<TARGET_OBJECTS:sluice_objects>)
-target_link_libraries(sluice_shared PRIVATE sluice_flags Threads::Threads m PkgConfig::PCRE2
-                                            PkgConfig::UTF8PROC)
+target_link_libraries(sluice_shared PRIVATE sluice_flags ${libraries})
 set_target_properties(sluice_shared PROPERTIES OUTPUT_NAME sluice VERSION ${PROJECT_VERSION}
                                                SOVERSION 0 LINKER_LANGUAGE C)
 
@@ -78,6 +86,5 @@ add_custom_target(sluice_archive ALL DEPENDS ${archive})
 add_library(sluice_static STATIC IMPORTED GLOBAL)
 set_target_properties(sluice_static PROPERTIES IMPORTED_LOCATION ${archive})
 target_include_directories(sluice_static INTERFACE ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(sluice_static INTERFACE Threads::Threads m PkgConfig::PCRE2
-                                              PkgConfig::UTF8PROC)
+target_link_libraries(sluice_static INTERFACE ${libraries})
 add_dependencies(sluice_static sluice_archive)

@@ -88,7 +88,8 @@ typedef struct sl_model_options {
 
 SL_API void sl_model_options_init(sl_model_options *options);
 
-/* Maps and checks the file at `path`. options may be NULL. The model keeps the file mapped until
+/* Maps and checks the file at `path`. A model over the memory budget is not loaded yet, but by its
+ * first session; it is refused, with the number, where not even that can be. options may be NULL. The model keeps the file mapped until
  * sl_model_free; a file that is cut short meanwhile raises SIGBUS unless sl_guard_mappings() ran.
  * On success *model is the caller's. */
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
@@ -117,6 +118,7 @@ typedef struct sl_model_info {
     uint64_t parameter_count;
     uint64_t weight_bytes;     /* all weights as they lie in the file */
     uint64_t bytes_per_token;  /* weight bytes read to decode one token */
+    uint64_t streamed_bytes;   /* of them, those read from the file for each pass over the model */
     uint64_t rearranged_bytes; /* weights that lie in an order made for this processor by now */
     uint64_t layer_weights;    /* weights of matrices that each token of a prompt meets */
     uint64_t output_weights;   /* those of the output matrix, met where logits are wanted */
@@ -201,16 +203,19 @@ typedef struct sl_session_options {
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
-    uint64_t reserved;   /* bytes of the budget that the caller takes beside it, as for lookups */
-    sl_notice_fn notice; /* may be NULL */
-    void *user;
+    uint64_t reserved; /* bytes of the budget that the caller takes beside it, as for lookups */
+    sl_progress_fn progress; /* may be NULL; "loading" a model larger than the memory left for it */
+    sl_notice_fn notice;     /* may be NULL */
+    void *user;              /* handed to both */
 } sl_session_options;
 
 SL_API void sl_session_options_init(sl_session_options *options);
 
 /* Computes what the session needs, refuses with the number if that and the model's other sessions
  * are over its memory budget, else allocates all of it: computing tokens later allocates nothing.
- * options may be NULL. */
+ * If the model does not fit beside it, and has no other session, then as much of it as fits is
+ * loaded now, and the rest is read from the file for each pass over the model; sessions after that
+ * have what is left. options may be NULL. */
 SL_API SL_CHECK sl_status sl_session_create(sl_model *model, const sl_session_options *options,
                                             sl_session **session, sl_error *error);
 

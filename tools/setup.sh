@@ -11,6 +11,7 @@ tool pkg-config pkg-config
 header stdio.h libc6-dev
 library libpcre2-8 libpcre2-dev
 library libutf8proc libutf8proc-dev
+library liburing liburing-dev
 library jansson libjansson-dev'
 needs_tests="$needs_build
 library cmocka libcmocka-dev

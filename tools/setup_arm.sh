@@ -6,7 +6,7 @@ set -eu
 
 directory=$1
 # What cmake/aarch64.cmake is to find; apt adds what these need, the C library included.
-packages='libpcre2-dev libutf8proc-dev libjansson-dev libcmocka-dev'
+packages='libpcre2-dev libutf8proc-dev liburing-dev libjansson-dev libcmocka-dev'
 
 [ ! -e "$directory/complete" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then

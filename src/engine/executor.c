@@ -31,7 +31,7 @@ typedef struct layout {
 
 struct executor {
     const program *p;
-    const residency *weights;
+    residency *weights;
     executor_options options;
     kernel_table kernels;
     layout at;
@@ -58,6 +58,9 @@ static void widest_rows(const program *p, size_t bytes[KERNEL_ROW_LIMIT], size_t
     *floats = 0;
     for (size_t i = 0; i < p->ops.count; i++) {
         const op *o = program_op(p, i);
+        if (o->kind == OP_EMBED && o->as.embed.positions != NO_WEIGHT) {
+            *floats = size_max(*floats, 2 * program_weight(p, o->as.embed.positions)->n_in);
+        }
         if (o->kind != OP_LINEAR && o->kind != OP_NORM) {
             continue;
         }
@@ -174,8 +177,8 @@ sl_status executor_make_plan(const program *p, const executor_options *options, 
     return SL_OK;
 }
 
-sl_status executor_create(const program *p, const residency *weights,
-                          const executor_options *options, executor **out, sl_error *error) {
+sl_status executor_create(const program *p, residency *weights, const executor_options *options,
+                          executor **out, sl_error *error) {
     executor_plan plan;
     sl_status status = executor_make_plan(p, options, &plan, error);
     if (status != SL_OK) {
@@ -278,9 +281,10 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
     }
     if (o->as.embed.positions != NO_WEIGHT) {
         const weight_ref *positions = program_weight(e->p, o->as.embed.positions);
-        const char *rows = residency_matrix(e->weights, o->as.embed.positions);
-        e->kernels.decode[positions->type](rows + r->position * positions->row_stride, scratch,
-                                           positions->n_in);
+        /* Its floats come first, and the row of blocks they are made of behind them. */
+        const void *values = residency_row(e->weights, o->as.embed.positions, r->position,
+                                           scratch + positions->n_in);
+        e->kernels.decode[positions->type](values, scratch, positions->n_in);
         e->kernels.add(scratch, out, positions->n_in);
     }
 }
@@ -299,6 +303,7 @@ static linear_args linear_of(const executor *e, const op *o) {
     const op_linear *l = &o->as.linear;
     linear_args args = {
         .kernels = &e->kernels,
+        .source = residency_source(e->weights),
         .in = slot_rows(e, o->in),
         .in_stride = slot_stride(program_slot(e->p, o->in)),
         .n_row = slot_count(e, o->in),
@@ -316,15 +321,11 @@ static linear_args linear_of(const executor *e, const op *o) {
         const weight_ref *ref = program_weight(e->p, l->weight[i]);
         args.part[i] = (linear_part){
             .type = ref->type,
-            .weights = residency_matrix(e->weights, l->weight[i]),
-            .row_stride = ref->row_stride,
+            .matrix = l->weight[i],
             .n_out = ref->n_out,
+            .slice_rows = residency_slice_rows(e->weights, l->weight[i]),
             .bias = residency_vector(e->weights, l->bias[i]),
         };
-        if (e->kernels.matmul_packed[ref->type]) {
-            args.part[i].packed =
-                residency_packed(e->weights, l->weight[i], &args.part[i].packed_rows);
-        }
     }
     for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
         args.rows[form] = e->memory + e->at.prepared[form];
@@ -444,6 +445,10 @@ static void run_op(executor *e, size_t index, size_t member) {
     }
 }
 
+static bool must_stop(const executor *e, double done) {
+    return residency_failed(e->weights) || (e->poll && !e->poll(e->user, done));
+}
+
 static void walk(void *context, size_t member) {
     executor *e = context;
     const size_t count = e->p->ops.count;
@@ -451,7 +456,7 @@ static void walk(void *context, size_t member) {
         if (program_op(e->p, i)->kind == OP_SELECT && e->n_chosen == 0) {
             return;
         }
-        if (member == 0 && e->poll && !e->poll(e->user, (double)i / (double)count)) {
+        if (member == 0 && must_stop(e, (double)i / (double)count)) {
             atomic_store(&e->stop_after, i);
         }
         run_op(e, i, member);
@@ -555,10 +560,15 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
     atomic_store(&e->stop_after, SIZE_MAX);
     memset(e->memory + e->at.counters, 0,
            e->p->ops.count * COUNTERS_PER_OP * sizeof(_Atomic size_t));
+    residency_begin(e->weights, e->n_chosen > 0);
     team_run(e->team, walk, e);
-    if (atomic_load(&e->stop_after) != SIZE_MAX) {
-        unplace_rows(e, rows);
-        return error_set(error, SL_ERR_CANCELLED, "interrupted");
+    const bool whole = atomic_load(&e->stop_after) == SIZE_MAX;
+    status = residency_end(e->weights, whole, error);
+    if (status == SL_OK && !whole) {
+        status = error_set(error, SL_ERR_CANCELLED, "interrupted");
     }
-    return SL_OK;
+    if (status != SL_OK) {
+        unplace_rows(e, rows);
+    }
+    return status;
 }

@@ -48,7 +48,7 @@ SL_CHECK sl_status executor_make_plan(const program *p, const executor_options *
 typedef struct executor executor;
 
 /* Allocates all that running will need and starts the threads. The others must outlive it. */
-SL_CHECK sl_status executor_create(const program *p, const residency *weights,
+SL_CHECK sl_status executor_create(const program *p, residency *weights,
                                    const executor_options *options, executor **out,
                                    sl_error *error);
 void executor_free(executor *e);
@@ -62,8 +62,8 @@ typedef bool (*executor_poll_fn)(void *user, double done);
 
 /* Computes n rows (1 to n_batch); they become part of their sequences, in order. Refuses, with
  * nothing changed, tokens outside the vocabulary, positions that do not follow, and more outputs
- * than there is room for. SL_ERR_CANCELLED if poll (may be NULL) says so: nothing is changed then
- * either. Allocates nothing. */
+ * than there is room for. SL_ERR_CANCELLED if poll (may be NULL) says so, SL_ERR_RUNTIME if weights
+ * could not be read or their file was changed: nothing is changed then either. Allocates nothing. */
 SL_CHECK sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_poll_fn poll,
                                 void *user, sl_error *error);
 

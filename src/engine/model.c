@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/size.h"
 #include "cpu/cpu.h"
 #include "formats/gguf.h"
 #include "kernels/kernels.h"
@@ -61,10 +62,25 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
     return status;
 }
 
+/* All but what holds the weights. */
+static uint64_t table_memory(const sl_model *model) {
+    return process_bytes + model_file_bytes(&model->file) + program_bytes(&model->computation) +
+           (model->words ? tokenizer_bytes(model->words) + tokenizer_work_bytes(model->words) : 0);
+}
+
+static uint64_t tables_in_file(const sl_model *model) {
+    return size_min((size_t)model->file.data_offset, model->mapping.size);
+}
+
+/* Of the file's pages all may come to be resident, unless the weights are placed: then only those of
+ * the tables before them. */
+static uint64_t mapping_memory(const sl_model *model) {
+    return model->weights && residency_placement(model->weights) ? tables_in_file(model)
+                                                                 : model->mapping.size;
+}
+
 uint64_t model_memory(const sl_model *model) {
-    return process_bytes + model->mapping.size + model->page_bytes +
-           model_file_bytes(&model->file) + program_bytes(&model->computation) +
-           (model->words ? tokenizer_bytes(model->words) + tokenizer_work_bytes(model->words) : 0) +
+    return table_memory(model) + mapping_memory(model) + model->page_bytes +
            (model->weights ? residency_bytes(model->weights) : 0);
 }
 
@@ -77,16 +93,50 @@ const char *model_reserved_text(const sl_model *model, char text[64]) {
     return text;
 }
 
+/* What a model with placed weights takes beside kept slices and the ring. The last term is for the
+ * list of slices. */
+static uint64_t memory_beside_weights(const sl_model *model) {
+    return table_memory(model) + tables_in_file(model) + residency_table_bytes(model->weights) +
+           (1 << 20) + model->mapping.size / 32768;
+}
+
+uint64_t model_least_memory(const sl_model *model) {
+    if (!model->mapping.bytes || !model->weights) {
+        return UINT64_MAX;
+    }
+    const uint64_t ring = placement_least_room(&model->computation);
+    return ring > 0 ? memory_beside_weights(model) + ring : UINT64_MAX;
+}
+
 static sl_status check_budget(const sl_model *model, sl_error *error) {
-    const uint64_t need = model_memory(model) + model->reserved;
+    const uint64_t all = model_memory(model), least = model_least_memory(model);
+    const uint64_t need = (least < all ? least : all) + model->reserved;
     if (need <= model->memory_budget) {
         return SL_OK;
     }
     char reserved[64];
-    return error_set(
-        error, SL_ERR_MEMORY, "the model needs %llu MiB of memory%s, but the budget is %llu MiB",
-        (unsigned long long)(need + (1 << 20) - 1) >> 20, model_reserved_text(model, reserved),
-        (unsigned long long)model->memory_budget >> 20);
+    return error_set(error, SL_ERR_MEMORY,
+                     "the model needs %llu MiB of memory at least%s, but the budget is %llu MiB",
+                     (unsigned long long)(need + (1 << 20) - 1) >> 20,
+                     model_reserved_text(model, reserved),
+                     (unsigned long long)model->memory_budget >> 20);
+}
+
+static bool fits(const sl_model *model) {
+    return model_memory(model) + model->reserved <= model->memory_budget;
+}
+
+sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,
+                      sl_error *error) {
+    const uint64_t taken = memory_beside_weights(model) + model->reserved + session;
+    const placed_options wanted = {
+        .room = taken < model->memory_budget ? model->memory_budget - taken : 0,
+        .file_order = model->file_order,
+        .progress = options->progress,
+        .notice = options->notice,
+        .user = options->user,
+    };
+    return residency_place(model->weights, &wanted, error);
 }
 
 /* A program and its weights, and their size against the vocabulary's. */
@@ -101,7 +151,8 @@ static sl_status build(sl_model *model, sl_error *error) {
                          "rows",
                          tokenizer_count(model->words), model->computation.n_vocab);
     }
-    return residency_create(&model->computation, &model->file, &model->weights, error);
+    return residency_create(&model->computation, &model->file, &model->mapping, &model->weights,
+                            error);
 }
 
 static char *copy_string(const model_file *file, const char *key) {
@@ -179,7 +230,12 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     if (options->vocabulary_only) {
         return SL_OK;
     }
+    model->file_order = options->no_rearrange;
     status = check_budget(model, error);
+    if (status == SL_OK && !fits(model)) {
+        model_notify(model, options);
+        return SL_OK; /* the first session says how much room is left for weights */
+    }
     /* Below this share the pages come in fast enough while computing. */
     if (status == SL_OK && !options->no_populate &&
         os_mapping_cold_bytes(&model->mapping) > model->mapping.size / 64) {
@@ -289,11 +345,13 @@ void sl_model_wait(const sl_model *model) {
 }
 
 void sl_model_get_info(const sl_model *model, sl_model_info *info) {
+    const placement *where = model->weights ? residency_placement(model->weights) : NULL;
     *info = (sl_model_info){
         .architecture = model->architecture,
         .name = model->name,
         .type = main_type(&model->file),
         .bytes_per_token = model->weights ? residency_token_bytes(model->weights) : 0,
+        .streamed_bytes = where ? where->streamed_bytes : 0,
         .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,
         .n_ctx_train = model->computation.n_ctx_train,
         .n_vocab = model->weights ? model->computation.n_vocab : tokenizer_count(model->words),
@@ -322,11 +380,14 @@ void sl_model_print_program(const sl_model *model, void (*emit)(void *user, cons
 
 /* What the budget leaves now. A vocabulary alone has none. */
 static uint64_t room_left(const sl_model *model) {
-    const uint64_t taken =
-        model_memory(model) + model->reserved + atomic_load(&model->session_bytes);
-    return !model->weights                ? UINT64_MAX
-           : taken < model->memory_budget ? model->memory_budget - taken
-                                          : 0;
+    if (!model->weights) {
+        return UINT64_MAX;
+    }
+    const uint64_t weights = fits(model) || residency_placement(model->weights)
+                                 ? model_memory(model)
+                                 : model_least_memory(model); /* they are not loaded yet */
+    const uint64_t taken = weights + model->reserved + atomic_load(&model->session_bytes);
+    return taken < model->memory_budget ? model->memory_budget - taken : 0;
 }
 
 static sl_status no_tokenizer(sl_error *error) {

@@ -22,6 +22,8 @@ struct sl_model {
     uint64_t memory_budget;
     uint64_t reserved;              /* of it, by the caller for itself */
     _Atomic uint64_t session_bytes; /* what the open sessions have taken of it */
+    _Atomic uint32_t placing;       /* 1: a session is making room for itself */
+    bool file_order;                /* weights are not to be rearranged */
     char *architecture, *name;
     double load_seconds;
 };
@@ -40,6 +42,16 @@ void model_notify(const sl_model *model, const sl_model_options *options);
 /* What the model takes of the budget by itself: weights, tokenizer with what it works with, tables,
  * and the process. */
 uint64_t model_memory(const sl_model *model);
+
+/* The least that the model can do with if it reads its weights from the file for each pass;
+ * UINT64_MAX if they are in no file. */
+uint64_t model_least_memory(const sl_model *model);
+
+/* Places the weights in what the budget leaves beside `session` bytes, in place of all that held them
+ * before: what does not fit is read from the file for each pass. Refused with the number where not
+ * even that can be done. Nobody else may use the model meanwhile. */
+SL_CHECK sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,
+                               sl_error *error);
 
 /* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
 const char *model_reserved_text(const sl_model *model, char text[64]);

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CHUNK = 4 << 20,   /* bytes packed at a time, before their pages in the file are dropped */
@@ -24,16 +25,24 @@ typedef struct packed_matrix {
     _Atomic size_t rows; /* that are done; written by the packing thread alone */
 } packed_matrix;
 
+/* What becomes of the matrices of a type where all fit. */
+typedef enum copy_kind { COPY_NONE, COPY_ROWS, COPY_PANELS } copy_kind;
+
 struct residency {
     const program *p;
     const model_file *file;
+    const os_mapping *mapping; /* NULL: the weights are memory */
+    placed *placed;            /* NULL: they are used where they lie, and what follows */
+    sl_error row_error;        /* of the first row that could not be read in this pass */
+    _Atomic uint32_t row_filling, row_failed; /* 1: row_error is somebody's; is filled */
+    copy_kind copies[QUANT_TYPE_LIMIT];
     float **vectors;         /* by weight number; NULL for matrices */
     packed_matrix *matrices; /* by weight number */
     size_t bytes;
     uint8_t *packed; /* all panels, packed_size bytes; NULL: none are made */
     size_t packed_size;
-    size_t padding; /* of them, more than the file has */
-    size_t placed;  /* of them, given to matrices */
+    size_t padding;      /* of them, more than the file has */
+    size_t placed_bytes; /* of them, given to matrices */
     os_thread *packer;
     _Atomic bool stop;
     _Atomic uint32_t hurry;   /* 1: somebody waits, or it should stop */
@@ -47,16 +56,27 @@ static const tensor_entry *tensor_of(const residency *r, weight_id id) {
 
 /* ---- what can be packed --------------------------------------------------------------------- */
 
-/* Calls `visit` for every matrix that is multiplied with and that the kernels would rather have
- * packed, in the order of their use; again where another operation uses it too. */
-static void each_packable(residency *r, void (*visit)(residency *r, weight_id id)) {
+/* Panels where kernels are faster with them. Floats are as fast in rows, but a file's pages are
+ * small, and finding them costs more than a tenth of the reading. */
+static void choose_copies(residency *r) {
     kernel_table kernels;
     kernel_table_fill(&kernels, cpu_features());
+    const bool huge = r->mapping && os_pages_huge();
+    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
+        const bool rows = type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
+        const bool panels = kernels.prefers_packed && kernels.matmul_packed[type];
+        r->copies[type] = panels ? COPY_PANELS : rows && huge ? COPY_ROWS : COPY_NONE;
+    }
+}
+
+/* Calls `visit` for every matrix that is multiplied with and is better copied, in the order of
+ * their use; again where another operation uses it too. */
+static void each_packable(residency *r, void (*visit)(residency *r, weight_id id)) {
     for (size_t i = 0; i < r->p->ops.count; i++) {
         const op *o = program_op(r->p, i);
         for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
             const weight_id id = o->as.linear.weight[k];
-            if (kernels.prefers_packed && kernels.matmul_packed[program_weight(r->p, id)->type]) {
+            if (r->copies[program_weight(r->p, id)->type] != COPY_NONE) {
                 visit(r, id);
             }
         }
@@ -98,15 +118,15 @@ static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     return SL_OK;
 }
 
-sl_status residency_create(const program *p, const model_file *file, residency **out,
-                           sl_error *error) {
+sl_status residency_create(const program *p, const model_file *file, const os_mapping *mapping,
+                           residency **out, sl_error *error) {
     const size_t count = p->weights.count;
     const size_t table_bytes = count * (sizeof(float *) + sizeof(packed_matrix));
     residency *r = calloc(1, sizeof *r);
     if (!r) {
         return error_memory(error, "the table of weights", sizeof *r);
     }
-    *r = (residency){.p = p, .file = file, .bytes = sizeof *r + table_bytes};
+    *r = (residency){.p = p, .file = file, .mapping = mapping, .bytes = sizeof *r + table_bytes};
     r->vectors = calloc(count, sizeof *r->vectors);
     r->matrices = calloc(count, sizeof *r->matrices);
     if (!r->vectors || !r->matrices) {
@@ -119,6 +139,7 @@ sl_status residency_create(const program *p, const model_file *file, residency *
             return SL_ERR_MEMORY;
         }
     }
+    choose_copies(r);
     each_packable(r, count_matrix);
     *out = r;
     return SL_OK;
@@ -129,19 +150,33 @@ static void hurry(residency *r) {
     os_wake_all(&r->hurry);
 }
 
-void residency_free(residency *r) {
-    if (!r) {
-        return;
-    }
+/* Ends the packing and gives up what is packed. */
+static void unpack(residency *r) {
     if (r->packer) {
         atomic_store(&r->stop, true);
         hurry(r);
         os_thread_join(r->packer);
+        r->packer = NULL;
     }
+    for (size_t i = 0; r->matrices && i < r->p->weights.count; i++) {
+        r->matrices[i].panels = NULL;
+        atomic_store(&r->matrices[i].rows, 0);
+    }
+    os_pages_free(r->packed, r->packed_size);
+    r->packed = NULL;
+    r->placed_bytes = 0;
+    atomic_store(&r->packed_bytes, 0);
+}
+
+void residency_free(residency *r) {
+    if (!r) {
+        return;
+    }
+    unpack(r);
+    placed_free(r->placed);
     for (size_t i = 0; r->vectors && i < r->p->weights.count; i++) {
         free(r->vectors[i]);
     }
-    os_pages_free(r->packed, r->packed_size);
     free(r->matrices);
     free(r->vectors);
     free(r);
@@ -152,8 +187,20 @@ void residency_free(residency *r) {
 /* A matrix that two operations use has one place. */
 static void place_matrix(residency *r, weight_id id) {
     if (!r->matrices[id].panels) {
-        r->matrices[id].panels = r->packed + r->placed;
-        r->placed += matrix_packed_bytes(r, id);
+        r->matrices[id].panels = r->packed + r->placed_bytes;
+        r->placed_bytes += matrix_packed_bytes(r, id);
+    }
+}
+
+static void copy_rows(const residency *r, const weight_ref *ref, size_t count, const uint8_t *from,
+                      uint8_t *to) {
+    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
+    if (r->copies[ref->type] == COPY_PANELS) {
+        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride, to);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
     }
 }
 
@@ -167,8 +214,7 @@ static void pack_matrix(residency *r, weight_id id) {
          first += step) {
         const size_t count = size_min(step, ref->n_out - first);
         const uint8_t *from = rows + first * ref->row_stride;
-        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride,
-                    m->panels + first * row_bytes);
+        copy_rows(r, ref, count, from, m->panels + first * row_bytes);
         atomic_store_explicit(&m->rows, first + count, memory_order_release);
         os_pages_drop(from, count * ref->row_stride);
         atomic_fetch_add(&r->packed_bytes, count * row_bytes);
@@ -221,10 +267,59 @@ uint64_t residency_packed_bytes(const residency *r) {
     return atomic_load(&r->packed_bytes);
 }
 
+/* ---- placing -------------------------------------------------------------------------------- */
+
+sl_status residency_place(residency *r, const placed_options *options, sl_error *error) {
+    if (!r->mapping) {
+        return error_set(error, SL_ERR_MEMORY, "weights without a file are not read from one");
+    }
+    unpack(r);
+    placed_free(r->placed);
+    r->placed = NULL;
+    os_pages_drop(r->mapping->bytes, r->mapping->size);
+    return placed_create(r->p, r->file, r->mapping, options, &r->placed, error);
+}
+
+const placement *residency_placement(const residency *r) {
+    return r->placed ? placed_placement(r->placed) : NULL;
+}
+
 /* ---- where weights are ---------------------------------------------------------------------- */
 
-const void *residency_matrix(const residency *r, weight_id id) {
-    return tensor_of(r, id)->data + program_weight(r->p, id)->offset;
+void residency_begin(residency *r, bool logits) {
+    if (r->placed) {
+        placed_begin(r->placed, logits);
+    }
+}
+
+bool residency_failed(const residency *r) {
+    return atomic_load(&r->row_failed) || (r->placed && placed_failed(r->placed));
+}
+
+/* What the guard of the mapping does not see: a file of the same pages with other bytes. */
+static sl_status check_file(const residency *r, sl_error *error) {
+    return r->mapping ? os_mapping_check(r->mapping, error) : SL_OK;
+}
+
+sl_status residency_end(residency *r, bool whole, sl_error *error) {
+    sl_error inner = {0};
+    sl_status status = r->placed ? placed_end(r->placed, whole, &inner) : SL_OK;
+    if (status == SL_OK && atomic_load(&r->row_failed)) {
+        inner = r->row_error;
+        status = SL_ERR_FILE;
+    }
+    if (status == SL_OK) {
+        status = check_file(r, &inner);
+    }
+    atomic_store(&r->row_failed, 0);
+    atomic_store(&r->row_filling, 0);
+    return status == SL_OK ? SL_OK
+                           : error_set(error, SL_ERR_RUNTIME, "the model file: %s", inner.message);
+}
+
+static const uint8_t *mapped_row(const residency *r, weight_id id, size_t row) {
+    const weight_ref *ref = program_weight(r->p, id);
+    return tensor_of(r, id)->data + ref->offset + row * ref->row_stride;
 }
 
 const void *residency_packed(const residency *r, weight_id id, size_t *rows) {
@@ -232,14 +327,68 @@ const void *residency_packed(const residency *r, weight_id id, size_t *rows) {
     return *rows ? r->matrices[id].panels : NULL;
 }
 
-const void *residency_row(const residency *r, weight_id id, size_t row, void *room) {
-    const weight_ref *ref = program_weight(r->p, id);
-    size_t packed;
-    const void *panels = residency_packed(r, id, &packed);
-    if (row >= packed) {
-        return (const char *)residency_matrix(r, id) + row * ref->row_stride;
+static linear_rows acquire(void *context, uint32_t id, size_t first, size_t count) {
+    residency *r = context;
+    if (r->placed) {
+        return placed_acquire(r->placed, id, first, count);
     }
-    packed_row(ref->type, ref->n_in, panels, row, room);
+    size_t done;
+    const weight_ref *ref = program_weight(r->p, id);
+    const uint8_t *copy = residency_packed(r, id, &done);
+    if (first + count > done) {
+        return (linear_rows){mapped_row(r, id, first), ref->row_stride, false};
+    }
+    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
+    return (linear_rows){copy + first * row_bytes, row_bytes, r->copies[ref->type] == COPY_PANELS};
+}
+
+static void release(void *context, uint32_t id, size_t first, size_t count) {
+    residency *r = context;
+    if (r->placed) {
+        placed_release(r->placed, id, first, count);
+    }
+}
+
+linear_source residency_source(residency *r) {
+    return (linear_source){acquire, release, r};
+}
+
+size_t residency_slice_rows(const residency *r, weight_id id) {
+    return r->placed ? placed_placement(r->placed)->matrices[id].slice_rows
+                     : size_round_up(program_weight(r->p, id)->n_out, PACKED_ROWS);
+}
+
+/* From the file, but not by its mapping, whose pages would stay in memory. */
+static const void *read_row(residency *r, weight_id id, size_t row, void *room) {
+    sl_error error;
+    const weight_ref *ref = program_weight(r->p, id);
+    const size_t bytes = quant_row_bytes(ref->type, ref->n_in);
+    const uint64_t offset = (uint64_t)(mapped_row(r, id, row) - r->mapping->bytes);
+    if (os_mapping_read(r->mapping, offset, bytes, room, &error) != SL_OK) {
+        uint32_t expected = 0;
+        memset(room, 0, bytes);
+        if (atomic_compare_exchange_strong(&r->row_filling, &expected, 1)) {
+            r->row_error = error;
+            atomic_store(&r->row_failed, 1);
+        }
+    }
+    return room;
+}
+
+const void *residency_row(residency *r, weight_id id, size_t row, void *room) {
+    if (r->placed) {
+        return placed_row(r->placed, id, row, room) ? room : read_row(r, id, row, room);
+    }
+    const weight_ref *ref = program_weight(r->p, id);
+    size_t done;
+    const uint8_t *copy = residency_packed(r, id, &done);
+    if (row >= done) {
+        return mapped_row(r, id, row);
+    }
+    if (r->copies[ref->type] == COPY_ROWS) {
+        return copy + row * quant_row_bytes(ref->type, ref->n_in);
+    }
+    packed_row(ref->type, ref->n_in, copy, row, room);
     return room;
 }
 
@@ -260,5 +409,10 @@ uint64_t residency_token_bytes(const residency *r) {
 }
 
 size_t residency_bytes(const residency *r) {
-    return r->bytes + (r->packed ? residency_packing_bytes(r) : 0);
+    return r->bytes + (r->packed ? residency_packing_bytes(r) : 0) +
+           (r->placed ? (size_t)placed_bytes(r->placed) : 0);
+}
+
+size_t residency_table_bytes(const residency *r) {
+    return r->bytes;
 }

@@ -3,37 +3,62 @@
  * engine/ is where a program meets weights, caches and threads: residency, the cache of keys and
  * values, the executor, and the public functions over them.
  *
- * Matrices are used where they lie, in the mapped file, at first. Where the kernels prefer it, a
- * thread packs them meanwhile (kernels/packed.h), some rows at a time, and drops the pages of the
- * file that are done with; the bits of a product are the same. Vectors (norms, biases) are small
- * and are turned to floats once.
+ * Where all weights fit into memory, matrices are used where they lie, in the mapped file, at first.
+ * Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are only copied
+ * into huge pages), some rows at a time, and drops the pages of the file that are done with. Where
+ * they do not fit, they are placed (placed.h): some are kept, the others are read for each pass. The
+ * bits of a product are the same. Vectors (norms, biases) are small and are turned to floats once.
  */
 #ifndef ENGINE_RESIDENCY_H
 #define ENGINE_RESIDENCY_H
 
+#include "engine/placed.h"
 #include "formats/model_file.h"
 #include "program/program.h"
 
 /* Read-only for its users once created; any number of threads may use one, also while it packs. */
 typedef struct residency residency;
 
-/* Both must outlive *out, which the caller frees. Freeing ends the packing. */
-SL_CHECK sl_status residency_create(const program *p, const model_file *file, residency **out,
-                                    sl_error *error);
+/* All must outlive *out, which the caller frees. Freeing ends the packing. `mapping` is that of the
+ * file; NULL: the weights are memory of their own, which can be neither placed nor changed
+ * underneath. */
+SL_CHECK sl_status residency_create(const program *p, const model_file *file,
+                                    const os_mapping *mapping, residency **out, sl_error *error);
 void residency_free(residency *r);
 
-/* First row of a matrix; rows are program_weight(...)->row_stride bytes apart. */
-const void *residency_matrix(const residency *r, weight_id id);
+/* ---- use ------------------------------------------------------------------------------------ */
+
+/* A pass over the weights; `logits`: of the output matrix, too. If weights are streamed, waits for
+ * the end of another's pass. */
+void residency_begin(residency *r, bool logits);
+
+/* Whether the pass is spoilt and may as well be broken off. */
+bool residency_failed(const residency *r);
+
+/* Ends the pass, of which `whole` says that it was not broken off. SL_ERR_RUNTIME, the results
+ * worthless, if weights could not be read, or the file was changed meanwhile. */
+SL_CHECK sl_status residency_end(residency *r, bool whole, sl_error *error);
+
+/* Where rows of matrices are, within a pass; its context is the residency. */
+linear_source residency_source(residency *r);
+
+/* Rows of the slices that a matrix is kept in. */
+size_t residency_slice_rows(const residency *r, weight_id id);
+
+/* One row of a matrix as the file has it, within a pass; `room` (of a row's bytes) may be used to
+ * hold it. Zeros, and the pass is spoilt, if it cannot be read. */
+const void *residency_row(residency *r, weight_id id, size_t row, void *room);
+
+/* A vector's floats; NULL for NO_WEIGHT. */
+const float *residency_vector(const residency *r, weight_id id);
+
+/* ---- where all of them fit ------------------------------------------------------------------ */
 
 /* The part of a matrix that is packed: its first *rows rows, a multiple of PACKED_ROWS or all. NULL
  * if there is none. */
 const void *residency_packed(const residency *r, weight_id id, size_t *rows);
 
-/* One row of a matrix as the file has it; `room` (of a row's bytes) may be used to hold it. */
-const void *residency_row(const residency *r, weight_id id, size_t row, void *room);
-
-/* Bytes of the packed copies of all matrices that packing would rearrange on this processor; 0:
- * none. */
+/* Bytes of the copies of all matrices that packing would rearrange on this machine; 0: none. */
 uint64_t residency_packable_bytes(const residency *r);
 
 /* Memory that packing takes beside the weights' own: pages of the file that are not dropped yet,
@@ -53,13 +78,24 @@ void residency_wait(residency *r);
 /* Bytes that are packed by now. */
 uint64_t residency_packed_bytes(const residency *r);
 
-/* A vector's floats; NULL for NO_WEIGHT. */
-const float *residency_vector(const residency *r, weight_id id);
+/* ---- where they do not ---------------------------------------------------------------------- */
+
+/* Places the weights, in place of whatever held them before; no pass may be going on, and those that
+ * were packed are given up. On failure the weights are where they lie in the file. */
+SL_CHECK sl_status residency_place(residency *r, const placed_options *options, sl_error *error);
+
+/* NULL if the weights are not placed. */
+const placement *residency_placement(const residency *r);
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 /* Bytes of weights that decoding one token reads. */
 uint64_t residency_token_bytes(const residency *r);
 
-/* Bytes allocated, beside the file's pages. */
+/* Bytes allocated: placed weights and all; of others what lies beside the file's pages. */
 size_t residency_bytes(const residency *r);
+
+/* Of them, those that do not depend on where matrices are. */
+size_t residency_table_bytes(const residency *r);
 
 #endif

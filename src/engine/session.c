@@ -20,7 +20,6 @@
 typedef struct session_group {
     sl_model *model;
     uint64_t reserved; /* of the model's budget */
-    uint64_t beside;   /* of that, what the caller takes itself */
     executor *runner;
     executor_options options;
     executor_plan plan;
@@ -116,23 +115,28 @@ static unsigned long long mebibytes(uint64_t bytes) {
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
-/* Takes what the group needs from what the model and its other sessions leave of the budget. */
-static sl_status reserve(session_group *g, sl_error *error) {
+/* So that sums do not wrap. */
+static uint64_t at_most(uint64_t bytes) {
+    return bytes < UINT64_MAX / 8 ? bytes : UINT64_MAX / 8;
+}
+
+/* Takes `own` bytes of what the model and its other sessions leave of the budget. */
+static bool take(session_group *g, uint64_t own) {
     sl_model *model = g->model;
-    const uint64_t weights = model_memory(model);
-    const uint64_t beside = model->reserved;
-    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
-    const uint64_t own = g->plan.kv_bytes + buffers + g->beside;
+    const uint64_t weights = model_memory(model) + model->reserved;
     uint64_t others = atomic_load(&model->session_bytes);
-    if (g->plan.kv_bytes <= UINT64_MAX / 8 && buffers <= UINT64_MAX / 8 &&
-        g->beside <= UINT64_MAX / 8) {
-        while (weights + beside + others + own <= model->memory_budget) {
-            if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
-                g->reserved = own;
-                return SL_OK;
-            }
+    while (weights + others + own <= model->memory_budget) {
+        if (atomic_compare_exchange_weak(&model->session_bytes, &others, others + own)) {
+            g->reserved = own;
+            return true;
         }
     }
+    return false;
+}
+
+static sl_status refuse(const session_group *g, uint64_t weights, uint64_t own, sl_error *error) {
+    const sl_model *model = g->model;
+    const uint64_t others = atomic_load(&model->session_bytes), beside = model->reserved;
     char taken[48] = "", held[48] = "";
     if (others > 0) {
         snprintf(taken, sizeof taken, ", other sessions %llu", mebibytes(others));
@@ -146,8 +150,42 @@ static sl_status reserve(session_group *g, sl_error *error) {
         "buffers %llu%s%s), but the budget is %llu MiB; a shorter context or a smaller "
         "type of keys and values needs less",
         mebibytes(weights + beside + others + own), mebibytes(weights), g->options.n_seq * g->n_ctx,
-        mebibytes(g->plan.kv_bytes), mebibytes(buffers), taken, held,
+        mebibytes(g->plan.kv_bytes), mebibytes(own - at_most(g->plan.kv_bytes)), taken, held,
         (unsigned long long)model->memory_budget >> 20);
+}
+
+/* Takes what the group needs. If the weights leave too little, they give way. */
+static sl_status reserve_alone(session_group *g, const sl_session_options *options,
+                               sl_error *error) {
+    sl_model *model = g->model;
+    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
+    const uint64_t own = at_most(g->plan.kv_bytes) + at_most(buffers) + at_most(options->reserved);
+    if (take(g, own)) {
+        return SL_OK;
+    }
+    const uint64_t least = model_least_memory(model), all = model_memory(model);
+    if (atomic_load(&model->session_bytes) > 0 || least > all) {
+        return refuse(g, all, own, error);
+    }
+    if (own > model->memory_budget || least + model->reserved + own > model->memory_budget) {
+        return refuse(g, least, own, error);
+    }
+    const sl_status status = model_place(model, own, options, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    return take(g, own) ? SL_OK : refuse(g, model_memory(model), own, error);
+}
+
+static sl_status reserve(session_group *g, const sl_session_options *options, sl_error *error) {
+    _Atomic uint32_t *const lock = &g->model->placing;
+    while (atomic_exchange(lock, 1) == 1) {
+        os_wait(lock, 1);
+    }
+    const sl_status status = reserve_alone(g, options, error);
+    atomic_store(lock, 0);
+    os_wake_all(lock);
+    return status;
 }
 
 static void free_group(session_group *g) {
@@ -160,7 +198,7 @@ static void free_group(session_group *g) {
 /* Everything but the sessions themselves. */
 static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
                               session_group **out, sl_error *error) {
-    session_group made = {.model = model, .beside = options->reserved};
+    session_group made = {.model = model};
     sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
     if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
                                                         &made.plan, error)) != SL_OK) {
@@ -171,7 +209,7 @@ static sl_status create_group(sl_model *model, const sl_session_options *options
         return error_memory(error, "a session", sizeof *g);
     }
     *g = made;
-    status = reserve(g, error);
+    status = reserve(g, options, error);
     if (status == SL_OK) {
         g->rows = calloc(g->options.n_batch, sizeof *g->rows);
         status = g->rows ? executor_create(&model->computation, model->weights, &g->options,

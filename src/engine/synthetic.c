@@ -284,7 +284,7 @@ static sl_status make_weights(sl_model *model, const model_shape *shape, uint64_
     if (status != SL_OK) {
         return status;
     }
-    return residency_create(&model->computation, file, &model->weights, error);
+    return residency_create(&model->computation, file, NULL, &model->weights, error);
 }
 
 static sl_status make_model(sl_model *model, const model_shape *shape, const synthetic_type *type,

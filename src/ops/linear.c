@@ -53,15 +53,15 @@ static void multiply_columns(const linear_args *args, const linear_scratch *scra
                              const linear_part *part, size_t at, size_t begin, size_t count) {
     const kernel_table *k = args->kernels;
     const kernel_row form = kernel_row_of(part->type);
-    const bool is_packed = begin + count <= part->packed_rows;
-    const size_t stride = is_packed ? quant_row_bytes(part->type, args->n_in) : part->row_stride;
-    const void *weights = (const char *)(is_packed ? part->packed : part->weights) + begin * stride;
-    kernel_matmul *matmul = is_packed ? k->matmul_packed[part->type] : k->matmul[part->type];
+    const linear_source *source = &args->source;
+    const linear_rows rows = source->acquire(source->context, part->matrix, begin, count);
+    kernel_matmul *matmul = rows.packed ? k->matmul_packed[part->type] : k->matmul[part->type];
     float *out = args->out + at + begin;
     float *y = args->accumulate ? scratch->tile : out;
     const size_t y_stride = args->accumulate ? LINEAR_TILE_OUT : args->out_stride;
-    matmul(count, args->n_row, args->n_in, weights, stride, args->rows[form],
+    matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, args->rows[form],
            kernel_row_bytes(form, args->n_in), y, y_stride, scratch->kernels);
+    source->release(source->context, part->matrix, begin, count);
     for (size_t i = 0; i < args->n_row && (part->bias || args->accumulate); i++) {
         if (part->bias) {
             k->add(part->bias + begin, y + i * y_stride, count);
@@ -79,6 +79,26 @@ static size_t tile_columns(size_t n_out, size_t members) {
     return size_max(16, size_min(share, LINEAR_TILE_OUT));
 }
 
+/* Tiles of a part: none lies in two slices. */
+static size_t tiles_of_slice(const linear_part *part, size_t step) {
+    return (size_min(part->slice_rows, part->n_out) + step - 1) / step;
+}
+
+static size_t tiles_of_part(const linear_part *part, size_t step) {
+    const size_t whole = part->n_out / part->slice_rows;
+    const size_t rest = part->n_out - whole * part->slice_rows;
+    return whole * tiles_of_slice(part, step) + (rest + step - 1) / step;
+}
+
+static void multiply_tile(const linear_args *args, const linear_scratch *scratch,
+                          const linear_part *part, size_t at, size_t tile, size_t step) {
+    const size_t in_slice = tiles_of_slice(part, step);
+    const size_t slice = tile / in_slice * part->slice_rows;
+    const size_t begin = slice + tile % in_slice * step;
+    const size_t end = size_min(slice + part->slice_rows, part->n_out);
+    multiply_columns(args, scratch, part, at, begin, size_min(step, end - begin));
+}
+
 void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
                      _Atomic size_t *counter) {
     size_t tiles[LINEAR_MAX_PARTS], total = 0, n_out = 0;
@@ -87,7 +107,7 @@ void linear_multiply(const linear_args *args, const linear_scratch *scratch, siz
     }
     const size_t step = tile_columns(n_out, members);
     for (size_t i = 0; i < args->n_part; i++) {
-        tiles[i] = (args->part[i].n_out + step - 1) / step;
+        tiles[i] = tiles_of_part(&args->part[i], step);
         total += tiles[i];
     }
     size_t tile, end;
@@ -97,7 +117,6 @@ void linear_multiply(const linear_args *args, const linear_scratch *scratch, siz
             tile -= tiles[part];
             at += args->part[part++].n_out;
         }
-        const linear_part *p = &args->part[part];
-        multiply_columns(args, scratch, p, at, tile * step, size_min(step, p->n_out - tile * step));
+        multiply_tile(args, scratch, &args->part[part], at, tile, step);
     }
 }

@@ -16,19 +16,34 @@ typedef enum prepare_kind {
 
 enum { LINEAR_MAX_PARTS = 3 };
 
+/* Where some rows of a matrix are. */
+typedef struct linear_rows {
+    const void *weights; /* the first of them; in panels (kernels/packed.h) or not */
+    size_t row_stride;   /* bytes */
+    bool packed;
+} linear_rows;
+
+/* Who knows where weights are. Rows stay where acquire says until they are released; both may be
+ * called by several members at once. */
+typedef struct linear_source {
+    /* May wait. Rows [first, first + count) lie within one slice of the matrix. */
+    linear_rows (*acquire)(void *context, uint32_t matrix, size_t first, size_t count);
+    void (*release)(void *context, uint32_t matrix, size_t first, size_t count);
+    void *context;
+} linear_source;
+
 /* One of the matrices side by side. */
 typedef struct linear_part {
     quant_type type;
-    const void *weights; /* n_out rows of n_in values */
-    size_t row_stride;   /* bytes */
-    const void *packed;  /* the same rows in panels (kernels/packed.h), as far as they are done: */
-    size_t packed_rows;  /* that many, a multiple of PACKED_ROWS or n_out; 0: packed is unused */
+    uint32_t matrix; /* the source's name for it */
     size_t n_out;
+    size_t slice_rows; /* of the slices that it is kept in, a multiple of 16 */
     const float *bias; /* n_out, or NULL */
 } linear_part;
 
 typedef struct linear_args {
     const kernel_table *kernels;
+    linear_source source;
     const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for PREPARE_SILU_MUL */
     size_t in_stride, n_row, n_in;
     prepare_kind prepare;
@@ -59,7 +74,7 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
 /* Applies `prepare` to one row: n_in floats to out, which is not `in`. */
 void linear_prepare_row(const linear_args *args, const float *in, float *out);
 
-/* Second phase, by all members: columns taken from *counter. */
+/* Second phase, by all members: columns taken from *counter, in ascending order. */
 void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
                      _Atomic size_t *counter);
 

@@ -18,15 +18,25 @@
 typedef struct os_mapping {
     const uint8_t *bytes;
     size_t size;
-    bool opaque; /* the kernel does not tell this user what of the file is in the page cache */
+    int descriptor;   /* of the file, open as long as the mapping */
+    int64_t modified; /* nanoseconds of the time at which the content was last changed */
+    bool opaque;      /* the kernel does not tell this user what of the file is in the page cache */
 } os_mapping;
 
-/* Refuses what is no regular file, and empty files. The file may be closed and removed afterwards;
- * see os_guard_add for a file that shrinks. */
+/* Refuses what is no regular file, and empty files. The file may be removed afterwards; see
+ * os_guard_add for a file that shrinks. */
 SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error);
 
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
+
+/* SL_ERR_FILE if the file's size or time of change are not those that it was mapped with. */
+SL_CHECK sl_status os_mapping_check(const os_mapping *mapping, sl_error *error);
+
+/* Copies bytes of the file without touching the mapping's pages. SL_ERR_FILE if they are not
+ * there. */
+SL_CHECK sl_status os_mapping_read(const os_mapping *mapping, uint64_t offset, size_t size,
+                                   void *to, sl_error *error);
 
 /* Bytes that are not in the page cache, by the kernel's word; all where it does not tell. Of large
  * files a part is looked at. */
@@ -60,8 +70,16 @@ void os_pages_free(void *pages, size_t bytes);
  * are touched, others are zero then. */
 void os_pages_drop(const void *pages, size_t bytes);
 
+/* Whether os_pages_allocate gets huge pages here. */
+bool os_pages_huge(void);
+
+/* Asks that the pages never be swapped out; returns false, with the reason, where this user may
+ * not. Touches them all. */
+bool os_pages_lock(const void *pages, size_t bytes, const char **reason);
+
 uint64_t os_memory_total(void);     /* physical, or the cgroup's limit if that is smaller */
 uint64_t os_memory_available(void); /* without swapping: free and reclaimable, in the cgroup too */
+uint64_t os_swap_total(void);       /* bytes that may be swapped out, of all processes */
 uint64_t os_memory_peak(void);      /* most resident bytes of this process so far (VmHWM) */
 uint64_t os_memory_resident(void);  /* now (VmRSS) */
 

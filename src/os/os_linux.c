@@ -29,6 +29,10 @@ static size_t page_size(void) {
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
+static int64_t modified_at(const struct stat *status) {
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
 static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, sl_error *error) {
     struct stat status;
     if (fstat(fd, &status) != 0) {
@@ -51,7 +55,13 @@ static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, s
     }
     /* To others than the owner and who may write, mincore calls every page present. */
     const bool opaque = status.st_uid != geteuid() && access(path, W_OK) != 0;
-    *mapping = (os_mapping){.bytes = bytes, .size = size, .opaque = opaque};
+    *mapping = (os_mapping){
+        .bytes = bytes,
+        .size = size,
+        .descriptor = fd,
+        .modified = modified_at(&status),
+        .opaque = opaque,
+    };
     return SL_OK;
 }
 
@@ -62,15 +72,47 @@ sl_status os_map(const char *path, os_mapping *mapping, sl_error *error) {
         return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
     }
     const sl_status result = map_descriptor(fd, path, mapping, error);
-    close(fd);
+    if (result != SL_OK) {
+        close(fd);
+    }
     return result;
 }
 
 void os_unmap(os_mapping *mapping) {
     if (mapping->bytes) {
         munmap((void *)mapping->bytes, mapping->size);
+        close(mapping->descriptor);
     }
     *mapping = (os_mapping){0};
+}
+
+sl_status os_mapping_check(const os_mapping *mapping, sl_error *error) {
+    struct stat status;
+    if (fstat(mapping->descriptor, &status) != 0) {
+        return error_set(error, SL_ERR_FILE, "cannot be looked at: %s", strerror(errno));
+    }
+    if (status.st_size < 0 || (uint64_t)status.st_size != mapping->size) {
+        return error_set(error, SL_ERR_FILE, "has %lld bytes now, expected %zu",
+                         (long long)status.st_size, mapping->size);
+    }
+    if (modified_at(&status) != mapping->modified) {
+        return error_set(error, SL_ERR_FILE, "was changed while in use");
+    }
+    return SL_OK;
+}
+
+sl_status os_mapping_read(const os_mapping *mapping, uint64_t offset, size_t size, void *to,
+                          sl_error *error) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t n =
+            pread(mapping->descriptor, (uint8_t *)to + done, size - done, (off_t)(offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return error_set(error, SL_ERR_FILE, "reading %zu bytes at byte %llu: %s", size,
+                             (unsigned long long)offset, n == 0 ? "the end" : strerror(errno));
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return SL_OK;
 }
 
 size_t os_mapping_cold_bytes(const os_mapping *mapping) {
@@ -274,6 +316,25 @@ void os_pages_drop(const void *pages, size_t bytes) {
     if (begin < end) {
         (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
     }
+}
+
+bool os_pages_huge(void) {
+    char text[64] = "";
+    const int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        const ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        close(fd);
+    }
+    return strstr(text, "[always]") || strstr(text, "[madvise]");
+}
+
+bool os_pages_lock(const void *pages, size_t bytes, const char **reason) {
+    if (mlock(pages, bytes) != 0) {
+        *reason = strerror(errno);
+        return false;
+    }
+    return true;
 }
 
 /* ---- threads and time ----------------------------------------------------------------------- */

@@ -193,6 +193,10 @@ static void memory_limits(uint64_t *total, uint64_t *available) {
     cgroup_memory(&memory_v1, total, available);
 }
 
+uint64_t os_swap_total(void) {
+    return kilobytes_of("/proc/meminfo", "SwapTotal:");
+}
+
 uint64_t os_memory_total(void) {
     uint64_t total, available;
     memory_limits(&total, &available);

@@ -287,6 +287,13 @@ static void peak_is_within_the_smallest_budget(void **state) {
         /* The estimate is no guess far off, either: it allows 16 MiB for the process. */
         assert_true(o.number + 24 * MIB >= budget * MIB);
         assert_false(try_budget(file.path, (budget - 1) * MIB, which).accepted);
+        /* From almost nothing of the weights in memory to all of them, mapped. */
+        for (uint64_t more = budget + 11; more < budget + 150; more += 23) {
+            o = try_budget(file.path, more * MIB, which);
+            assert_true(o.accepted);
+            print_message("  %" PRIu64 " MiB, peak %.1f MiB\n", more, (double)o.number / MIB);
+            assert_true(o.number <= more * MIB);
+        }
         temp_file_remove(&file);
     }
 }

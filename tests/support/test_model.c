@@ -36,7 +36,7 @@ sl_status test_model_build(const uint8_t *bytes, size_t size, test_model *m, sl_
         status = model_build(&m->file, &m->p, error);
     }
     if (status == SL_OK) {
-        status = residency_create(&m->p, &m->file, &m->weights, error);
+        status = residency_create(&m->p, &m->file, NULL, &m->weights, error);
     }
     if (status != SL_OK) {
         test_model_free(m);
