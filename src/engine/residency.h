@@ -3,11 +3,12 @@
  * engine/ is where a program meets weights, caches and threads: residency, the cache of keys and
  * values, the executor, and the public functions over them.
  *
- * Where all weights fit into memory, matrices are used where they lie, in the mapped file, at first.
- * Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are only copied
- * into huge pages), some rows at a time, and drops the pages of the file that are done with. Where
- * they do not fit, they are placed (placed.h): some are kept, the others are read for each pass. The
- * bits of a product are the same. Vectors (norms, biases) are small and are turned to floats once.
+ * Where all weights fit into memory, matrices are used where they lie, in the mapped file, at
+ * first. Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are only
+ * copied into huge pages), some rows at a time, and drops the pages of the file that are done with.
+ * Where they do not fit, they are placed (placed.h): some are kept, the others are read for each
+ * pass. The bits of a product are the same. Vectors (norms, biases) are small and are turned to
+ * floats once.
  */
 #ifndef ENGINE_RESIDENCY_H
 #define ENGINE_RESIDENCY_H
@@ -80,8 +81,8 @@ uint64_t residency_packed_bytes(const residency *r);
 
 /* ---- where they do not ---------------------------------------------------------------------- */
 
-/* Places the weights, in place of whatever held them before; no pass may be going on, and those that
- * were packed are given up. On failure the weights are where they lie in the file. */
+/* Places the weights, in place of whatever held them before; no pass may be going on, and those
+ * that were packed are given up. On failure the weights are where they lie in the file. */
 SL_CHECK sl_status residency_place(residency *r, const placed_options *options, sl_error *error);
 
 /* NULL if the weights are not placed. */

@@ -2,8 +2,9 @@
  * must be reported as such, leave nothing behind and nothing half-made. The same with pages from
  * the system and with threads.
  *
- * The parser of GGUF files, the sampler, and all that a user of a model makes. */
+ * The parser of GGUF files, the sampler, drafts, and all that a user of a model makes. */
 #include "formats/gguf.h"
+#include "sampling/lookup.h"
 #include "sampling/sampling.h"
 
 #include "base/size.h"
@@ -259,6 +260,25 @@ static void sampling_survives_it(void **state) {
     expect_clean_failures(&(expectation){try_sampler, &options, MEMORY, 6, 0, "out of memory: "});
 }
 
+static sl_status try_lookup(const void *with, sl_error *error) {
+    sl_lookup *lookup = NULL;
+    const sl_status status = sl_lookup_create(with, &lookup, error);
+    if ((status == SL_OK) != (lookup != NULL)) {
+        return SL_ERR_RUNTIME;
+    }
+    sl_lookup_free(lookup);
+    return status;
+}
+
+static void drafting_survives_it(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    const sl_lookup_options options = {.n_ctx = 100, .n_draft = 4};
+    /* Itself, tokens, places before, and an index for each length of sequence. */
+    expect_clean_failures(
+        &(expectation){try_lookup, &options, MEMORY, 3 + LOOKUP_GRAM, 0, "out of memory: "});
+}
+
 /* A model, a text's tokens, a session, a sampler, a decoder, and the first token computed. */
 typedef struct made_things {
     sl_model *model;
@@ -373,6 +393,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parsing_survives_it),
         cmocka_unit_test(sampling_survives_it),
+        cmocka_unit_test(drafting_survives_it),
         cmocka_unit_test(the_engine_survives_it),
         cmocka_unit_test(the_engine_survives_a_lack_of_pages),
         cmocka_unit_test(the_engine_survives_a_lack_of_threads),

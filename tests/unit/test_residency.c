@@ -185,6 +185,32 @@ static void it_may_be_freed_before_it_is_done(void **state) {
     unmake(&w);
 }
 
+/* In place of what is packed, and of an earlier placement; rows that products do not use, too. */
+static void placed_rows_are_the_files(void **state) {
+    (void)state;
+    static const quant_type types[] = {QUANT_Q4_0, QUANT_F16, QUANT_Q6_K};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        world w = make(types[i]);
+        residency *r = open_weights(&w);
+        sl_error error = {0};
+        pack(r);
+        for (uint64_t room = placement_least_room(&w.p); room < 2 * w.mapping.size; room *= 3) {
+            const placed_options options = {.room = room};
+            if (residency_place(r, &options, &error) != SL_OK) {
+                fail_msg("%s", error.message);
+            }
+            assert_int_equal(residency_placement(r)->n_streamed > 0, room < w.mapping.size);
+            assert_true(rows_are_the_files(&w, r, 0, 1));
+            assert_int_equal(residency_end(r, true, &error), SL_OK);
+        }
+        const placed_options none = {.room = 1000};
+        assert_int_equal(residency_place(r, &none, &error), SL_ERR_MEMORY);
+        assert_true(rows_are_the_files(&w, r, 0, 1)); /* in the file */
+        residency_free(r);
+        unmake(&w);
+    }
+}
+
 /* Into huge pages, where there are such, and not where they are memory already. */
 static void floats_are_copied(void **state) {
     (void)state;
@@ -208,6 +234,7 @@ int main(void) {
         cmocka_unit_test(rows_are_read_meanwhile),
         cmocka_unit_test(it_may_be_freed_before_it_is_done),
         cmocka_unit_test(floats_are_copied),
+        cmocka_unit_test(placed_rows_are_the_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
