@@ -1,0 +1,105 @@
+# Reads of a model larger than memory that fail, fall short, find the file's end or hang, at the
+# first read, among those that load what stays in memory, and in a pass: the command ends with one
+# clear line, or gives the text that it gives without. reads.sh COMMAND READ_FAULTS WRITE_MODEL
+command=$1
+preload=$2
+write_model=$3
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+model=$scratch/model.gguf
+
+fail() {
+    echo "FAILED: $*" >&2
+    sed 's/^/  stderr: /' "$scratch/err" | head -20 >&2
+    exit 1
+}
+
+"$write_model" "$model" 4 320 || exit 1
+
+# generate ARGUMENT... : some tokens, in $scratch/out. Batches of a few rows make a prompt of several
+# passes.
+generate() {
+    "$@" "$command" run -m "$model" -p 'it was' -n 8 -c 40 -b 4 -t 2 --temp 0 -q $memory \
+        >"$scratch/out" 2>"$scratch/err"
+    status=$?
+}
+
+# faulty KIND AT COUNT: the same, with reads that go wrong. Sets $status and $faults.
+faulty() {
+    generate timeout 100 env LD_PRELOAD="$preload" SLUICE_IO="$io" READ_FAULTS_FILE="$model" \
+        READ_FAULTS_KIND="$1" READ_FAULTS_AT="$2" READ_FAULTS_COUNT="$3" \
+        READ_FAULTS_LOG="$scratch/log"
+    [ -s "$scratch/log" ] || fail "$io: nothing was preloaded"
+    reads=$(sed 's/ reads.*//' "$scratch/log")
+    faults=$(sed 's/.*, \([0-9]*\) faulty/\1/' "$scratch/log")
+    where="$io: $*"
+}
+
+same_text() {
+    [ "$status" -eq 0 ] || fail "$where: exit status $status"
+    cmp -s "$scratch/out" "$scratch/wanted" || fail "$where: another text"
+    [ "$faults" -gt 0 ] || fail "$where: nothing happened"
+}
+
+# refused FRAGMENT: one line that says so, behind what is said of where weights are. A read fails
+# while the model is loaded (2) or while it computes (1), and in that case says which file.
+refused() {
+    [ "$status" -eq 1 ] || [ "$status" -eq 2 ] || fail "$where: exit status $status"
+    grep -v 'of weights stay in memory' "$scratch/err" >"$scratch/line"
+    [ "$(wc -l <"$scratch/line")" -eq 1 ] || fail "$where: not one line"
+    grep -q "^sluice: .*$1" "$scratch/line" || fail "$where: no '$1'"
+    [ "$status" -eq 2 ] || grep -q '^sluice: the model file: ' "$scratch/line" ||
+        fail "$where: no word of the model file"
+    [ "$faults" -gt 0 ] || fail "$where: nothing happened"
+}
+
+memory=
+generate env
+[ "$status" -eq 0 ] || fail "the model is no good"
+[ -s "$scratch/out" ] || fail "no text"
+cp "$scratch/out" "$scratch/wanted"
+
+# The least memory in which it is streamed: each refusal says how much more it takes.
+least=1
+memory="--memory ${least}M"
+generate env
+while [ "$status" -ne 0 ]; do
+    more=$(sed -n 's/.*needs \([0-9]*\) MiB.*/\1/p' "$scratch/err")
+    [ "${more:-0}" -gt "$least" ] || fail "no least memory, after $least MiB"
+    least=$more
+    memory="--memory ${least}M"
+    generate env
+done
+if ! grep -q 'are read from the file for each pass' "$scratch/err"; then
+    fail "not streamed in $least MiB"
+fi
+cmp -s "$scratch/out" "$scratch/wanted" || fail "another text within $least MiB"
+
+for io in threads 'threads buffered'; do
+    for more in 0 1; do # none of the weights in memory, and some
+        memory="--memory $((least + more))M"
+        faulty none 1 0
+        [ "$status" -eq 0 ] && [ "$reads" -gt 100 ] || fail "$io: $reads reads"
+        middle=$((reads / 2))
+        for at in 1 2 $((reads / 3)) $middle; do
+            faulty eio "$at" 1
+            refused 'Input/output error'
+            faulty short "$at" 1
+            same_text
+        done
+        faulty eio 1 0
+        refused 'Input/output error'
+        faulty short 1 0
+        same_text
+        faulty slow $middle 1
+        same_text
+    done
+    # A direct read that gives nothing is tried again through the page cache; once that gives
+    # nothing either, the file has ended.
+    faulty end 1 1
+    [ "$io" = threads ] && same_text || refused 'ends at byte'
+    faulty end $middle 0
+    refused 'ends at byte'
+done
+exit 0
