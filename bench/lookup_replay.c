@@ -6,7 +6,8 @@
  * as if the model chose them: every position is evaluated and sampled, but the text decides. So a
  * model of random weights tells the speed of a real one, at that text's own repetition. Without and
  * with drafts in turn, ROUNDS times (default 5), on the physical cores; the first of both is a
- * warm-up more. MEBIBYTES is the memory budget; less than the model takes has it read from the disk.
+ * warm-up more. MEBIBYTES is the memory budget: below what the
+ * model takes, weights are read from the disk.
  */
 #include <sluice.h>
 

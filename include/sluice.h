@@ -89,9 +89,9 @@ typedef struct sl_model_options {
 SL_API void sl_model_options_init(sl_model_options *options);
 
 /* Maps and checks the file at `path`. A model over the memory budget is not loaded yet, but by its
- * first session; it is refused, with the number, where not even that can be. options may be NULL. The model keeps the file mapped until
- * sl_model_free; a file that is cut short meanwhile raises SIGBUS unless sl_guard_mappings() ran.
- * On success *model is the caller's. */
+ * first session; it is refused, with the number, where not even that can be. options may be NULL.
+ * The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile raises
+ * SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
                                         sl_model **model, sl_error *error);
 
@@ -203,7 +203,8 @@ typedef struct sl_session_options {
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
-    uint64_t reserved; /* bytes of the budget that the caller takes beside it, as for lookups */
+    uint64_t reserved;       /* bytes of the budget that the caller takes beside it: lookups */
+    bool keep_weights;       /* refuse rather than have weights give way that fit into memory */
     sl_progress_fn progress; /* may be NULL; "loading" a model larger than the memory left for it */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */

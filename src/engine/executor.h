@@ -62,8 +62,9 @@ typedef bool (*executor_poll_fn)(void *user, double done);
 
 /* Computes n rows (1 to n_batch); they become part of their sequences, in order. Refuses, with
  * nothing changed, tokens outside the vocabulary, positions that do not follow, and more outputs
- * than there is room for. SL_ERR_CANCELLED if poll (may be NULL) says so, SL_ERR_RUNTIME if weights
- * could not be read or their file was changed: nothing is changed then either. Allocates nothing. */
+ * than there is room for. SL_ERR_CANCELLED if poll (may be NULL) says so, SL_ERR_RUNTIME if
+ * weights could not be read or their file was changed: nothing is changed then either. Allocates
+ * nothing. */
 SL_CHECK sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_poll_fn poll,
                                 void *user, sl_error *error);
 

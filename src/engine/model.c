@@ -72,8 +72,8 @@ static uint64_t tables_in_file(const sl_model *model) {
     return size_min((size_t)model->file.data_offset, model->mapping.size);
 }
 
-/* Of the file's pages all may come to be resident, unless the weights are placed: then only those of
- * the tables before them. */
+/* Of the file's pages all may come to be resident, unless the weights are placed: then only those
+ * of the tables before them. */
 static uint64_t mapping_memory(const sl_model *model) {
     return model->weights && residency_placement(model->weights) ? tables_in_file(model)
                                                                  : model->mapping.size;
@@ -124,6 +124,11 @@ static sl_status check_budget(const sl_model *model, sl_error *error) {
 
 static bool fits(const sl_model *model) {
     return model_memory(model) + model->reserved <= model->memory_budget;
+}
+
+bool model_is_whole(const sl_model *model) {
+    const placement *where = residency_placement(model->weights);
+    return where ? where->streamed_bytes == 0 : fits(model);
 }
 
 sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,

@@ -47,6 +47,9 @@ uint64_t model_memory(const sl_model *model);
  * UINT64_MAX if they are in no file. */
 uint64_t model_least_memory(const sl_model *model);
 
+/* Whether all weights are in memory, or will be, as they fit beside nothing else. */
+bool model_is_whole(const sl_model *model);
+
 /* Places the weights in what the budget leaves beside `session` bytes, in place of all that held
  * them before: what does not fit is read from the file for each pass. Refused with the number where
  * not even that can be done. Nobody else may use the model meanwhile. */

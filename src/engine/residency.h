@@ -4,11 +4,11 @@
  * values, the executor, and the public functions over them.
  *
  * Where all weights fit into memory, matrices are used where they lie, in the mapped file, at
- * first. Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are only
- * copied into huge pages), some rows at a time, and drops the pages of the file that are done with.
- * Where they do not fit, they are placed (placed.h): some are kept, the others are read for each
- * pass. The bits of a product are the same. Vectors (norms, biases) are small and are turned to
- * floats once.
+ * first. Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are
+ * only copied into huge pages), some rows at a time, and drops the pages of the file that are done
+ * with. Where they do not fit, they are placed (placed.h): some are kept, the others are read for
+ * each pass. The bits of a product are the same. Vectors (norms, biases) are small and are turned
+ * to floats once.
  */
 #ifndef ENGINE_RESIDENCY_H
 #define ENGINE_RESIDENCY_H

@@ -164,7 +164,8 @@ static sl_status reserve_alone(session_group *g, const sl_session_options *optio
         return SL_OK;
     }
     const uint64_t least = model_least_memory(model), all = model_memory(model);
-    if (atomic_load(&model->session_bytes) > 0 || least > all) {
+    const bool stay = options->keep_weights && model_is_whole(model);
+    if (atomic_load(&model->session_bytes) > 0 || least > all || stay) {
         return refuse(g, all, own, error);
     }
     if (own > model->memory_budget || least + model->reserved + own > model->memory_budget) {

@@ -1,5 +1,5 @@
-/* write_model.c - writes a small model of random weights, for tests that need one in a file of their
- * own: write_model FILE LAYERS WIDTH */
+/* write_model.c - writes a small model of random weights, for tests that need one in a file:
+ * write_model FILE LAYERS WIDTH */
 #include "support/gguf_builder.h"
 
 #include <stdio.h>
