@@ -141,6 +141,8 @@ int main(int argc, char **argv) {
     if (!r.evaluated) {
         return 1;
     }
+    sl_model_get_info(model, &info);
+    drafts.row_cost = sl_lookup_row_cost(&info);
     sl_model_wait(model);
     double plain[MOST_ROUNDS + 1], drafting[MOST_ROUNDS + 1], ratios[MOST_ROUNDS + 1];
     for (long i = -1; i < rounds; i++) {

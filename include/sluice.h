@@ -355,11 +355,15 @@ typedef struct sl_lookup_options {
     size_t n_ctx;    /* most tokens of the text; behind them nothing is drafted */
     size_t n_draft;  /* 16: most tokens drafted at once; 1 to 256 */
     double row_cost; /* 0.25: what one more row adds to the time of a pass, as a share of a pass of
-                        one row, until sl_lookup_timed has told. Near 0 where a pass mostly reads
-                        weights from a disk: the lower, the longer the drafts. */
+                        one row, until sl_lookup_timed has told. Drafts are the longer the lower it
+                        is: near 0 where a pass mostly reads weights from a disk. */
 } sl_lookup_options;
 
 SL_API void sl_lookup_options_init(sl_lookup_options *options);
+
+/* A guess of row_cost for a model, by how much of it is read from the file for each pass; to be
+ * asked once there is a session, which decides that. */
+SL_API double sl_lookup_row_cost(const sl_model_info *model);
 
 /* What sl_lookup_create allocates, about 26 bytes for each token of n_ctx. */
 SL_API uint64_t sl_lookup_bytes(const sl_lookup_options *options);

@@ -235,7 +235,10 @@ static int make_lookup(run *r) {
     if (!r->options->lookup) {
         return CLI_DONE;
     }
-    const sl_lookup_options how = open_lookup_options(r->options, r->n_ctx);
+    sl_lookup_options how = open_lookup_options(r->options, r->n_ctx);
+    sl_model_info placed; /* since there is a session */
+    sl_model_get_info(r->model, &placed);
+    how.row_cost = sl_lookup_row_cost(&placed);
     sl_error error = {0};
     return sl_lookup_create(&how, &r->lookup, &error) == SL_OK ? CLI_DONE : library_error(&error);
 }

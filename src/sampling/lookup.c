@@ -22,6 +22,10 @@ static const double time_rate = 1.0 / 8;
  * pass be timed that shows otherwise. */
 static const double most_row_cost = 0.9;
 
+/* Where the weights are in memory a row costs this much of a pass, and less where they must be read
+ * from a disk, which is about so many times slower. */
+static const double memory_row_cost = 0.25, disk_slowness = 10;
+
 struct sl_lookup {
     sl_lookup_options options;
     int32_t *tokens; /* n_ctx */
@@ -40,7 +44,13 @@ struct sl_lookup {
 };
 
 void sl_lookup_options_init(sl_lookup_options *options) {
-    *options = (sl_lookup_options){.n_draft = 16, .row_cost = 0.25};
+    *options = (sl_lookup_options){.n_draft = 16, .row_cost = memory_row_cost};
+}
+
+double sl_lookup_row_cost(const sl_model_info *model) {
+    const double all = fmax((double)model->bytes_per_token, 1);
+    const double streamed = fmin((double)model->streamed_bytes, all);
+    return memory_row_cost * all / (all + (disk_slowness - 1) * streamed);
 }
 
 /* ---- making --------------------------------------------------------------------------------- */

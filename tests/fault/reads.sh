@@ -20,7 +20,7 @@ fail() {
 # generate ARGUMENT... : some tokens, in $scratch/out. Batches of a few rows make a prompt of several
 # passes.
 generate() {
-    "$@" "$command" run -m "$model" -p 'it was' -n 8 -c 40 -b 4 -t 2 --temp 0 -q $memory \
+    "$@" "$command" run -m "$model" -p 'it was' -n 8 -c 40 -b 4 -t 2 --temp 0 -q $memory $lookup \
         >"$scratch/out" 2>"$scratch/err"
     status=$?
 }
@@ -55,6 +55,7 @@ refused() {
 }
 
 memory=
+lookup=
 generate env
 [ "$status" -eq 0 ] || fail "the model is no good"
 [ -s "$scratch/out" ] || fail "no text"
@@ -102,4 +103,13 @@ for io in threads 'threads buffered'; do
     faulty end $middle 0
     refused 'ends at byte'
 done
+
+# With drafts, passes of several tokens, the reads go wrong as well.
+io=threads
+lookup=--lookup
+memory="--memory $((least + 2))M"
+faulty short 1 0
+same_text
+faulty eio $middle 1
+refused 'Input/output error'
 exit 0

@@ -319,6 +319,24 @@ static void costs_are_learned(void **state) {
     sl_lookup_free(l);
 }
 
+static void costs_are_guessed(void **state) {
+    (void)state;
+    sl_lookup_options options;
+    sl_lookup_options_init(&options);
+    sl_model_info info = {.bytes_per_token = 1000};
+    double before = options.row_cost;
+    assert_true(before >= 0.2 && before <= 0.3);
+    assert_true(sl_lookup_row_cost(&info) >= before && sl_lookup_row_cost(&info) <= before);
+    for (info.streamed_bytes = 100; info.streamed_bytes <= 1000; info.streamed_bytes += 100) {
+        const double cost = sl_lookup_row_cost(&info);
+        assert_true(cost > 0 && cost < before);
+        before = cost;
+    }
+    assert_true(before < 0.03);
+    info = (sl_model_info){.streamed_bytes = 5}; /* no model, but no nonsense either */
+    assert_true(isfinite(sl_lookup_row_cost(&info)));
+}
+
 /* ---- refusals ------------------------------------------------------------------------------- */
 
 static void refusals(void **state) {
@@ -371,6 +389,7 @@ int main(void) {
         cmocka_unit_test(lengths_follow_from_what_was_right),
         cmocka_unit_test(cheap_rows_make_long_drafts),
         cmocka_unit_test(costs_are_learned),
+        cmocka_unit_test(costs_are_guessed),
         cmocka_unit_test(refusals),
         cmocka_unit_test(bytes_are_told),
     };
