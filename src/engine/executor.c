@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "cpu/cpu.h"
 #include "kernels/kernels.h"
+#include "kernels/packed.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
 #include "ops/team.h"
@@ -24,8 +25,8 @@ typedef struct layout {
     size_t parts, finished; /* of attention; shared by all members */
     size_t part_floats, n_finished;
     size_t block_rows; /* most rows of a block */
-    size_t members;    /* each: row, tile, attention, kernels */
-    size_t member_row, member_tile, member_attention, member_kernels, member_bytes;
+    size_t members;    /* each: row, tile, attention, panels, kernels */
+    size_t member_row, member_tile, member_attention, member_panels, member_kernels, member_bytes;
     size_t total;
 } layout;
 
@@ -75,6 +76,18 @@ static void widest_rows(const program *p, size_t bytes[KERNEL_ROW_LIMIT], size_t
     }
 }
 
+/* Bytes of a row of the matrices that may be packed for one use. */
+static size_t widest_quantized_row(const program *p) {
+    size_t widest = 0;
+    for (size_t i = 0; i < p->weights.count; i++) {
+        const weight_ref *ref = program_weight(p, (weight_id)i);
+        if (!ref->vector && packed_exists(ref->type)) {
+            widest = size_max(widest, quant_row_bytes(ref->type, ref->n_in));
+        }
+    }
+    return widest;
+}
+
 /* What attention needs: the most of all its operations, and blocks that suit each. */
 typedef struct attention_need {
     size_t member_bytes, part_floats, n_finished, block_rows;
@@ -120,6 +133,7 @@ static layout plan_layout(const program *p, const executor_options *o) {
     l.member_row = reserve(&l, row_floats, sizeof(float));
     l.member_tile = reserve(&l, (size_t)LINEAR_TILE_OUT * o->n_batch, sizeof(float));
     l.member_attention = reserve(&l, 1, attention.member_bytes);
+    l.member_panels = reserve(&l, LINEAR_PANEL_ROWS, widest_quantized_row(p));
     l.member_kernels = reserve(&l, 1, KERNEL_SCRATCH_BYTES);
     l.member_bytes = l.total;
 
@@ -338,6 +352,7 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     const linear_scratch scratch = {
         .row = (float *)(mine + e->at.member_row),
         .tile = (float *)(mine + e->at.member_tile),
+        .panels = mine + e->at.member_panels,
         .kernels = mine + e->at.member_kernels,
     };
     const linear_args args = linear_of(e, o);

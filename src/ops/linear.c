@@ -2,7 +2,12 @@
 
 #include "base/size.h"
 
+#include "kernels/packed.h"
+
 #include <string.h>
+
+/* With as many rows, packing weights for one use pays: it costs about as much as two rows. */
+enum { ROWS_THAT_PAY = 32 };
 
 void linear_prepare_row(const linear_args *args, const float *in, float *out) {
     const kernel_table *k = args->kernels;
@@ -48,19 +53,40 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
     }
 }
 
+/* y = W x for `count` rows of a part that were acquired. Those in file order are packed first, some
+ * at a time, where the kernels are so much faster then that it pays for one use. */
+static void multiply_rows(const linear_args *args, const linear_scratch *scratch,
+                          const linear_part *part, linear_rows rows, size_t count, float *y,
+                          size_t y_stride) {
+    const kernel_table *k = args->kernels;
+    const kernel_row form = kernel_row_of(part->type);
+    const size_t row_bytes = kernel_row_bytes(form, args->n_in);
+    kernel_matmul *packed = k->matmul_packed[part->type];
+    if (rows.packed || !k->prefers_packed || !packed || args->n_row < ROWS_THAT_PAY) {
+        kernel_matmul *matmul = rows.packed ? packed : k->matmul[part->type];
+        matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, args->rows[form],
+               row_bytes, y, y_stride, scratch->kernels);
+        return;
+    }
+    for (size_t i = 0; i < count; i += LINEAR_PANEL_ROWS) {
+        const size_t n = size_min(LINEAR_PANEL_ROWS, count - i);
+        packed_fill(part->type, n, args->n_in, (const char *)rows.weights + i * rows.row_stride,
+                    rows.row_stride, scratch->panels);
+        packed(n, args->n_row, args->n_in, scratch->panels, quant_row_bytes(part->type, args->n_in),
+               args->rows[form], row_bytes, y + i, y_stride, scratch->kernels);
+    }
+}
+
 /* Columns [begin, begin + count) of one part, which begins at column `at` of out. */
 static void multiply_columns(const linear_args *args, const linear_scratch *scratch,
                              const linear_part *part, size_t at, size_t begin, size_t count) {
     const kernel_table *k = args->kernels;
-    const kernel_row form = kernel_row_of(part->type);
     const linear_source *source = &args->source;
     const linear_rows rows = source->acquire(source->context, part->matrix, begin, count);
-    kernel_matmul *matmul = rows.packed ? k->matmul_packed[part->type] : k->matmul[part->type];
     float *out = args->out + at + begin;
     float *y = args->accumulate ? scratch->tile : out;
     const size_t y_stride = args->accumulate ? LINEAR_TILE_OUT : args->out_stride;
-    matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, args->rows[form],
-           kernel_row_bytes(form, args->n_in), y, y_stride, scratch->kernels);
+    multiply_rows(args, scratch, part, rows, count, y, y_stride);
     source->release(source->context, part->matrix, begin, count);
     for (size_t i = 0; i < args->n_row && (part->bias || args->accumulate); i++) {
         if (part->bias) {

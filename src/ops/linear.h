@@ -61,11 +61,14 @@ typedef struct linear_args {
 typedef struct linear_scratch {
     float *row;    /* room for the widest prepared row */
     float *tile;   /* LINEAR_TILE_OUT * n_row floats */
+    void *panels;  /* LINEAR_PANEL_ROWS rows of the widest quantized matrix; a multiple of 64 */
     void *kernels; /* KERNEL_SCRATCH_BYTES */
 } linear_scratch;
 
-/* Most columns computed at a time. */
-enum { LINEAR_TILE_OUT = 256 };
+enum {
+    LINEAR_TILE_OUT = 256,  /* most columns computed at a time */
+    LINEAR_PANEL_ROWS = 64, /* of them, packed at a time where they are in file order */
+};
 
 /* First phase, by all members: prepares rows taken from *counter. A barrier must follow. */
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,

@@ -77,7 +77,7 @@ static void unmake(world *w) {
 
 static stream *open_stream(world *w) {
     os_reader *reader;
-    stream *s;
+    stream *s = NULL;
     sl_error error = {0};
     const stream_plan plan = {
         .reads = w->reads,
