@@ -290,6 +290,10 @@ typedef struct sl_session_pool {
 
 SL_API void sl_session_get_pool(sl_session *session, sl_session_pool *pool);
 
+/* Positions of the pool, in whole pages, that n different sessions of one group take from it until
+ * they hold these contents, which go on from what they hold. None of them may be suspended. */
+SL_API size_t sl_session_wanted(const sl_session_content *contents, size_t n);
+
 /* Keeps the session's first `count` tokens only; what nobody else shares of the rest becomes free.
  * A session that is suspended or moving is emptied, whatever the count. Waits if it is moving. */
 SL_API void sl_session_cut(sl_session *session, size_t count);

@@ -171,9 +171,18 @@ static bool must_copy(const kv_cache *kv, const kv_sequence *s, size_t n) {
     return n > 0 && partial && kv->refs[s->pages[pages_for(s->length) - 1]] > 1;
 }
 
-size_t kv_pages_wanted(const kv_cache *kv, size_t sequence, size_t n) {
+size_t kv_pages_wanted(kv_cache *kv, size_t sequence, size_t n, bool *copies) {
     const kv_sequence *const s = &kv->sequences[sequence];
-    return pages_for(s->length + n) - pages_for(s->length) + must_copy(kv, s, n);
+    *copies = must_copy(kv, s, n);
+    if (*copies) {
+        kv->refs[s->pages[pages_for(s->length) - 1]]--;
+    }
+    return pages_for(s->length + n) - pages_for(s->length) + *copies;
+}
+
+void kv_forget_copy(kv_cache *kv, size_t sequence) {
+    const kv_sequence *const s = &kv->sequences[sequence];
+    kv->refs[s->pages[pages_for(s->length) - 1]]++;
 }
 
 sl_status kv_append(kv_cache *kv, size_t sequence, size_t n, sl_error *error) {

@@ -47,8 +47,11 @@ void kv_share(kv_cache *kv, size_t from, size_t to, size_t length);
 size_t kv_free_pages(const kv_cache *kv);
 size_t kv_all_pages(const kv_cache *kv);
 
-/* Pages that kv_append would take from the pool for n positions more. */
-size_t kv_pages_wanted(const kv_cache *kv, size_t sequence, size_t n);
+/* Pages that kv_append would take from the pool for n positions more. *copies: whether one of them
+ * is for a copy of a shared last page, which then counts as made, so that the next sequence that
+ * shares the page is answered rightly; the caller takes that back with kv_forget_copy. */
+size_t kv_pages_wanted(kv_cache *kv, size_t sequence, size_t n, bool *copies);
+void kv_forget_copy(kv_cache *kv, size_t sequence);
 
 /* Whether nobody else has page number `index` of the sequence, which it holds. */
 bool kv_page_is_own(const kv_cache *kv, size_t sequence, size_t index);

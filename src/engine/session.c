@@ -42,6 +42,7 @@ struct sl_session {
     bool logits_lent;    /* to the caller, who may have written to them */
     bool marked;         /* met before in the list being checked */
     size_t taken;        /* rows of it in the batch being made */
+    bool copies;         /* a page for them, as far as pages are being counted */
 };
 
 void sl_session_options_init(sl_session_options *options) {
@@ -577,15 +578,30 @@ static step make_step(const sl_session_content *contents, size_t n) {
     return batch;
 }
 
+/* Pages that the sessions take from the pool for what they have in the batch, or if `all` for all
+ * that they miss. */
+static size_t pages_wanted(const sl_session_content *contents, size_t n, bool all) {
+    kv_cache *const kv = executor_kv(contents[0].session->group->runner);
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++) {
+        sl_session *const s = contents[i].session;
+        const size_t missing =
+            contents[i].count > s->position ? contents[i].count - s->position : 0;
+        wanted += kv_pages_wanted(kv, s->sequence, all ? missing : s->taken, &s->copies);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (contents[i].session->copies) {
+            kv_forget_copy(kv, contents[i].session->sequence);
+        }
+    }
+    return wanted;
+}
+
 /* Whether the pool has pages for what the sessions have in the batch. */
 static sl_status check_pool(const session_group *g, const sl_session_content *contents, size_t n,
                             sl_error *error) {
     const kv_cache *const kv = executor_kv(g->runner);
-    size_t wanted = 0;
-    for (size_t i = 0; i < n; i++) {
-        const sl_session *const s = contents[i].session;
-        wanted += kv_pages_wanted(kv, s->sequence, s->taken);
-    }
+    const size_t wanted = pages_wanted(contents, n, false);
     if (wanted <= kv_free_pages(kv)) {
         return SL_OK;
     }
@@ -637,6 +653,10 @@ void sl_session_get_pool(sl_session *session, sl_session_pool *pool) {
         .total = kv_all_pages(kv) * ATTENTION_PAGE,
         .free = kv_free_pages(kv) * ATTENTION_PAGE,
     };
+}
+
+size_t sl_session_wanted(const sl_session_content *contents, size_t n) {
+    return n > 0 ? pages_wanted(contents, n, true) * ATTENTION_PAGE : 0;
 }
 
 void sl_session_cut(sl_session *session, size_t count) {
