@@ -530,6 +530,10 @@ static int begin(schedule *s, slot *l, match now, match later) {
     memcpy(l->tokens, s->pending_tokens, s->pending_count * sizeof *l->tokens);
     l->count = l->prompt_count = s->pending_count;
     l->request = s->pending;
+    free(l->request.prompt.bytes); /* its tokens are all that is needed */
+    free(l->request.tokens);
+    l->request.prompt = (text){NULL, 0};
+    l->request.tokens = NULL;
     l->index = s->next++;
     l->turn = ++s->turn;
     l->state = waits ? SLOT_WAITING : SLOT_RUNNING;
@@ -870,6 +874,10 @@ static int open_sessions(schedule *s, const size_t *needs, size_t count, const c
     how.type_v = (sl_kv_type)o->type_v;
     how.notice = print_notice;
     const size_t least = most_positions(needs, count, 1);
+    if (o->pool > 0 && (size_t)o->pool < least) {
+        message("--pool: one request may take up to %zu positions; the pool has %zu", s->job->n_ctx,
+                least);
+    }
     const size_t wanted = o->most_parallel > 0 ? (size_t)o->most_parallel : MOST_PARALLEL;
     sl_error error = {0};
     for (size_t n = wanted < count ? wanted : count; n > 0; n /= 2) {

@@ -161,7 +161,7 @@ static int measure_all(batch_job *job) {
             status = measure(job, i);
         }
         if (!progress_update(NULL, "tokenizing", i, job->input->count) && status == CLI_DONE) {
-            status = interrupted();
+            status = CLI_SIGNALLED + console_interrupted();
         }
     }
     progress_end();
@@ -272,6 +272,17 @@ static int check_options(const cli_options *options) {
     return same ? usage_error("-i and -o are the same file, %s", options->output) : CLI_DONE;
 }
 
+/* What is held of the requests: the text, two lists by request, and of the one in line its values,
+ * texts and tokens. */
+static uint64_t input_bytes(const batch_input *input) {
+    enum { LIST_BYTES = sizeof(batch_line) + sizeof(size_t) + sizeof(bool), PARSED = 12 };
+    size_t longest = 0;
+    for (size_t i = 0; i < input->count; i++) {
+        longest = input->lines[i].length > longest ? input->lines[i].length : longest;
+    }
+    return input->all.length + (uint64_t)input->count * LIST_BYTES + (uint64_t)longest * PARSED;
+}
+
 int command_batch(const cli_options *options) {
     batch_input input = {0};
     batch_job job = {.options = options, .input = &input};
@@ -287,9 +298,7 @@ int command_batch(const cli_options *options) {
         status = check_names(options, &input);
     }
     if (status == CLI_DONE) {
-        const uint64_t each = sizeof *input.lines + 2 * sizeof(size_t);
-        status =
-            open_model(options, OPEN_WEIGHTS, input.all.length + input.count * each, &job.model);
+        status = open_model(options, OPEN_WEIGHTS, input_bytes(&input), &job.model);
     }
     if (status == CLI_DONE) {
         status = run_job(&job, path);

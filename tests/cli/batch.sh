@@ -256,6 +256,24 @@ grep -q 'cannot write the spill file' "$err" || fail "a full spill disk: $(cat "
 batch 0 -i many.jsonl -q
 same results.jsonl "after a full spill disk"
 
+# A model file that is cut short meanwhile: the job fails, and goes on with the whole file.
+cp "$model" model.gguf
+rm -f results.jsonl
+"$sluice" batch -m model.gguf --no-repack -i many.jsonl -o results.jsonl -q -np 1 -t 1 2>"$err" &
+job=$!
+tries=0
+while [ ! -s results.jsonl ] && [ $tries -lt 100 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+: >model.gguf
+wait $job
+[ $? -eq 1 ] || fail "a model file that is cut short"
+grep -q 'model file was cut short' "$err" || fail "no word of the model file"
+[ -z "$(tail -c 1 results.jsonl)" ] || fail "half a line was left"
+batch 0 -i many.jsonl -q
+same results.jsonl "after the model file was cut short"
+
 # A signal (a shell's background jobs ignore that of Ctrl-C), and another process meanwhile.
 awk 'BEGIN {
     for (i = 1; i <= 30; i++)
