@@ -470,3 +470,76 @@ void batch_request_free(batch_request *request) {
     free(request->biases);
     *request = (batch_request){0};
 }
+
+/* ---- tokens --------------------------------------------------------------------------------- */
+
+static bool known_tokens(size_t n_vocab, batch_request *r, const int32_t *tokens, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (tokens[i] < 0 || (size_t)tokens[i] >= n_vocab) {
+            refuse(r, "prompt", "prompt: token %d is outside the vocabulary of %zu tokens",
+                   tokens[i], n_vocab);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < r->n_bias; i++) {
+        if ((size_t)r->biases[i].token >= n_vocab) {
+            refuse(r, "logit_bias", "logit_bias: a token is outside the vocabulary");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As sl_tokenize gives it, or a copy of the request's own list. */
+static int raw_tokens(const cli_options *o, const sl_model *model, const batch_request *r,
+                      int32_t **tokens, size_t *count) {
+    const unsigned flags = (o->no_bos ? 0u : (unsigned)SL_TOKENIZE_BOS) |
+                           (o->parse_special ? (unsigned)SL_TOKENIZE_SPECIAL : 0u);
+    int32_t *made = NULL;
+    sl_error error = {0};
+    if (r->tokens) {
+        *count = r->n_token;
+    } else if (sl_tokenize(model, r->prompt.bytes, r->prompt.length, flags, &made, count, &error) !=
+               SL_OK) {
+        return library_error(&error);
+    }
+    *tokens = calloc(*count + 1, sizeof **tokens);
+    if (!*tokens) {
+        sl_free(made);
+        return usage_error("out of memory: %zu tokens", *count);
+    }
+    if (*count > 0) {
+        memcpy(*tokens, made ? made : r->tokens, *count * sizeof **tokens);
+    }
+    sl_free(made);
+    return CLI_DONE;
+}
+
+int batch_tokenize(const cli_options *options, const sl_model *model, batch_request *request,
+                   int32_t **tokens, size_t *count) {
+    sl_model_info info;
+    sl_model_get_info(model, &info);
+    *tokens = NULL;
+    *count = 0;
+    if (request->problem[0]) {
+        return CLI_DONE;
+    }
+    const int status = raw_tokens(options, model, request, tokens, count);
+    if (status != CLI_DONE || !known_tokens(info.n_vocab, request, *tokens, *count)) {
+        return status;
+    }
+    /* An empty prompt begins with BOS, for there must be a token to go on from. */
+    const int32_t bos = sl_token_bos(model);
+    if (*count == 0 && !options->no_bos && bos >= 0) {
+        (*tokens)[(*count)++] = bos;
+    } else if (*count == 0) {
+        refuse(request, "prompt", "prompt: expected at least one token to go on from");
+    }
+    const size_t own = info.n_ctx_train;
+    const size_t most = options->ctx > 0 ? (size_t)options->ctx : own;
+    if (*count > most) {
+        refuse(request, "prompt",
+               "the prompt has %zu tokens and does not fit into the context of %zu", *count, most);
+    }
+    return CLI_DONE;
+}

@@ -59,4 +59,10 @@ bool batch_request_parse(const cli_options *options, const batch_input *input, s
                          batch_request *request);
 void batch_request_free(batch_request *request);
 
+/* The tokens of a request, from its text or its list, as the options say; at least one. What is
+ * wrong goes into its `problem`. *tokens is for free(). Returns CLI_DONE or the exit status after a
+ * message. */
+int batch_tokenize(const cli_options *options, const sl_model *model, batch_request *request,
+                   int32_t **tokens, size_t *count);
+
 #endif

@@ -36,11 +36,6 @@ typedef struct batch_job {
     batch_counts counts;
 } batch_job;
 
-/* The tokens of a request, from its text or its list, as the options say; at least one. What is
- * wrong goes into its `problem`. *tokens is for free(). Returns CLI_DONE or the exit status after a
- * message. */
-int batch_tokenize(const batch_job *job, batch_request *request, int32_t **tokens, size_t *count);
-
 /* Computes all requests that are not done yet and writes their results as they come. Returns
  * CLI_DONE, or the exit status after a message; results are kept either way. */
 int batch_compute(batch_job *job);

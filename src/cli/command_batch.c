@@ -135,7 +135,7 @@ static int measure(batch_job *job, size_t index) {
         batch_request_free(&r);
         return CLI_FAILED;
     }
-    const int status = batch_tokenize(job, &r, &tokens, &count);
+    const int status = batch_tokenize(job->options, job->model, &r, &tokens, &count);
     if (status == CLI_DONE && !r.problem[0]) {
         const size_t own = job->info.n_ctx_train;
         const size_t most = job->options->ctx > 0 ? (size_t)job->options->ctx : own;

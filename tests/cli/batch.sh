@@ -211,6 +211,19 @@ for how in '' '-np 7' '-b 5' '-np 24 -t 1' '--pool 1' '-np 16 --pool 250' \
 done
 [ "$(ls -A . | grep -c sluice)" -eq 0 ] || fail "a temporary file is left"
 
+# Two that wait share what they begin with, in pages that the third needs at last: they give them up
+# and compute them anew.
+long=$(printf 'It was the best of times number %s and ' 1 2 3 4 5 6 7 8 9 10)
+{ request a Once ',"max_tokens":300' && request b "${long}then" ',"max_tokens":155'
+    request c "${long}now" ',"max_tokens":155'; } >three.jsonl
+batch 0 -i three.jsonl --restart --ignore-eos -np 1
+settled results.jsonl >wanted
+batch 0 -i three.jsonl --restart --ignore-eos --pool 1
+same results.jsonl "what was given up"
+grep -qE 'pool .* 2 sequences put' "$err" || fail "not two that waited"
+batch 0 -i many.jsonl --restart -q
+settled results.jsonl >wanted
+
 # Results of other requests, options or models are not gone on with, but for --restart.
 cp results.jsonl before.jsonl
 for how in '-i one.jsonl' '-i many.jsonl --temp 0.5' '-i many.jsonl -s 3' '-i many.jsonl -n 3'; do
