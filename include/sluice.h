@@ -203,8 +203,12 @@ typedef struct sl_session_options {
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
-    uint64_t reserved;       /* bytes of the budget that the caller takes beside it: lookups */
-    bool keep_weights;       /* refuse rather than have weights give way that fit into memory */
+    size_t pool_positions; /* positions that a group holds, all its sessions together, rounded up to
+                              pages; 0: n_ctx for each. A prefix that is shared counts once */
+    const char *spill_directory; /* where the file for suspended sessions is made, which has no name
+                                    and goes with the group; NULL: no session can be suspended */
+    uint64_t reserved;           /* bytes of the budget that the caller takes beside it: lookups */
+    bool keep_weights;           /* refuse rather than have weights give way that fit into memory */
     sl_progress_fn progress; /* may be NULL; "loading" a model larger than the memory left for it */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -284,6 +288,66 @@ SL_API SL_CHECK sl_status sl_session_eval_group(const sl_session_content *conten
 SL_API SL_CHECK sl_status sl_session_eval_last(sl_session *session, const int32_t *tokens,
                                                size_t count, size_t n_last, sl_progress_fn progress,
                                                void *user, sl_error *error);
+
+/* One pass over the weights for n different sessions of one group: of what is missing of their
+ * contents, at most n_batch tokens, those of sessions that miss one token first, then those of the
+ * others in the order of the list. Sessions whose content is complete by it have their logits
+ * (sl_session_logits is not NULL); of the others, calling again computes more. A content that was
+ * complete before has its last token computed anew. The bits are those of each session by itself.
+ * SL_ERR_MEMORY, with nothing computed, if the pool has too few free pages for the batch; otherwise
+ * as sl_session_eval_group, and nothing is computed either if cancelled. Allocates nothing. */
+SL_API SL_CHECK sl_status sl_session_step_group(const sl_session_content *contents, size_t n,
+                                                sl_progress_fn progress, void *user,
+                                                sl_error *error);
+
+/* The keys and values of a group, in positions. They are given out in pages: a session that holds
+ * 33 positions has two pages of 32. */
+typedef struct sl_session_pool {
+    size_t page;  /* positions of a page */
+    size_t total; /* multiples of it */
+    size_t free;
+} sl_session_pool;
+
+SL_API void sl_session_get_pool(sl_session *session, sl_session_pool *pool);
+
+/* Positions of the pool, in whole pages, that n different sessions of one group take from it until
+ * they hold these contents, which go on from what they hold. None of them may be suspended. */
+SL_API size_t sl_session_wanted(const sl_session_content *contents, size_t n);
+
+/* Keeps the session's first `count` tokens only; what nobody else shares of the rest becomes free.
+ * A session that is suspended or moving is emptied, whatever the count. Waits if it is moving. */
+SL_API void sl_session_cut(sl_session *session, size_t count);
+
+/* Makes the first `count` tokens that `from` holds the content of `to`, another session of its
+ * group, which drops what it held. Nothing is computed or copied: both share the pages until one
+ * writes into a page that the other has too, and takes a page for its copy. `to` has no logits. */
+SL_API SL_CHECK sl_status sl_session_share(const sl_session *from, sl_session *to, size_t count,
+                                           sl_error *error);
+
+/* Where a session's keys and values are. */
+typedef enum sl_session_place {
+    SL_SESSION_HERE,      /* in the pool; only here it can compute and share */
+    SL_SESSION_LEAVING,   /* being written to the spill file */
+    SL_SESSION_AWAY,      /* in the file; its pages are free for others, but those that it shares */
+    SL_SESSION_RETURNING, /* being read back */
+} sl_session_place;
+
+/* Both begin a move and return at once; a thread of the group's own makes it while others of the
+ * group compute. Suspending needs spill_directory. Resuming takes pages of the pool and is
+ * SL_ERR_MEMORY, with nothing changed, if there are too few. Neither allocates. Logits of a session
+ * that is suspended stay as valid as they are. */
+SL_API SL_CHECK sl_status sl_session_suspend(sl_session *session, sl_error *error);
+SL_API SL_CHECK sl_status sl_session_resume(sl_session *session, sl_error *error);
+
+/* Where the session is by now; if `wait`, once it moves no more. SL_ERR_FILE, once, if its move
+ * failed (the disk is full, say): a session that could not be written is here and holds what it
+ * held, one that could not be read back is here and empty. */
+SL_API SL_CHECK sl_status sl_session_settle(sl_session *session, bool wait, sl_session_place *place,
+                                            sl_error *error);
+
+/* Positions, in whole pages, that the session has in the file or on the way from or to it: what
+ * resuming it takes. */
+SL_API size_t sl_session_away(const sl_session *session);
 
 /* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
  * order. */

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@ void console_prepare(void) {
         }
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 bool console_is_terminal(int stream) {
@@ -134,4 +136,21 @@ int console_sync(FILE *file) {
         return 0;
     }
     return errno;
+}
+
+int console_lock(FILE *file) {
+    if (flock(fileno(file), LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK || errno == ENOTSUP) {
+        return 0;
+    }
+    return errno;
+}
+
+int console_cut(FILE *file, uint64_t size) {
+    return size > INT64_MAX ? EFBIG : ftruncate(fileno(file), (off_t)size) == 0 ? 0 : errno;
+}
+
+int64_t console_date(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
 }
