@@ -65,6 +65,10 @@ typedef struct cli_options {
     int64_t format; /* bench_format */
     bool limits;
 
+    int64_t sequences; /* of a plan */
+    bool remeasure;
+    double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
+
     const char *output;
     bool ids, json, tensors, program;
     bool quiet, verbose, help;
@@ -95,6 +99,7 @@ enum {
     COMMAND_PERPLEXITY = 8,
     COMMAND_INSPECT = 16,
     COMMAND_BENCH = 32,
+    COMMAND_PLAN = 64,
 };
 
 typedef struct option {

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/session_need.h"
 #include "ops/attention.h"
 #include "sampling/sampling.h"
 
@@ -54,10 +55,8 @@ static quant_type cache_type(sl_kv_type type) {
 }
 
 /* Options of the executor, and positions of each of `count` sessions. */
-static sl_status choose_options(const sl_model *model, const sl_session_options *wanted,
-                                size_t count, executor_options *o, size_t *positions,
-                                sl_error *error) {
-    const program *p = &model->computation;
+static sl_status choose_options(const program *p, const sl_session_options *wanted, size_t count,
+                                executor_options *o, size_t *positions, sl_error *error) {
     if ((unsigned)wanted->type_k > SL_KV_Q4_0 || (unsigned)wanted->type_v > SL_KV_Q4_0) {
         return error_set(error, SL_ERR_ARGUMENT, "no such type of keys and values");
     }
@@ -100,14 +99,35 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
 
 /* What a group needs besides the executor's plan: for each session also the sampler that will come
  * to it and the tokens that its caller keeps, and the touched part of each thread's stack. */
-static uint64_t own_bytes(const sl_model *model, const executor_options *o) {
+static uint64_t own_bytes(const program *p, const executor_options *o) {
     enum { STACK_BYTES = 64 << 10 };
     sl_sampler_options sampler;
     sl_sampler_options_init(&sampler);
     sampler.frequency_penalty = 1; /* penalties need the most */
-    const uint64_t each = sizeof(sl_session) + sampling_bytes(model->computation.n_vocab, &sampler);
+    const uint64_t each = sizeof(sl_session) + sampling_bytes(p->n_vocab, &sampler);
     return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) + o->n_seq * each +
            o->threads * STACK_BYTES;
+}
+
+sl_status session_need_make(const program *p, const sl_session_options *options, size_t count,
+                            session_need *out, sl_error *error) {
+    executor_options chosen;
+    executor_plan plan;
+    size_t n_ctx = 0;
+    sl_status status = choose_options(p, options, count, &chosen, &n_ctx, error);
+    if (status == SL_OK) {
+        status = executor_make_plan(p, &chosen, &plan, error);
+    }
+    if (status == SL_OK) {
+        *out = (session_need){
+            .n_ctx = n_ctx,
+            .n_batch = chosen.n_batch,
+            .threads = chosen.threads,
+            .kv_bytes = plan.kv_bytes,
+            .buffer_bytes = plan.buffer_bytes + own_bytes(p, &chosen),
+        };
+    }
+    return status;
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
@@ -119,7 +139,7 @@ static sl_status reserve(session_group *g, sl_error *error) {
     sl_model *model = g->model;
     const uint64_t weights = model_memory(model);
     const uint64_t beside = model->reserved;
-    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
+    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(&model->computation, &g->options);
     const uint64_t own = g->plan.kv_bytes + buffers;
     uint64_t others = atomic_load(&model->session_bytes);
     if (g->plan.kv_bytes <= UINT64_MAX / 4 && buffers <= UINT64_MAX / 4) {
@@ -158,7 +178,8 @@ static void free_group(session_group *g) {
 static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
                               session_group **out, sl_error *error) {
     session_group made = {.model = model};
-    sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
+    sl_status status =
+        choose_options(&model->computation, options, count, &made.options, &made.n_ctx, error);
     if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
                                                         &made.plan, error)) != SL_OK) {
         return status;
@@ -252,7 +273,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .threads = g->options.threads,
         .position = session->position,
         .kv_bytes = g->plan.kv_bytes,
-        .buffer_bytes = g->plan.buffer_bytes + own_bytes(g->model, &g->options),
+        .buffer_bytes = g->plan.buffer_bytes + own_bytes(&g->model->computation, &g->options),
         .planned_bytes = model_memory(g->model) + g->model->reserved + g->reserved,
     };
 }

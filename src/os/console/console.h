@@ -61,6 +61,13 @@ console_file_kind console_file_at(const char *path);
 /* The path behind all symbolic links, from malloc; NULL if there is none or memory is out. */
 char *console_real_path(const char *path);
 
+/* Makes a folder for this user alone, in one that is there. Returns 0, also if it is there already,
+ * or an errno. */
+int console_make_folder(const char *path);
+
+/* "2026-11-21 19:44 UTC" */
+void console_date(char out[32]);
+
 /* Asks the disk to hold what was written to `file`. Returns 0 or an errno; a file that cannot be
  * asked so (a pipe, a device) counts as held. */
 int console_sync(FILE *file);

@@ -135,3 +135,20 @@ int console_sync(FILE *file) {
     }
     return errno;
 }
+
+int console_make_folder(const char *path) {
+    struct stat status;
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    const int reason = errno;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 0 : reason;
+}
+
+void console_date(char out[32]) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (!gmtime_r(&now, &parts) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &parts) == 0) {
+        out[0] = 0;
+    }
+}
