@@ -210,9 +210,10 @@ static void print_cell(const sl_speed *s) {
 
 static void print_groups(const sl_plan *p) {
     char a[32], b[32];
+    const size_t before = p->n_prompt < p->n_ctx ? p->n_prompt : p->n_ctx - 1;
     output_format("\nsequences   tokens/s together after\n"
                   "together    %zu tokens each     %zu tokens each    memory\n",
-                  p->n_prompt, p->n_ctx - 1);
+                  before, p->n_ctx - 1);
     for (size_t i = 0; i < SL_PLAN_GROUPS; i++) {
         const sl_plan_group *const g = &p->groups[i];
         output_format("  %4zu   ", g->sequences);

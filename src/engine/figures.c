@@ -136,10 +136,12 @@ static bool step(void *user) {
 
 static sl_status measure_limits(measuring *m, sl_error *error) {
     double read[LIMIT_RUNS], int8[LIMIT_RUNS], bf16[LIMIT_RUNS], f32[LIMIT_RUNS];
+    const uint64_t free_bytes = os_memory_available() / 2;
+    const uint64_t memory = free_bytes < READ_BYTES ? free_bytes + 1 : READ_BYTES; /* 0: more */
     for (size_t i = 0; i < LIMIT_RUNS; i++) {
         sl_machine_limits limits;
         const sl_status status =
-            sl_machine_measure(SL_MEASURE_ALL, m->figures->threads, READ_BYTES, &limits, error);
+            sl_machine_measure(SL_MEASURE_ALL, m->figures->threads, memory, &limits, error);
         if (status != SL_OK) {
             return status;
         }
