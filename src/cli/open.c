@@ -63,7 +63,7 @@ void open_tell_plan(const cli_options *options, size_t n_ctx) {
     sl_plan plan;
     open_plan_options(options, &wanted);
     wanted.session.n_ctx = n_ctx;
-    wanted.n_ctx_most = n_ctx > 0 ? 0 : planned_context;
+    wanted.n_ctx_most = n_ctx > 0 || options->ctx == 0 ? 0 : planned_context;
     wanted.quick = true;
     wanted.notice = NULL;
     const bool known = figures_cache_load(&cache, (size_t)options->threads, false);

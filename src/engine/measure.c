@@ -249,25 +249,26 @@ sl_status measure_operation(team *t, sl_spread *seconds, sl_error *error) {
 
 /* ---- attention ------------------------------------------------------------------------------ */
 
+/* Layers of one sequence take turns, each with its part of every page, as in the cache. */
 enum {
-    KEYS = 1024, /* positions of a sequence */
+    KEYS = 2048, /* positions */
     KEY_PAGES = KEYS / ATTENTION_PAGE,
-    PROMPT_ROWS = 128,   /* at the end of one */
-    KV_BYTES = 64 << 20, /* of all sequences */
-    MOST_SEQUENCES = 64,
+    PROMPT_ROWS = 128,   /* the last ones */
+    KV_BYTES = 64 << 20, /* of all layers */
+    MOST_LAYERS = 64,
 };
 
 typedef struct attention_bench {
     attention_args args;
     team *threads;
     uint8_t *pool, *scratch;
-    size_t pool_bytes, scratch_bytes, n_sequence;
+    size_t pool_bytes, scratch_bytes;
+    size_t n_layer, layer_bytes; /* of a page */
     float *q, *out;
     size_t floats; /* of each of them, with what parts come to behind `out` */
-    uint32_t pages[MOST_SEQUENCES][KEY_PAGES];
-    attention_row rows[MOST_SEQUENCES][PROMPT_ROWS];
-    attention_block blocks[MOST_SEQUENCES][PROMPT_ROWS];
-    size_t n_block[MOST_SEQUENCES];
+    uint32_t pages[KEY_PAGES];
+    attention_row rows[PROMPT_ROWS];
+    attention_block blocks[PROMPT_ROWS];
     _Atomic uint32_t finished[PROMPT_ROWS * 64];
     /* The sample being run. */
     size_t n_operation, first;
@@ -277,27 +278,24 @@ typedef struct attention_bench {
 static void run_attentions(void *context, size_t member) {
     attention_bench *b = context;
     for (size_t i = 0; i < b->n_operation; i++) {
-        const size_t sequence = (b->first + i) % b->n_sequence;
+        const size_t layer = (b->first + i) % b->n_layer;
         attention_args args = b->args;
-        args.rows = b->rows[sequence];
-        args.blocks = b->blocks[sequence];
-        args.n_block = b->n_block[sequence];
+        args.k_offset += layer * b->layer_bytes;
+        args.v_offset += layer * b->layer_bytes;
         attention_run(&args, b->scratch + member * b->scratch_bytes, &b->counters[i]);
         team_barrier(b->threads);
     }
 }
 
-/* The last n positions of each sequence. */
+/* The last n positions. */
 static void choose_rows(attention_bench *b, size_t n) {
-    const attention_args *a = &b->args;
+    attention_args *a = &b->args;
     const size_t most = attention_rows_for(n, a->n_head, a->n_head_kv, a->n_member,
                                            attention_rows_most(a->n_head / a->n_head_kv));
-    for (size_t s = 0; s < b->n_sequence; s++) {
-        for (size_t i = 0; i < n; i++) {
-            b->rows[s][i] = (attention_row){KEYS - n + i, s, b->pages[s]};
-        }
-        b->n_block[s] = attention_cut(b->rows[s], n, most, b->blocks[s]);
+    for (size_t i = 0; i < n; i++) {
+        b->rows[i] = (attention_row){.position = KEYS - n + i, .pages = b->pages};
     }
+    a->n_block = attention_cut(b->rows, n, most, b->blocks);
 }
 
 static uint64_t time_attentions(attention_bench *b, size_t n_operation) {
@@ -307,11 +305,11 @@ static uint64_t time_attentions(attention_bench *b, size_t n_operation) {
     }
     const uint64_t start = os_now();
     team_run(b->threads, run_attentions, b);
-    b->first = (b->first + n_operation) % b->n_sequence;
+    b->first = (b->first + n_operation) % b->n_layer;
     return os_now() - start;
 }
 
-/* One page of random keys and values, and copies of it. */
+/* A page of one layer has random keys and values; all else are copies of it. */
 static void fill_pool(attention_bench *b, float *values) {
     const attention_args *a = &b->args;
     random_state random;
@@ -324,8 +322,8 @@ static void fill_pool(attention_bench *b, float *values) {
         attention_store_values(a->type_v, values, a->n_head_kv, a->head_v, b->pool + a->v_offset,
                                i);
     }
-    for (size_t at = a->page_bytes; at < b->pool_bytes; at += a->page_bytes) {
-        memcpy(b->pool + at, b->pool, a->page_bytes);
+    for (size_t at = b->layer_bytes; at < b->pool_bytes; at += b->layer_bytes) {
+        memcpy(b->pool + at, b->pool, b->layer_bytes);
     }
     for (size_t i = 0; i < PROMPT_ROWS * a->q_stride; i++) {
         b->q[i] = (float)(2 * random_unit(&random) - 1);
@@ -336,12 +334,13 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
                                 quant_type type_k, quant_type type_v, sl_error *error) {
     const size_t k_bytes = h->n_head_kv * ATTENTION_PAGE * quant_row_bytes(type_k, h->head_k);
     const size_t v_bytes = h->n_head_kv * ATTENTION_PAGE * quant_row_bytes(type_v, h->head_v);
-    const size_t page = size_round_up(size_round_up(k_bytes, LINE) + v_bytes, LINE);
+    const size_t layer = size_round_up(size_round_up(k_bytes, LINE) + v_bytes, LINE);
     const size_t shared = attention_shared_floats(KEYS, h->n_head, h->head_v);
     const size_t width = h->n_head * size_max(h->head_k, h->head_v);
     b->threads = t;
-    b->n_sequence = size_min(MOST_SEQUENCES, size_max(2, KV_BYTES / (page * KEY_PAGES)));
-    b->pool_bytes = b->n_sequence * KEY_PAGES * page;
+    b->layer_bytes = layer;
+    b->n_layer = size_min(MOST_LAYERS, size_max(2, KV_BYTES / (layer * KEY_PAGES)));
+    b->pool_bytes = b->n_layer * KEY_PAGES * layer;
     b->scratch_bytes =
         size_round_up(attention_scratch_bytes(h->n_head, h->n_head_kv, h->head_k, h->head_v), LINE);
     b->floats = size_round_up(PROMPT_ROWS * width, 16);
@@ -354,7 +353,8 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
     b->out = b->q + b->floats;
     const bool counted = PROMPT_ROWS * h->n_head_kv <= COUNT_OF(b->finished);
     b->args = (attention_args){
-        .kernels = NULL,
+        .rows = b->rows,
+        .blocks = b->blocks,
         .q = b->q,
         .q_stride = width,
         .out = b->out,
@@ -367,7 +367,7 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
         .type_k = type_k,
         .type_v = type_v,
         .pool = b->pool,
-        .page_bytes = page,
+        .page_bytes = b->n_layer * layer,
         .v_offset = size_round_up(k_bytes, LINE),
         .n_member = team_size(t),
         .shared = {.parts = b->out + b->floats,
@@ -375,16 +375,14 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
                    .finished = b->finished,
                    .n_item = counted ? PROMPT_ROWS * h->n_head_kv : COUNT_OF(b->finished)},
     };
-    for (size_t s = 0; s < b->n_sequence; s++) {
-        for (size_t i = 0; i < KEY_PAGES; i++) {
-            b->pages[s][i] = (uint32_t)(s * KEY_PAGES + i);
-        }
+    for (size_t i = 0; i < KEY_PAGES; i++) {
+        b->pages[i] = (uint32_t)i;
     }
     fill_pool(b, b->out);
     return SL_OK;
 }
 
-/* Keys per second with n rows of each sequence. */
+/* Keys per second with n rows. */
 static sl_status sample_attention(attention_bench *b, size_t n, measure_poll_fn poll, void *user,
                                   sl_spread *rate, sl_error *error) {
     const double keys = (double)n * (KEYS - n) + (double)n * (double)(n + 1) / 2;
