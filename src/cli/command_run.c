@@ -459,6 +459,14 @@ static int run_model(run *r) {
     return status;
 }
 
+/* A guess at the context before there are tokens: texts have about four bytes for each. */
+static size_t likely_context(const cli_options *o, const text *prompt) {
+    if (o->ctx != OPTION_UNSET) {
+        return (size_t)o->ctx;
+    }
+    return o->predict < 0 ? 0 : prompt->length / 4 + (size_t)o->predict + 1;
+}
+
 int command_run(const cli_options *options) {
     if (options->draft != OPTION_UNSET && !options->lookup) {
         return usage_error("run: --draft needs --lookup, which drafts (sluice run --help)");
@@ -468,6 +476,9 @@ int command_run(const cli_options *options) {
     int status = read_reverse_prompts(&r);
     if (status == CLI_DONE) {
         status = read_prompt(&r);
+    }
+    if (status == CLI_DONE && !options->quiet) {
+        open_tell_plan(options, likely_context(options, &r.prompt));
     }
     if (status == CLI_DONE) {
         status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&r.prompt), &r.model);

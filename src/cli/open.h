@@ -18,6 +18,14 @@ typedef enum open_extent {
  * the exit status after a message. */
 int open_model(const cli_options *options, open_extent extent, uint64_t reserved, sl_model **model);
 
+/* What to plan for, as the options say; notice prints. */
+void open_plan_options(const cli_options *options, sl_plan_options *plan);
+
+/* Before a model is loaded: one line of what it will need and how fast it will be, if the machine's
+ * figures are known from before or if it is larger than memory; nothing is measured. n_ctx: about
+ * what the session will have, 0: the model's own. */
+void open_tell_plan(const cli_options *options, size_t n_ctx);
+
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
  * or a quarter of that. */
 uint64_t open_text_bytes(const text *t);

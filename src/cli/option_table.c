@@ -9,9 +9,10 @@ enum {
     GENERATING = COMMAND_RUN | COMMAND_BATCH,
     WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | COMMAND_PERPLEXITY,
     WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
-    SESSIONS = COMPUTING | COMMAND_BENCH,
-    WITH_MODEL = WITH_TEXT | COMMAND_BATCH | COMMAND_BENCH,
-    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | COMMAND_BENCH,
+    SESSIONS = COMPUTING | COMMAND_BENCH | COMMAND_PLAN,
+    SHAPES = COMMAND_BENCH | COMMAND_PLAN,
+    WITH_MODEL = WITH_TEXT | COMMAND_BATCH | SHAPES,
+    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES,
 };
 
 enum {
@@ -59,7 +60,10 @@ const option option_table[] = {
     {{"--shape"}, COMMAND_BENCH, OPTION_PATH, FIELD(shape), "NAME",
      .help = "in place of a file: a model of this shape with random weights, made in memory; an "
              "unknown name lists all"},
-    {{"--type"}, COMMAND_BENCH, OPTION_PATH, FIELD(type), "TYPE",
+    {{"--shape"}, COMMAND_PLAN, OPTION_PATH, FIELD(shape), "NAME",
+     .help = "in place of a file: one of this shape, which need not exist; an unknown name lists "
+             "all"},
+    {{"--type"}, SHAPES, OPTION_PATH, FIELD(type), "TYPE",
      .help = "type of its weights: f32, f16, bf16, q8_0, q4_0, q4_k_m and so on; an unknown one "
              "lists all"},
     {{"-p", "--n-prompt"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(prompts), "LIST", 0, MOST_POSITIONS,
@@ -100,9 +104,27 @@ const option option_table[] = {
     {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "tokens of a window, at least 2; 0: as many as the model was trained for (default: "
              "512, at most the model's own)"},
+    {{"-c", "--ctx-size"}, COMMAND_PLAN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "positions of each sequence; 0: as many as the model was trained for (default: the "
+             "same, at most 4096)"},
+    {{"-np", "--parallel"}, COMMAND_PLAN, OPTION_INTEGER, FIELD(sequences), "N", 1,
+     MOST_SEQUENCES,
+     .help = "sequences together (default 1); what 1 to 64 of them come to is listed in any case"},
+    {{"--remeasure"}, COMMAND_PLAN, OPTION_FLAG, FIELD(remeasure),
+     .help = "measure this machine anew, instead of taking the figures that are kept from before"},
+    {{"--bandwidth"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(bandwidth), "X", .lowest = 0.001,
+     .highest = 1e6,
+     .help = "plan for another machine, whose memory is read at X GB/s; with --flops; nothing is "
+             "measured then"},
+    {{"--flops"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(flops), "X", .lowest = 0.001, .highest = 1e9,
+     .help = "its arithmetic with weights of this type: X thousand million operations a second, a "
+             "product and its addition being two"},
+    {{"--disk"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(disk), "X", .lowest = 0.001, .highest = 1e6,
+     .help = "its disk: X GB/s"},
     {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
-    {{"-t", "--threads"}, COMPUTING, OPTION_INTEGER, FIELD(threads), "N", 1, MOST_THREADS,
+    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN, OPTION_INTEGER, FIELD(threads), "N", 1,
+     MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
     {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
      .choices = kv_types,
@@ -208,8 +230,10 @@ const option option_table[] = {
      .help = "print the result as one JSON object"},
     {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
      .help = "print everything, tensors included, as one JSON object"},
+    {{"--json"}, COMMAND_PLAN, OPTION_FLAG, FIELD(json),
+     .help = "print the plan as one JSON object"},
     {{"-q", "--quiet"}, GENERATING, OPTION_FLAG, FIELD(quiet),
-     .help = "no progress and no statistics on standard error"},
+     .help = "no progress, no plan and no statistics on standard error"},
     {{"-q", "--quiet"}, ALL & ~GENERATING, OPTION_FLAG, FIELD(quiet),
      .help = "no progress on standard error"},
     {{"-v", "--verbose"}, COMPUTING, OPTION_FLAG, FIELD(verbose),
@@ -258,6 +282,14 @@ const command command_table[] = {
      "median, least and most. Beside it stands what limits it on this machine, measured just "
      "before and after: how fast memory is read for generation, products per second of that "
      "number format for prompts, and of both what takes longer for several sequences.", NULL},
+    {"plan", COMMAND_PLAN, command_plan, "predict what a model needs and how fast it is",
+     "(-m MODEL | --shape NAME --type TYPE) [--memory SIZE] [-c N] [-np N] [options]",
+     "Predicts, before anything is loaded or even downloaded: the memory that a model takes and "
+     "what of its weights stays there, the time to load, tokens per second of prompts, of "
+     "generation and of several sequences together, and what limits each. It is arithmetic on "
+     "figures of this machine, which are measured in a few seconds, once, and kept in "
+     "sluice/machine.json under $XDG_CACHE_HOME or ~/.cache; or on figures of another machine: "
+     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.", NULL},
     {.name = NULL},
 };
 /* clang-format on */

@@ -72,6 +72,9 @@ typedef struct cli_options {
     int64_t most_parallel, pool; /* 0: not given */
     const char *spill_dir;
     bool plain, ordered, restart;
+    int64_t sequences; /* of a plan */
+    bool remeasure;
+    double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
     const char *output;
     bool ids, json, tensors, program;
@@ -104,6 +107,7 @@ enum {
     COMMAND_INSPECT = 16,
     COMMAND_BENCH = 32,
     COMMAND_BATCH = 64,
+    COMMAND_PLAN = 128,
 };
 
 typedef struct option {

@@ -93,11 +93,10 @@ const char *model_reserved_text(const sl_model *model, char text[64]) {
     return text;
 }
 
-/* What a model with placed weights takes beside kept slices and the ring. The last term is for the
- * list of slices. */
+/* What a model with placed weights takes beside kept slices and the ring. */
 static uint64_t memory_beside_weights(const sl_model *model) {
     return table_memory(model) + tables_in_file(model) + residency_table_bytes(model->weights) +
-           (1 << 20) + model->mapping.size / 32768;
+           placement_list_bytes(model->mapping.size);
 }
 
 uint64_t model_least_memory(const sl_model *model) {

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/session_need.h"
 #include "engine/spill.h"
 #include "ops/attention.h"
 #include "sampling/sampling.h"
@@ -59,10 +60,8 @@ static quant_type cache_type(sl_kv_type type) {
 }
 
 /* Options of the executor, and positions of each of `count` sessions. */
-static sl_status choose_options(const sl_model *model, const sl_session_options *wanted,
-                                size_t count, executor_options *o, size_t *positions,
-                                sl_error *error) {
-    const program *p = &model->computation;
+static sl_status choose_options(const program *p, const sl_session_options *wanted, size_t count,
+                                executor_options *o, size_t *positions, sl_error *error) {
     if ((unsigned)wanted->type_k > SL_KV_Q4_0 || (unsigned)wanted->type_v > SL_KV_Q4_0) {
         return error_set(error, SL_ERR_ARGUMENT, "no such type of keys and values");
     }
@@ -109,17 +108,42 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
 
 /* What a group needs besides the executor's plan: for each session also the sampler that will come
  * to it and the tokens that its caller keeps, and the touched part of each thread's stack. */
-static uint64_t own_bytes(const session_group *g) {
+static uint64_t own_bytes(const program *p, const executor_options *o, size_t n_ctx, bool spills) {
     enum { STACK_BYTES = 64 << 10 };
     sl_sampler_options sampler;
     sl_sampler_options_init(&sampler);
     sampler.frequency_penalty = 1; /* penalties need the most */
-    const executor_options *const o = &g->options;
     const uint64_t each = sizeof(sl_session) +
-                          2 * size_round_up(g->n_ctx, ATTENTION_PAGE) * sizeof(int32_t) +
-                          sampling_bytes(g->model->computation.n_vocab, &sampler);
+                          2 * size_round_up(n_ctx, ATTENTION_PAGE) * sizeof(int32_t) +
+                          sampling_bytes(p->n_vocab, &sampler);
     return o->n_batch * sizeof(batch_row) + o->n_seq * each + o->threads * STACK_BYTES +
-           (g->spills ? spill_bytes(o->n_seq, g->n_ctx) + STACK_BYTES : 0);
+           (spills ? spill_bytes(o->n_seq, n_ctx) + STACK_BYTES : 0);
+}
+
+sl_status session_need_make(const program *p, const sl_session_options *options, size_t count,
+                            session_need *out, sl_error *error) {
+    executor_options chosen;
+    executor_plan plan;
+    size_t n_ctx = 0;
+    sl_status status = choose_options(p, options, count, &chosen, &n_ctx, error);
+    if (status == SL_OK) {
+        status = executor_make_plan(p, &chosen, &plan, error);
+    }
+    if (status == SL_OK) {
+        *out = (session_need){
+            .n_ctx = n_ctx,
+            .n_batch = chosen.n_batch,
+            .threads = chosen.threads,
+            .kv_bytes = plan.kv_bytes,
+            .buffer_bytes =
+                plan.buffer_bytes + own_bytes(p, &chosen, n_ctx, options->spill_directory),
+        };
+    }
+    return status;
+}
+
+static uint64_t group_bytes(const session_group *g) {
+    return own_bytes(&g->model->computation, &g->options, g->n_ctx, g->spills);
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
@@ -170,7 +194,7 @@ static sl_status refuse(const session_group *g, uint64_t weights, uint64_t own, 
 static sl_status reserve_alone(session_group *g, const sl_session_options *options,
                                sl_error *error) {
     sl_model *model = g->model;
-    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(g);
+    const uint64_t buffers = g->plan.buffer_bytes + group_bytes(g);
     const uint64_t own = at_most(g->plan.kv_bytes) + at_most(buffers) + at_most(options->reserved);
     if (take(g, own)) {
         return SL_OK;
@@ -213,7 +237,8 @@ static void free_group(session_group *g) {
 static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
                               session_group **out, sl_error *error) {
     session_group made = {.model = model, .spills = options->spill_directory};
-    sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
+    sl_status status =
+        choose_options(&model->computation, options, count, &made.options, &made.n_ctx, error);
     if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
                                                         &made.plan, error)) != SL_OK) {
         return status;
@@ -319,7 +344,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .threads = g->options.threads,
         .position = session->position,
         .kv_bytes = g->plan.kv_bytes,
-        .buffer_bytes = g->plan.buffer_bytes + own_bytes(g),
+        .buffer_bytes = g->plan.buffer_bytes + group_bytes(g),
         .planned_bytes = model_memory(g->model) + g->model->reserved + g->reserved,
     };
 }

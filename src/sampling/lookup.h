@@ -12,10 +12,10 @@
  * The length. At each token of the text, whether or not it was drafted, the place either was right
  * about it or not; p[k] is the decaying share of right ones among places of class k, classes being
  * ranges of agreed tokens. A draft of d tokens is expected to give 1 + s[1] + ... + s[d] tokens,
- * s[i] = p[..] ... p[..] of the classes on the way, and to cost (1 + d c) u[d] of the time of a pass
- * of one row: c is what a row costs, u what passes of so many rows make of it, both learned from
- * the time that passes took. The d with the most tokens for their time is drafted, maybe none. So
- * where the text does not repeat itself nothing is lost, and it is noticed when it begins to.
+ * s[i] = p[..] ... p[..] of the classes on the way, and to cost (1 + d c) u[d] of the time of a
+ * pass of one row: c is what a row costs, u what passes of so many rows make of it, both learned
+ * from the time that passes took. The d with the most tokens for their time is drafted, maybe none.
+ * So where the text does not repeat itself nothing is lost, and it is noticed when it begins to.
  */
 #ifndef SAMPLING_LOOKUP_H
 #define SAMPLING_LOOKUP_H

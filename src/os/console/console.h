@@ -71,6 +71,12 @@ int console_cut(FILE *file, uint64_t size);
 
 /* Seconds since 1970. */
 int64_t console_date(void);
+/* Makes a folder for this user alone, in one that is there. Returns 0, also if it is there already,
+ * or an errno. */
+int console_make_folder(const char *path);
+
+/* "2026-11-21 19:44 UTC" */
+void console_date_text(char out[32]);
 
 /* Asks the disk to hold what was written to `file`. Returns 0 or an errno; a file that cannot be
  * asked so (a pipe, a device) counts as held. */

@@ -154,3 +154,20 @@ int64_t console_date(void) {
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec;
 }
+
+int console_make_folder(const char *path) {
+    struct stat status;
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    const int reason = errno;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 0 : reason;
+}
+
+void console_date_text(char out[32]) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (!gmtime_r(&now, &parts) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &parts) == 0) {
+        out[0] = 0;
+    }
+}
