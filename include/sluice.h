@@ -126,7 +126,7 @@ typedef struct sl_model_info {
     size_t n_vocab;
     size_t n_layer;
     size_t n_embd;
-    double load_seconds;
+    double load_seconds; /* with what a session had loaded */
 } sl_model_info;
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/open.h"
+#include "cli/progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,36 @@ static char *folder_of(const char *path) {
 }
 
 /* Opens the group with the largest pool that fits the budget, and at least half of what its slots
- * may come to need; with fewer slots where that is too much. */
+ * may come to need; with fewer slots where that is too much. `wanted` slots at most, and `least`
+ * positions at least. */
+static sl_status try_sizes(schedule *s, sl_session_options *how, const size_t *needs, size_t wanted,
+                           size_t least, sl_error *error) {
+    const char *const folder = how->spill_directory;
+    const size_t most = (size_t)s->job->options->pool; /* 0: not given */
+    sl_status status = SL_ERR_MEMORY;
+    for (size_t n = wanted; n > 0; n /= 2) {
+        const size_t full = most_positions(needs, wanted, n);
+        for (size_t eighths = 8; eighths >= 4; eighths--) {
+            size_t pool = full / 8 * eighths;
+            if (most > 0 && pool > most) {
+                pool = most;
+            }
+            how->pool_positions = pool > least ? pool : least;
+            how->spill_directory = how->pool_positions < full ? folder : NULL;
+            status = sl_session_create_group(s->job->model, how, n, s->sessions, error);
+            how->notice = status == SL_ERR_MEMORY ? NULL : how->notice; /* once is enough */
+            if (status != SL_ERR_MEMORY) {
+                s->n_slot = status == SL_OK ? n : 0;
+                how->spill_directory = folder;
+                return status;
+            }
+        }
+    }
+    how->spill_directory = folder;
+    return status;
+}
+
+/* Where all weights fit, more sequences are not worth having to read some of them for each pass. */
 static int open_sessions(schedule *s, const size_t *needs, size_t count, const char *folder) {
     const cli_options *const o = s->job->options;
     sl_session_options how;
@@ -50,41 +80,37 @@ static int open_sessions(schedule *s, const size_t *needs, size_t count, const c
     how.threads = (size_t)o->threads;
     how.type_k = (sl_kv_type)o->type_k;
     how.type_v = (sl_kv_type)o->type_v;
+    how.spill_directory = folder;
+    how.progress = progress_update;
     how.notice = print_notice;
     const size_t least = most_positions(needs, count, 1);
     if (o->pool > 0 && (size_t)o->pool < least) {
         message("--pool: one request may take up to %zu positions; the pool has %zu", s->job->n_ctx,
                 least);
     }
-    const size_t wanted = o->most_parallel > 0 ? (size_t)o->most_parallel : MOST_PARALLEL;
+    const size_t asked = o->most_parallel > 0 ? (size_t)o->most_parallel : MOST_PARALLEL;
+    const size_t wanted = asked < count ? asked : count;
     sl_error error = {0};
-    for (size_t n = wanted < count ? wanted : count; n > 0; n /= 2) {
-        const size_t full = most_positions(needs, count, n);
-        for (size_t eighths = 8; eighths >= 4; eighths--) {
-            size_t pool = full / 8 * eighths;
-            if (o->pool > 0 && pool > (size_t)o->pool) {
-                pool = (size_t)o->pool;
-            }
-            how.pool_positions = pool > least ? pool : least;
-            how.spill_directory = how.pool_positions < full ? folder : NULL;
-            const sl_status status =
-                sl_session_create_group(s->job->model, &how, n, s->sessions, &error);
-            how.notice = NULL; /* once is enough */
-            if (status == SL_OK) {
-                s->n_slot = n;
-                if (o->most_parallel > 0 && n < wanted && n < count) {
-                    message("memory has room for %zu sequences at a time, not for %zu", n, wanted);
-                }
-                return CLI_DONE;
-            }
-            if (status != SL_ERR_MEMORY) {
-                return library_error(&error);
-            }
-        }
+    progress_begin(PROGRESS_BYTES);
+    how.keep_weights = true;
+    sl_status status = try_sizes(s, &how, needs, wanted, least, &error);
+    if (status == SL_ERR_MEMORY) {
+        how.keep_weights = false;
+        how.notice = print_notice;
+        status = try_sizes(s, &how, needs, wanted, least, &error);
     }
-    const size_t length = strlen(error.message);
-    snprintf(error.message + length, sizeof error.message - length, " (-c, -n, -ctk, -ctv)");
-    return library_error(&error);
+    progress_end();
+    if (status == SL_ERR_MEMORY) {
+        const size_t length = strlen(error.message);
+        snprintf(error.message + length, sizeof error.message - length, " (-c, -n, -ctk, -ctv)");
+    }
+    if (status != SL_OK) {
+        return library_error(&error);
+    }
+    if (o->most_parallel > 0 && s->n_slot < wanted) {
+        message("memory has room for %zu sequences at a time, not for %zu", s->n_slot, asked);
+    }
+    return CLI_DONE;
 }
 
 static int open_slots(schedule *s) {

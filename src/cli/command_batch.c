@@ -175,8 +175,10 @@ static void print_statistics(const batch_job *job, size_t done_before) {
     const batch_counts *const c = &job->counts;
     const double seconds = c->seconds > 0 ? c->seconds : 1e-9;
     char a[32], b[32];
+    sl_model_info info; /* with what was loaded for the group */
+    sl_model_get_info(job->model, &info);
     progress_clear();
-    fprintf(stderr, "\n%-11s %25.3f s\n", "load", job->info.load_seconds);
+    fprintf(stderr, "\n%-11s %25.3f s\n", "load", info.load_seconds);
     fprintf(stderr, "%-11s %8zu done", "requests", job->results->n_done - done_before);
     fprintf(stderr, ", %zu of them refused, %zu done before\n", c->refused, done_before);
     fprintf(stderr, "%-11s %8" PRIu64 " tokens, %" PRIu64 " more shared with others\n", "prompts",

@@ -90,13 +90,14 @@ sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx) 
     return how;
 }
 
-sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, bool all_logits,
+sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, unsigned flags,
                        sl_session **session, sl_error *error) {
     sl_session_options how;
     sl_session_options_init(&how);
     how.n_ctx = n_ctx;
     how.n_batch = (size_t)options->batch;
-    how.n_logits = all_logits ? logits_rows : 1;
+    how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows : 1;
+    how.keep_weights = flags & OPEN_KEEP_WEIGHTS;
     if (options->lookup) {
         const sl_lookup_options lookup = open_lookup_options(options, n_ctx);
         how.n_logits = lookup.n_draft + 1;
@@ -105,8 +106,11 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;
+    how.progress = progress_update;
     how.notice = print_notice;
+    progress_begin(PROGRESS_BYTES);
     const sl_status status = sl_session_create(model, &how, session, error);
+    progress_end();
     if (status == SL_ERR_MEMORY) {
         const size_t length = strlen(error->message);
         snprintf(error->message + length, sizeof error->message - length, " (-c, -ctk, -ctv)");

@@ -33,12 +33,17 @@ uint64_t open_text_bytes(const text *t);
 /* What --lookup and --draft ask for, in a text of n_ctx tokens. */
 sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
 
+typedef enum open_flags {
+    OPEN_ALL_LOGITS = 1,   /* logits of every token are wanted */
+    OPEN_KEEP_WEIGHTS = 2, /* refuse rather than have weights leave memory */
+} open_flags;
+
 /* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room
- * for a draft and in the plan for an sl_lookup; `all_logits` if logits of every token are wanted.
- * *error says what went wrong, with the options that help where memory
- * is short; nothing is printed but notices. */
+ * for a draft and in the plan for an sl_lookup. *error says what went wrong, with the options that
+ * help where memory is short; nothing is printed but notices and, where weights are loaded for it,
+ * progress. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
-                                bool all_logits, sl_session **session, sl_error *error);
+                                unsigned flags, sl_session **session, sl_error *error);
 
 /* With --verbose: what the model, the machine and the session are. */
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);

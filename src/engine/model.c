@@ -140,7 +140,10 @@ sl_status model_place(sl_model *model, uint64_t session, const sl_session_option
         .notice = options->notice,
         .user = options->user,
     };
-    return residency_place(model->weights, &wanted, error);
+    const uint64_t start = os_now();
+    const sl_status status = residency_place(model->weights, &wanted, error);
+    model->load_seconds += (double)(os_now() - start) * 1e-9;
+    return status;
 }
 
 /* A program and its weights, and their size against the vocabulary's. */
