@@ -126,7 +126,7 @@ typedef struct sl_model_info {
     size_t n_vocab;
     size_t n_layer;
     size_t n_embd;
-    double load_seconds;
+    double load_seconds; /* with what a session had loaded */
 } sl_model_info;
 
 SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
@@ -203,8 +203,12 @@ typedef struct sl_session_options {
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
     size_t threads;  /* 0: physical cores this process may use */
     sl_kv_type type_k, type_v;
-    uint64_t reserved;       /* bytes of the budget that the caller takes beside it: lookups */
-    bool keep_weights;       /* refuse rather than have weights give way that fit into memory */
+    size_t pool_positions; /* positions that a group holds, all its sessions together, rounded up to
+                              pages; 0: n_ctx for each. A prefix that is shared counts once */
+    const char *spill_directory; /* where the file for suspended sessions is made, which has no name
+                                    and goes with the group; NULL: no session can be suspended */
+    uint64_t reserved;           /* bytes of the budget that the caller takes beside it: lookups */
+    bool keep_weights;           /* refuse rather than have weights give way that fit into memory */
     sl_progress_fn progress; /* may be NULL; "loading" a model larger than the memory left for it */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -284,6 +288,66 @@ SL_API SL_CHECK sl_status sl_session_eval_group(const sl_session_content *conten
 SL_API SL_CHECK sl_status sl_session_eval_last(sl_session *session, const int32_t *tokens,
                                                size_t count, size_t n_last, sl_progress_fn progress,
                                                void *user, sl_error *error);
+
+/* One pass over the weights for n different sessions of one group: of what is missing of their
+ * contents, at most n_batch tokens, those of sessions that miss one token first, then those of the
+ * others in the order of the list. Sessions whose content is complete by it have their logits
+ * (sl_session_logits is not NULL); of the others, calling again computes more. A content that was
+ * complete before has its last token computed anew. The bits are those of each session by itself.
+ * SL_ERR_MEMORY, with nothing computed, if the pool has too few free pages for the batch; otherwise
+ * as sl_session_eval_group, and nothing is computed either if cancelled. Allocates nothing. */
+SL_API SL_CHECK sl_status sl_session_step_group(const sl_session_content *contents, size_t n,
+                                                sl_progress_fn progress, void *user,
+                                                sl_error *error);
+
+/* The keys and values of a group, in positions. They are given out in pages: a session that holds
+ * 33 positions has two pages of 32. */
+typedef struct sl_session_pool {
+    size_t page;  /* positions of a page */
+    size_t total; /* multiples of it */
+    size_t free;
+} sl_session_pool;
+
+SL_API void sl_session_get_pool(sl_session *session, sl_session_pool *pool);
+
+/* Positions of the pool, in whole pages, that n different sessions of one group take from it until
+ * they hold these contents, which go on from what they hold. None of them may be suspended. */
+SL_API size_t sl_session_wanted(const sl_session_content *contents, size_t n);
+
+/* Keeps the session's first `count` tokens only; what nobody else shares of the rest becomes free.
+ * A session that is suspended or moving is emptied, whatever the count. Waits if it is moving. */
+SL_API void sl_session_cut(sl_session *session, size_t count);
+
+/* Makes the first `count` tokens that `from` holds the content of `to`, another session of its
+ * group, which drops what it held. Nothing is computed or copied: both share the pages until one
+ * writes into a page that the other has too, and takes a page for its copy. `to` has no logits. */
+SL_API SL_CHECK sl_status sl_session_share(const sl_session *from, sl_session *to, size_t count,
+                                           sl_error *error);
+
+/* Where a session's keys and values are. */
+typedef enum sl_session_place {
+    SL_SESSION_HERE,      /* in the pool; only here it can compute and share */
+    SL_SESSION_LEAVING,   /* being written to the spill file */
+    SL_SESSION_AWAY,      /* in the file; its pages are free for others, but those that it shares */
+    SL_SESSION_RETURNING, /* being read back */
+} sl_session_place;
+
+/* Both begin a move and return at once; a thread of the group's own makes it while others of the
+ * group compute. Suspending needs spill_directory. Resuming takes pages of the pool and is
+ * SL_ERR_MEMORY, with nothing changed, if there are too few. Neither allocates. Logits of a session
+ * that is suspended stay as valid as they are. */
+SL_API SL_CHECK sl_status sl_session_suspend(sl_session *session, sl_error *error);
+SL_API SL_CHECK sl_status sl_session_resume(sl_session *session, sl_error *error);
+
+/* Where the session is by now; if `wait`, once it moves no more. SL_ERR_FILE, once, if its move
+ * failed (the disk is full, say): a session that could not be written is here and holds what it
+ * held, one that could not be read back is here and empty. */
+SL_API SL_CHECK sl_status sl_session_settle(sl_session *session, bool wait, sl_session_place *place,
+                                            sl_error *error);
+
+/* Positions, in whole pages, that the session has in the file or on the way from or to it: what
+ * resuming it takes. */
+SL_API size_t sl_session_away(const sl_session *session);
 
 /* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
  * order. */
@@ -483,6 +547,148 @@ typedef struct sl_machine_limits {
  * with SL_ERR_MEMORY where that is under 64 MiB, which caches might hold. */
 SL_API SL_CHECK sl_status sl_machine_measure(unsigned what, size_t threads, uint64_t memory,
                                              sl_machine_limits *limits, sl_error *error);
+
+/* ---- planning ------------------------------------------------------------------------------- */
+
+/* Of several runs of one measurement. All 0: not known. */
+typedef struct sl_spread {
+    double median, least, most;
+} sl_spread;
+
+enum { SL_FIGURE_ROWS = 7, SL_FIGURE_KERNELS = 32, SL_FIGURE_ATTENTIONS = 32 };
+
+/* What matrices of one type come to here: products of a weight and an activation row per second,
+ * all threads together, with 1, 2, 4, 8, 16, 64 and 512 rows at once. */
+typedef struct sl_kernel_figure {
+    char type[8];    /* "Q4_K" */
+    bool rearranged; /* in memory, in the order made for this processor; else as files have them */
+    double weight_bytes; /* of one weight */
+    sl_spread rate[SL_FIGURE_ROWS];
+} sl_kernel_figure;
+
+/* What attention of such heads comes to: keys per second that a row looks at with all its heads. */
+typedef struct sl_attention_figure {
+    size_t n_head, n_head_kv, head_k, head_v;
+    sl_kv_type type_k, type_v;
+    sl_spread one;  /* where each row has keys of its own, as in generation */
+    sl_spread many; /* where many rows share them, as in a prompt */
+} sl_attention_figure;
+
+/* What a machine can do, from which sl_plan_make predicts. A plain value: it may be copied, kept in
+ * a file, or made up to plan for another machine. Where figures of kernels or attention are
+ * missing, the plan takes the bare limits, which is what a program at its best might reach. */
+typedef struct sl_figures {
+    char processor[64];           /* figures are those of this one, */
+    char features[64];            /* with these instruction sets, */
+    size_t threads;               /* and so many threads */
+    uint64_t disk_device;         /* number of the file system that `disk` is of */
+    sl_spread read;               /* bytes of memory read per second */
+    sl_spread disk;               /* bytes of files read per second, past the page cache */
+    sl_spread int8, bf16, f32;    /* limits of arithmetic, as sl_machine_limits has them */
+    sl_spread operation;          /* seconds that an operation of a program takes beside its work */
+    size_t n_kernel, n_attention; /* the latest ones, at the front of: */
+    sl_kernel_figure kernels[SL_FIGURE_KERNELS];
+    sl_attention_figure attentions[SL_FIGURE_ATTENTIONS];
+} sl_figures;
+
+/* What this machine is, with `threads` threads (0: physical cores this process may use); nothing is
+ * measured yet. Figures with other texts or threads than these are not of use here. */
+SL_API void sl_figures_init(sl_figures *figures, size_t threads);
+
+/* What to plan for. Exactly one of path and shape. */
+typedef struct sl_plan_options {
+    const char *path;         /* a model file, of which no weights are read */
+    const char *shape, *type; /* as sl_model_synthesize has them, for a file of that shape */
+    uint64_t memory_budget;   /* 0: what is available */
+    size_t n_session;         /* sequences together; 0: 1 */
+    sl_session_options session;
+    size_t n_ctx_most; /* where session.n_ctx is 0: the model's own, but at most so many; 0: any */
+    bool no_rearrange;
+    bool quick; /* the tokenizer, which takes time to build, is counted by a rule of thumb */
+    sl_progress_fn progress; /* of measuring, in steps; may be NULL */
+    sl_notice_fn notice;     /* may be NULL */
+    void *user;              /* handed to both */
+} sl_plan_options;
+
+SL_API void sl_plan_options_init(sl_plan_options *options);
+
+/* Measures what the plan needs and `figures` do not hold yet, on figures->threads threads: each in
+ * a fraction of a second, a few seconds in all, with up to 200 MiB of memory. The disk is that of
+ * the model file, or where the file is small or there is none, that of a file made, and removed, in
+ * the folder `scratch` (NULL: it stays unknown); where it cannot be measured, notice says so. On
+ * failure, and when cancelled, the figures hold what was measured until then. */
+SL_API SL_CHECK sl_status sl_figures_measure(const sl_plan_options *options, const char *scratch,
+                                             sl_figures *figures, sl_error *error);
+
+/* Whether `figures` hold all that the plan can use; false too where the model cannot be opened. */
+SL_API bool sl_figures_suffice(const sl_plan_options *options, const sl_figures *figures);
+
+/* What takes the time. */
+typedef enum sl_limit {
+    SL_LIMIT_UNKNOWN = 0, /* no speed is predicted: a figure is missing */
+    SL_LIMIT_MEMORY,      /* reading weights, keys and values from memory */
+    SL_LIMIT_DISK,        /* reading weights from the file */
+    SL_LIMIT_ARITHMETIC,
+} sl_limit;
+
+typedef struct sl_speed {
+    double tokens_per_second; /* of all sequences together; 0: not known */
+    sl_limit limit;
+} sl_speed;
+
+/* Where the matrices are while the model runs. */
+typedef enum sl_weights_place {
+    SL_PLACE_MAPPED = 0, /* in memory, as the file has them */
+    SL_PLACE_REARRANGED, /* in memory, in the order made for this processor */
+    SL_PLACE_STREAMED,   /* a part in memory, the rest read from the file for each pass */
+} sl_weights_place;
+
+enum { SL_PLAN_GROUPS = 7 };
+
+/* Sequences that generate together. */
+typedef struct sl_plan_group {
+    size_t sequences;        /* 1, 2, 4 ... 64 */
+    bool fits;               /* else the speeds are unknown, and peak_bytes is what it takes */
+    uint64_t peak_bytes;     /* of memory */
+    uint64_t streamed_bytes; /* read from the file by each pass */
+    sl_speed first, full;    /* with n_prompt tokens in each sequence; with full contexts */
+} sl_plan_group;
+
+typedef struct sl_plan {
+    char architecture[32], name[96], type[8]; /* type: that of most bytes */
+    uint64_t parameter_count;
+    uint64_t file_bytes;   /* of a shape: bytes of its weights */
+    uint64_t weight_bytes; /* all weights */
+    uint64_t pass_bytes;   /* weights that a pass reads, wherever they are: once for all its rows */
+    size_t n_ctx, n_ctx_train, n_batch, n_session, threads;
+    size_t n_prompt; /* of the predictions: 512, or what the context holds */
+
+    uint64_t budget;
+    uint64_t base_bytes;      /* process and tables */
+    uint64_t tokenizer_bytes; /* 0 for a shape, which has none */
+    uint64_t kv_bytes;        /* keys and values, of all sequences */
+    uint64_t kv_token_bytes;  /* of one position */
+    uint64_t buffer_bytes;
+    sl_weights_place place;
+    uint64_t kept_bytes;     /* memory that holds weights */
+    uint64_t ring_bytes;     /* memory through which the others are read */
+    uint64_t streamed_bytes; /* read from the file by each pass */
+    uint64_t peak_bytes;     /* all of the above that is memory */
+
+    uint64_t whole_bytes; /* the budget that keeps all weights in memory */
+    size_t whole_ctx;     /* the largest context that does so, 0: none */
+    char whole_type[16];  /* of a shape: the largest type that does so, "": none */
+
+    double load_seconds; /* from the disk, nothing of the file being in memory; 0: not known */
+    sl_speed prompt, prompt_full; /* a prompt of n_prompt tokens; one of a whole context */
+    sl_speed first, full;         /* generation after n_prompt tokens; at the end of the context */
+    sl_plan_group groups[SL_PLAN_GROUPS];
+} sl_plan;
+
+/* Predicts. Arithmetic alone: nothing is measured, no weights are read, nothing large is allocated.
+ * What cannot work is SL_ERR_MEMORY, with what would; on any failure *plan is unchanged. */
+SL_API SL_CHECK sl_status sl_plan_make(const sl_plan_options *options, const sl_figures *figures,
+                                       sl_plan *plan, sl_error *error);
 
 /* Peak resident memory of this process so far. */
 SL_API uint64_t sl_peak_memory(void);

@@ -386,10 +386,13 @@ static int measure_threads(bench *b, size_t threads) {
     how.threads = threads;
     how.type_k = (sl_kv_type)b->options->type_k;
     how.type_v = (sl_kv_type)b->options->type_v;
+    how.progress = progress_update;
     how.notice = print_notice;
     sl_error error = {0};
+    progress_begin(PROGRESS_BYTES);
     const sl_status created =
         sl_session_create_group(b->model, &how, b->n_session, b->sessions, &error);
+    progress_end();
     if (created == SL_ERR_MEMORY) {
         const size_t length = strlen(error.message);
         snprintf(error.message + length, sizeof error.message - length,

@@ -66,7 +66,7 @@ static int compute(const cli_options *options, sl_model *model, const int32_t *t
     }
     sl_error error = {0};
     sl_session *session = NULL;
-    if (open_session(options, model, n_ctx, true, &session, &error) != SL_OK) {
+    if (open_session(options, model, n_ctx, OPEN_ALL_LOGITS, &session, &error) != SL_OK) {
         return library_error(&error);
     }
     open_describe(options, model, session);

@@ -144,7 +144,7 @@ static int measure(const cli_options *options, sl_model *model, const int32_t *t
     sl_model_get_info(model, &info);
     sl_error error = {0};
     sl_session *session = NULL;
-    if (open_session(options, model, o->context, true, &session, &error) != SL_OK) {
+    if (open_session(options, model, o->context, OPEN_ALL_LOGITS, &session, &error) != SL_OK) {
         return library_error(&error);
     }
     open_describe(options, model, session);

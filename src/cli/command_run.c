@@ -121,24 +121,29 @@ static void tell_of_short_context(const run *r) {
     }
 }
 
-/* Opens a session of r->n_ctx positions. If the context is our own choice and does not fit into
- * memory, tries smaller ones and says so. */
+/* Opens a session of r->n_ctx positions. If the context is our own choice and leaves too little
+ * memory for the weights, tries smaller ones and says so; only where the least does not either are
+ * weights read from the file for each token. */
 static int make_session(run *r) {
     const bool free_choice = r->options->ctx == OPTION_UNSET && r->options->predict < 0;
     const size_t wanted = r->n_ctx;
+    unsigned how = free_choice ? OPEN_KEEP_WEIGHTS : 0;
     sl_error error = {0};
     for (;;) {
         const sl_status status =
-            open_session(r->options, r->model, r->n_ctx, false, &r->session, &error);
+            open_session(r->options, r->model, r->n_ctx, how, &r->session, &error);
         if (status == SL_OK) {
             break;
         }
         const size_t half = r->n_ctx / 2;
-        if (status != SL_ERR_MEMORY || !free_choice || half < least_context ||
-            half <= r->prompt_count) {
+        if (status == SL_ERR_MEMORY && free_choice && half >= least_context &&
+            half > r->prompt_count) {
+            r->n_ctx = half;
+        } else if (status == SL_ERR_MEMORY && how != 0) {
+            how = 0;
+        } else {
             return library_error(&error);
         }
-        r->n_ctx = half;
     }
     if (r->n_ctx < wanted) {
         message("the model's context of %zu positions does not fit into memory; using %zu "
@@ -434,6 +439,9 @@ static int complete(run *r) {
         snprintf(r->stop, sizeof r->stop, "by an error");
     }
     if (!r->options->quiet) {
+        sl_model_get_info(r->model, &r->info);
+        r->statistics.load_seconds = r->info.load_seconds;
+        r->statistics.streamed_bytes = r->info.streamed_bytes;
         r->statistics.peak_memory = sl_peak_memory();
         r->statistics.stop = r->stop;
         statistics_print(&r->statistics);
@@ -443,7 +451,6 @@ static int complete(run *r) {
 
 static int run_model(run *r) {
     sl_model_get_info(r->model, &r->info);
-    r->statistics.load_seconds = r->info.load_seconds;
     r->statistics.bytes_per_token = r->info.bytes_per_token;
     int status = prepare_context(r);
     if (status == CLI_DONE) {
@@ -459,6 +466,14 @@ static int run_model(run *r) {
     return status;
 }
 
+/* A guess at the context before there are tokens: texts have about four bytes for each. */
+static size_t likely_context(const cli_options *o, const text *prompt) {
+    if (o->ctx != OPTION_UNSET) {
+        return (size_t)o->ctx;
+    }
+    return o->predict < 0 ? 0 : prompt->length / 4 + (size_t)o->predict + 1;
+}
+
 int command_run(const cli_options *options) {
     if (options->draft != OPTION_UNSET && !options->lookup) {
         return usage_error("run: --draft needs --lookup, which drafts (sluice run --help)");
@@ -468,6 +483,9 @@ int command_run(const cli_options *options) {
     int status = read_reverse_prompts(&r);
     if (status == CLI_DONE) {
         status = read_prompt(&r);
+    }
+    if (status == CLI_DONE && !options->quiet) {
+        open_tell_plan(options, likely_context(options, &r.prompt));
     }
     if (status == CLI_DONE) {
         status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&r.prompt), &r.model);

@@ -2,6 +2,8 @@
 #include "cli/open.h"
 
 #include "cli/cli.h"
+#include "cli/figures_cache.h"
+#include "cli/plan_report.h"
 #include "cli/progress.h"
 #include "cli/units.h"
 
@@ -25,7 +27,51 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
         options->shape ? sl_model_synthesize(options->shape, options->type, 1, &how, model, &error)
                        : sl_model_load(options->model, &how, model, &error);
     progress_end();
+    if (status == SL_ERR_MEMORY && options->shape) {
+        const size_t length = strlen(error.message);
+        snprintf(error.message + length, sizeof error.message - length,
+                 "; sluice plan --shape %s --type %s says what it needs", options->shape,
+                 options->type);
+    }
     return status == SL_OK ? CLI_DONE : library_error(&error);
+}
+
+/* Where -c is not given, contexts of most uses rather than those of the longest. */
+static const size_t planned_context = 4096;
+
+void open_plan_options(const cli_options *options, sl_plan_options *plan) {
+    sl_plan_options_init(plan);
+    plan->path = options->model;
+    plan->shape = options->shape;
+    plan->type = options->type;
+    plan->memory_budget = options->memory;
+    plan->n_session = (size_t)options->sequences;
+    plan->session.n_ctx = options->ctx > 0 ? (size_t)options->ctx : 0;
+    plan->n_ctx_most = options->ctx == OPTION_UNSET ? planned_context : 0;
+    plan->session.n_batch = (size_t)options->batch;
+    plan->session.threads = (size_t)options->threads;
+    plan->session.type_k = (sl_kv_type)options->type_k;
+    plan->session.type_v = (sl_kv_type)options->type_v;
+    plan->no_rearrange = options->no_repack;
+    plan->progress = progress_update;
+    plan->notice = print_notice;
+}
+
+void open_tell_plan(const cli_options *options, size_t n_ctx) {
+    figures_cache cache;
+    sl_plan_options wanted;
+    sl_plan plan;
+    open_plan_options(options, &wanted);
+    wanted.session.n_ctx = n_ctx;
+    wanted.n_ctx_most = n_ctx > 0 || options->ctx == 0 ? 0 : planned_context;
+    wanted.quick = true;
+    wanted.notice = NULL;
+    const bool known = figures_cache_load(&cache, (size_t)options->threads, false);
+    /* What is wrong with the model, loading will say. */
+    if (sl_plan_make(&wanted, &cache.figures, &plan, NULL) == SL_OK &&
+        (known || plan.place == SL_PLACE_STREAMED)) {
+        plan_report_line(&plan);
+    }
 }
 
 uint64_t open_text_bytes(const text *t) {
@@ -44,13 +90,14 @@ sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx) 
     return how;
 }
 
-sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, bool all_logits,
+sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, unsigned flags,
                        sl_session **session, sl_error *error) {
     sl_session_options how;
     sl_session_options_init(&how);
     how.n_ctx = n_ctx;
     how.n_batch = (size_t)options->batch;
-    how.n_logits = all_logits ? logits_rows : 1;
+    how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows : 1;
+    how.keep_weights = flags & OPEN_KEEP_WEIGHTS;
     if (options->lookup) {
         const sl_lookup_options lookup = open_lookup_options(options, n_ctx);
         how.n_logits = lookup.n_draft + 1;
@@ -59,8 +106,11 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;
+    how.progress = progress_update;
     how.notice = print_notice;
+    progress_begin(PROGRESS_BYTES);
     const sl_status status = sl_session_create(model, &how, session, error);
+    progress_end();
     if (status == SL_ERR_MEMORY) {
         const size_t length = strlen(error->message);
         snprintf(error->message + length, sizeof error->message - length, " (-c, -ctk, -ctv)");

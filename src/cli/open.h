@@ -18,6 +18,14 @@ typedef enum open_extent {
  * the exit status after a message. */
 int open_model(const cli_options *options, open_extent extent, uint64_t reserved, sl_model **model);
 
+/* What to plan for, as the options say; notice prints. */
+void open_plan_options(const cli_options *options, sl_plan_options *plan);
+
+/* Before a model is loaded: one line of what it will need and how fast it will be, if the machine's
+ * figures are known from before or if it is larger than memory; nothing is measured. n_ctx: about
+ * what the session will have, 0: the model's own. */
+void open_tell_plan(const cli_options *options, size_t n_ctx);
+
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
  * or a quarter of that. */
 uint64_t open_text_bytes(const text *t);
@@ -25,12 +33,17 @@ uint64_t open_text_bytes(const text *t);
 /* What --lookup and --draft ask for, in a text of n_ctx tokens. */
 sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
 
+typedef enum open_flags {
+    OPEN_ALL_LOGITS = 1,   /* logits of every token are wanted */
+    OPEN_KEEP_WEIGHTS = 2, /* refuse rather than have weights leave memory */
+} open_flags;
+
 /* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room
- * for a draft and in the plan for an sl_lookup; `all_logits` if logits of every token are wanted.
- * *error says what went wrong, with the options that help where memory
- * is short; nothing is printed but notices. */
+ * for a draft and in the plan for an sl_lookup. *error says what went wrong, with the options that
+ * help where memory is short; nothing is printed but notices and, where weights are loaded for it,
+ * progress. */
 SL_CHECK sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx,
-                                bool all_logits, sl_session **session, sl_error *error);
+                                unsigned flags, sl_session **session, sl_error *error);
 
 /* With --verbose: what the model, the machine and the session are. */
 void open_describe(const cli_options *options, const sl_model *model, const sl_session *session);

@@ -5,11 +5,14 @@
 #include <limits.h>
 
 enum {
-    COMPUTING = COMMAND_RUN | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    COMPUTING = COMMAND_RUN | COMMAND_BATCH | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    GENERATING = COMMAND_RUN | COMMAND_BATCH,
     WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | COMMAND_PERPLEXITY,
     WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
-    SESSIONS = COMPUTING | COMMAND_BENCH,
-    ALL = WITH_TEXT | COMMAND_INSPECT | COMMAND_BENCH,
+    SESSIONS = COMPUTING | COMMAND_BENCH | COMMAND_PLAN,
+    SHAPES = COMMAND_BENCH | COMMAND_PLAN,
+    WITH_MODEL = WITH_TEXT | COMMAND_BATCH | SHAPES,
+    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES,
 };
 
 enum {
@@ -27,12 +30,40 @@ static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
 
 /* clang-format off */
 const option option_table[] = {
-    {{"-m", "--model"}, WITH_TEXT | COMMAND_BENCH, OPTION_PATH, FIELD(model), "FILE",
+    {{"-m", "--model"}, WITH_MODEL, OPTION_PATH, FIELD(model), "FILE",
      .help = "the model file"},
+    {{"-i", "--input"}, COMMAND_BATCH, OPTION_PATH, FIELD(input), "FILE",
+     .help = "the requests, one a line; - for standard input"},
+    {{"-o", "--output"}, COMMAND_BATCH, OPTION_PATH, FIELD(output), "FILE",
+     .help = "where the results go, one a line; results of the same job that it holds already are "
+             "kept, and the job goes on from there"},
+    {{"--input-format"}, COMMAND_BATCH, OPTION_CHOICE, FIELD(input_format), "FORMAT",
+     .choices = "auto jsonl text",
+     .help = "jsonl: OpenAI's batches; text: each line is a prompt; auto: jsonl if the first "
+             "character is { (default auto)"},
+    {{"--ordered"}, COMMAND_BATCH, OPTION_FLAG, FIELD(ordered),
+     .help = "put the results into the order of the requests once all are done"},
+    {{"--plain"}, COMMAND_BATCH, OPTION_FLAG, FIELD(plain),
+     .help = "write the texts alone, one a line in the order of the requests, once all are done; "
+             "the results gather in FILE.jsonl meanwhile"},
+    {{"--restart"}, COMMAND_BATCH, OPTION_FLAG, FIELD(restart),
+     .help = "begin anew: drop the results that are there, whatever they are"},
+    {{"-np", "--parallel"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(most_parallel), "N", 1,
+     MOST_SEQUENCES,
+     .help = "most requests computed together (default: as many as memory has room for, at most "
+             "128)"},
+    {{"--pool"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(pool), "N", 1, MOST_POSITIONS,
+     .help = "most positions whose keys and values are kept in memory; requests that must wait go "
+             "to a file and come back (default: as many as are of use and memory has room for)"},
+    {{"--spill-dir"}, COMMAND_BATCH, OPTION_PATH, FIELD(spill_dir), "DIR",
+     .help = "where that file is made, which has no name (default: where the results go)"},
     {{"--shape"}, COMMAND_BENCH, OPTION_PATH, FIELD(shape), "NAME",
      .help = "in place of a file: a model of this shape with random weights, made in memory; an "
              "unknown name lists all"},
-    {{"--type"}, COMMAND_BENCH, OPTION_PATH, FIELD(type), "TYPE",
+    {{"--shape"}, COMMAND_PLAN, OPTION_PATH, FIELD(shape), "NAME",
+     .help = "in place of a file: one of this shape, which need not exist; an unknown name lists "
+             "all"},
+    {{"--type"}, SHAPES, OPTION_PATH, FIELD(type), "TYPE",
      .help = "type of its weights: f32, f16, bf16, q8_0, q4_0, q4_k_m and so on; an unknown one "
              "lists all"},
     {{"-p", "--n-prompt"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(prompts), "LIST", 0, MOST_POSITIONS,
@@ -64,15 +95,36 @@ const option option_table[] = {
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
              "plus -n, at most the model's own)"},
+    {{"-c", "--ctx-size"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "most positions of a request, prompt and text together; 0: as many as the model was "
+             "trained for (default 0)"},
     {{"-c", "--ctx-size"}, COMMAND_LOGITS, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: as many as "
              "there are tokens)"},
     {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "tokens of a window, at least 2; 0: as many as the model was trained for (default: "
              "512, at most the model's own)"},
+    {{"-c", "--ctx-size"}, COMMAND_PLAN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "positions of each sequence; 0: as many as the model was trained for (default: the "
+             "same, at most 4096)"},
+    {{"-np", "--parallel"}, COMMAND_PLAN, OPTION_INTEGER, FIELD(sequences), "N", 1,
+     MOST_SEQUENCES,
+     .help = "sequences together (default 1); what 1 to 64 of them come to is listed in any case"},
+    {{"--remeasure"}, COMMAND_PLAN, OPTION_FLAG, FIELD(remeasure),
+     .help = "measure this machine anew, instead of taking the figures that are kept from before"},
+    {{"--bandwidth"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(bandwidth), "X", .lowest = 0.001,
+     .highest = 1e6,
+     .help = "plan for another machine, whose memory is read at X GB/s; with --flops; nothing is "
+             "measured then"},
+    {{"--flops"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(flops), "X", .lowest = 0.001, .highest = 1e9,
+     .help = "its arithmetic with weights of this type: X thousand million operations a second, a "
+             "product and its addition being two"},
+    {{"--disk"}, COMMAND_PLAN, OPTION_NUMBER, FIELD(disk), "X", .lowest = 0.001, .highest = 1e6,
+     .help = "its disk: X GB/s"},
     {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
-    {{"-t", "--threads"}, COMPUTING, OPTION_INTEGER, FIELD(threads), "N", 1, MOST_THREADS,
+    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN, OPTION_INTEGER, FIELD(threads), "N", 1,
+     MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
     {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
      .choices = kv_types,
@@ -90,12 +142,15 @@ const option option_table[] = {
              "standard input, unless that is a terminal)"},
     {{"-e", "--escape"}, COMMAND_RUN, OPTION_FLAG, FIELD(escape),
      .help = "in -p and -r, \\n \\t \\r \\0 \\\\ \\\" \\' and \\xHH mean what they mean in C"},
+    {{"-e", "--escape"}, COMMAND_BATCH, OPTION_FLAG, FIELD(escape),
+     .help = "in -r and in prompts of plain text, \\n \\t \\r \\0 \\\\ \\\" \\' and \\xHH mean "
+             "what they mean in C"},
     {{"-e", "--escape"}, WITH_PROMPT & ~COMMAND_RUN, OPTION_FLAG, FIELD(escape),
      .help = "in -p, \\n \\t \\r \\0 \\\\ \\\" \\' and \\xHH mean what they mean in C"},
-    {{"--no-bos"}, WITH_PROMPT, OPTION_FLAG, FIELD(no_bos),
+    {{"--no-bos"}, WITH_PROMPT | COMMAND_BATCH, OPTION_FLAG, FIELD(no_bos),
      .help = "do not put the token that begins a text in front (nor the one that ends it behind), "
              "even if the model's file says so"},
-    {{"--parse-special"}, WITH_PROMPT, OPTION_FLAG, FIELD(parse_special),
+    {{"--parse-special"}, WITH_PROMPT | COMMAND_BATCH, OPTION_FLAG, FIELD(parse_special),
      .help = "the name of a control token in the text, such as </s>, means that token and not its "
              "characters"},
     {{"--tokens"}, COMMAND_LOGITS, OPTION_TOKENS, FIELD(tokens), "LIST",
@@ -105,9 +160,17 @@ const option option_table[] = {
      MOST_POSITIONS,
      .help = "most tokens to generate; -1 or -2: until the text ends or the context is full "
              "(default -1)"},
+    {{"-n", "--predict", "--n-predict"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(predict), "N", 0,
+     MOST_POSITIONS,
+     .help = "most tokens to generate for a request that has no max_tokens (default 16)"},
+    {{"-r", "--reverse-prompt"}, COMMAND_BATCH, OPTION_TEXT_MANY, FIELD(reverse), "TEXT",
+     .help = "stop where this text would come, for requests that have no stop; may be repeated"},
+    {{"-s", "--seed"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(seed), "N", 0, INT64_MAX,
+     .help = "seed from which each request that has none gets its own, by the number of its line "
+             "(default 0)"},
     {{"-r", "--reverse-prompt"}, COMMAND_RUN, OPTION_TEXT_MANY, FIELD(reverse), "TEXT",
      .help = "stop where this text would come, without printing it; may be repeated"},
-    {{"--ignore-eos"}, COMMAND_RUN, OPTION_FLAG, FIELD(ignore_eos),
+    {{"--ignore-eos"}, GENERATING, OPTION_FLAG, FIELD(ignore_eos),
      .help = "never choose a token that ends the text"},
     {{"--echo"}, COMMAND_RUN, OPTION_FLAG, FIELD(echo),
      .help = "print the prompt in front of the generated text"},
@@ -125,27 +188,27 @@ const option option_table[] = {
     {{"-s", "--seed"}, COMMAND_RUN, OPTION_INTEGER, FIELD(seed), "N", -1, INT64_MAX,
      .help = "seed of the random numbers; -1: a new one each time, printed at the end (default "
              "-1)"},
-    {{"--temp", "--temperature"}, COMMAND_RUN, OPTION_NUMBER, FIELD(temperature), "X",
+    {{"--temp", "--temperature"}, GENERATING, OPTION_NUMBER, FIELD(temperature), "X",
      .lowest = 0, .highest = 100,
      .help = "temperature; 0: always the likeliest token (default 0.8)"},
-    {{"--top-k"}, COMMAND_RUN, OPTION_INTEGER, FIELD(top_k), "N", -1, INT32_MAX,
+    {{"--top-k"}, GENERATING, OPTION_INTEGER, FIELD(top_k), "N", -1, INT32_MAX,
      .help = "choose among the N likeliest tokens; 0 or -1: all (default 40)"},
-    {{"--top-p"}, COMMAND_RUN, OPTION_NUMBER, FIELD(top_p), "X", .lowest = 0, .highest = 1,
+    {{"--top-p"}, GENERATING, OPTION_NUMBER, FIELD(top_p), "X", .lowest = 0, .highest = 1,
      .help = "choose among the likeliest tokens that together have probability X; 1: all "
              "(default 0.95)"},
-    {{"--min-p"}, COMMAND_RUN, OPTION_NUMBER, FIELD(min_p), "X", .lowest = 0, .highest = 1,
+    {{"--min-p"}, GENERATING, OPTION_NUMBER, FIELD(min_p), "X", .lowest = 0, .highest = 1,
      .help = "choose among tokens at least X times as likely as the likeliest; 0: all (default "
              "0.05)"},
-    {{"--repeat-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(repeat_penalty), "X",
+    {{"--repeat-penalty"}, GENERATING, OPTION_NUMBER, FIELD(repeat_penalty), "X",
      .lowest = 0.01, .highest = 100,
      .help = "make recent tokens less likely by this factor; 1: not (default 1)"},
-    {{"--presence-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(presence_penalty), "X",
+    {{"--presence-penalty"}, GENERATING, OPTION_NUMBER, FIELD(presence_penalty), "X",
      .lowest = -100, .highest = 100,
      .help = "take X from the logit of each recent token; 0: not (default 0)"},
-    {{"--frequency-penalty"}, COMMAND_RUN, OPTION_NUMBER, FIELD(frequency_penalty), "X",
+    {{"--frequency-penalty"}, GENERATING, OPTION_NUMBER, FIELD(frequency_penalty), "X",
      .lowest = -100, .highest = 100,
      .help = "the same for each time that it occurs (default 0)"},
-    {{"--repeat-last-n"}, COMMAND_RUN, OPTION_INTEGER, FIELD(repeat_last_n), "N", -1,
+    {{"--repeat-last-n"}, GENERATING, OPTION_INTEGER, FIELD(repeat_last_n), "N", -1,
      MOST_POSITIONS,
      .help = "how many tokens count as recent; 0: none; -1: the whole context (default 64)"},
     {{"-l", "--logit-bias"}, COMMAND_RUN, OPTION_BIAS_MANY, FIELD(logit_bias), "ID+X",
@@ -167,9 +230,11 @@ const option option_table[] = {
      .help = "print the result as one JSON object"},
     {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
      .help = "print everything, tensors included, as one JSON object"},
-    {{"-q", "--quiet"}, COMMAND_RUN, OPTION_FLAG, FIELD(quiet),
-     .help = "no progress and no statistics on standard error"},
-    {{"-q", "--quiet"}, ALL & ~COMMAND_RUN, OPTION_FLAG, FIELD(quiet),
+    {{"--json"}, COMMAND_PLAN, OPTION_FLAG, FIELD(json),
+     .help = "print the plan as one JSON object"},
+    {{"-q", "--quiet"}, GENERATING, OPTION_FLAG, FIELD(quiet),
+     .help = "no progress, no plan and no statistics on standard error"},
+    {{"-q", "--quiet"}, ALL & ~GENERATING, OPTION_FLAG, FIELD(quiet),
      .help = "no progress on standard error"},
     {{"-v", "--verbose"}, COMPUTING, OPTION_FLAG, FIELD(verbose),
      .help = "describe the model, the machine and what is reserved"},
@@ -184,6 +249,12 @@ const command command_table[] = {
      "to standard error. Without -p and -f the prompt is read from standard input, or is empty if "
      "that is a terminal. It ends at the end of the text, after -n tokens, at a reverse prompt, "
      "when the context is full, or on Ctrl-C (a second one ends it at once).", NULL},
+    {"batch", COMMAND_BATCH, command_batch, "complete many prompts together, from file to file",
+     "-m MODEL -i FILE -o FILE [-n N] [-np N] [--ordered] [--plain] [--restart] [options]",
+     "Completes many prompts together, so that the weights are read once for all: requests in the "
+     "form of OpenAI's batches, or a prompt a line. Results come as they are done. A job that was "
+     "ended, by Ctrl-C or anyhow, goes on where it was when the same command is given again. The "
+     "result of a request depends on the request and its seed only.", NULL},
     {"tokenize", COMMAND_TOKENIZE, command_tokenize, "show the tokens of a text",
      "-m MODEL [-p TEXT | -f FILE] [--ids | --json] [options]",
      "Prints a line for each token of a text: its number, a tab, and the bytes it stands for in "
@@ -211,6 +282,14 @@ const command command_table[] = {
      "median, least and most. Beside it stands what limits it on this machine, measured just "
      "before and after: how fast memory is read for generation, products per second of that "
      "number format for prompts, and of both what takes longer for several sequences.", NULL},
+    {"plan", COMMAND_PLAN, command_plan, "predict what a model needs and how fast it is",
+     "(-m MODEL | --shape NAME --type TYPE) [--memory SIZE] [-c N] [-np N] [options]",
+     "Predicts, before anything is loaded or even downloaded: the memory that a model takes and "
+     "what of its weights stays there, the time to load, tokens per second of prompts, of "
+     "generation and of several sequences together, and what limits each. It is arithmetic on "
+     "figures of this machine, which are measured in a few seconds, once, and kept in "
+     "sluice/machine.json under $XDG_CACHE_HOME or ~/.cache; or on figures of another machine: "
+     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.", NULL},
     {.name = NULL},
 };
 /* clang-format on */

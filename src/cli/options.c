@@ -284,6 +284,7 @@ static void set_defaults(cli_options *options) {
         .frequency_penalty = (double)sampler.frequency_penalty,
         .repeat_last_n = sampler.repeat_last_n,
         .repetitions = 5,
+        .sequences = 1,
     };
 }
 
@@ -366,8 +367,8 @@ void options_free(cli_options *options) {
 }
 
 int options_require(const command *c, const cli_options *options) {
-    if (c->bit == COMMAND_BENCH) {
-        return CLI_DONE; /* it has other sources, and looks itself */
+    if (c->bit == COMMAND_BENCH || c->bit == COMMAND_PLAN) {
+        return CLI_DONE; /* they have other sources, and look themselves */
     }
     if (!options->model) {
         return usage_error("%s: no model: give %s (sluice %s --help)", c->name,

@@ -67,6 +67,15 @@ typedef struct cli_options {
     int64_t format; /* bench_format */
     bool limits;
 
+    const char *input;           /* of a batch */
+    int64_t input_format;        /* FORMAT_* of batch_requests.c */
+    int64_t most_parallel, pool; /* 0: not given */
+    const char *spill_dir;
+    bool plain, ordered, restart;
+    int64_t sequences; /* of a plan */
+    bool remeasure;
+    double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
+
     const char *output;
     bool ids, json, tensors, program;
     bool quiet, verbose, help;
@@ -97,6 +106,8 @@ enum {
     COMMAND_PERPLEXITY = 8,
     COMMAND_INSPECT = 16,
     COMMAND_BENCH = 32,
+    COMMAND_BATCH = 64,
+    COMMAND_PLAN = 128,
 };
 
 typedef struct option {

@@ -73,8 +73,12 @@ static size_t describe(char *line, size_t size, const char *what, uint64_t done,
         snprintf(amount, sizeof amount, "%s of %s", units_bytes(a, done), units_bytes(b, total));
         snprintf(speed, sizeof speed, "%s/s", units_bytes(c, (uint64_t)rate));
     } else {
-        snprintf(amount, sizeof amount, "%" PRIu64 " of %" PRIu64 " tokens", done, total);
-        snprintf(speed, sizeof speed, "%.1f tokens/s", rate);
+        static const char *const units[] = {[PROGRESS_TOKENS] = "tokens",
+                                            [PROGRESS_REQUESTS] = "requests",
+                                            [PROGRESS_STEPS] = "steps"};
+        const char *const unit = units[now.unit];
+        snprintf(amount, sizeof amount, "%" PRIu64 " of %" PRIu64 " %s", done, total, unit);
+        snprintf(speed, sizeof speed, "%.1f %s/s", rate, unit);
     }
     if (rate > 0) {
         char duration[32];

@@ -9,7 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum progress_unit { PROGRESS_BYTES, PROGRESS_TOKENS } progress_unit;
+typedef enum progress_unit {
+    PROGRESS_BYTES,
+    PROGRESS_TOKENS,
+    PROGRESS_REQUESTS,
+    PROGRESS_STEPS,
+} progress_unit;
 
 /* Shows none from now on. */
 void progress_silence(void);

@@ -12,7 +12,8 @@
 static void print_rate(const char *name, size_t tokens, size_t counted, double seconds) {
     fprintf(stderr, "%-11s %8zu tokens %9.3f s", name, tokens, seconds);
     if (counted > 0 && seconds > 0) {
-        fprintf(stderr, " %10.1f tokens/s", (double)counted / seconds);
+        const double rate = (double)counted / seconds;
+        fprintf(stderr, " %10.*f tokens/s", rate < 10 ? 2 : 1, rate);
     }
     fputc('\n', stderr);
 }
@@ -33,6 +34,9 @@ void statistics_print(const statistics *s) {
     }
     fprintf(stderr, "\n%-11s %s read per %s", "weights", units_bytes(a, s->bytes_per_token),
             s->lookup ? "pass" : "token");
+    if (s->streamed_bytes > 0) {
+        fprintf(stderr, ", %s of them from the file", units_bytes(b, s->streamed_bytes));
+    }
     if (s->passes > 0 && s->eval_seconds > 0) {
         const double rate = (double)s->bytes_per_token * (double)s->passes / s->eval_seconds;
         fprintf(stderr, ", %s/s in generation", units_bytes(b, (uint64_t)rate));

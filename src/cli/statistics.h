@@ -21,6 +21,7 @@ typedef struct statistics {
     size_t sampled;      /* choices made, that of an end token included */
     double sample_seconds;
     uint64_t bytes_per_token;
+    uint64_t streamed_bytes; /* of them, read from the file */
     uint64_t peak_memory, planned_memory;
     uint64_t seed;
     const char *stop; /* why it ended */

@@ -3,12 +3,12 @@
 
 #include <stdio.h>
 
-/* Divides by 1000 until below it. */
-static const char *scaled(char out[32], uint64_t value, const char *const names[6]) {
+/* Divides by `base` until below it. */
+static const char *scaled(char out[32], uint64_t value, double base, const char *const names[6]) {
     double v = (double)value;
     int step = 0;
-    while (v >= 999.95 && step < 5) {
-        v /= 1000;
+    while (v >= base - 0.05 && step < 5) {
+        v /= base;
         step++;
     }
     snprintf(out, 32, step == 0 ? "%.0f%s" : "%.1f%s", v, names[step]);
@@ -17,12 +17,17 @@ static const char *scaled(char out[32], uint64_t value, const char *const names[
 
 const char *units_bytes(char out[32], uint64_t bytes) {
     static const char *const names[] = {" B", " kB", " MB", " GB", " TB", " PB"};
-    return scaled(out, bytes, names);
+    return scaled(out, bytes, 1000, names);
+}
+
+const char *units_binary(char out[32], uint64_t bytes) {
+    static const char *const names[] = {" B", " KiB", " MiB", " GiB", " TiB", " PiB"};
+    return scaled(out, bytes, 1024, names);
 }
 
 const char *units_count(char out[32], uint64_t count) {
     static const char *const names[] = {"", " K", " M", " B", " T", " Q"};
-    return scaled(out, count, names);
+    return scaled(out, count, 1000, names);
 }
 
 const char *units_duration(char out[32], double seconds) {

@@ -8,6 +8,9 @@
 /* "812 B", "1.1 MB", "12.1 GB": powers of 1000, as file managers and disks count. */
 const char *units_bytes(char out[32], uint64_t bytes);
 
+/* "812 B", "1.1 MiB", "12.1 GiB": powers of 1024, as --memory counts. */
+const char *units_binary(char out[32], uint64_t bytes);
+
 /* "7 s", "3 min 20 s", "2 h 5 min" */
 const char *units_duration(char out[32], double seconds);
 

@@ -14,6 +14,8 @@ typedef struct kv_sequence {
     size_t length;   /* positions */
 } kv_sequence;
 
+enum { HOLE = UINT32_MAX }; /* in place of a page's number */
+
 struct kv_cache {
     kv_layout layout;
     size_t n_page, n_free, n_seq;
@@ -163,11 +165,30 @@ static void drop_page(kv_cache *kv, uint32_t page) {
     }
 }
 
+/* Whether to append means to copy the last page, which others have too. */
+static bool must_copy(const kv_cache *kv, const kv_sequence *s, size_t n) {
+    const bool partial = s->length % ATTENTION_PAGE != 0;
+    return n > 0 && partial && kv->refs[s->pages[pages_for(s->length) - 1]] > 1;
+}
+
+size_t kv_pages_wanted(kv_cache *kv, size_t sequence, size_t n, bool *copies) {
+    const kv_sequence *const s = &kv->sequences[sequence];
+    *copies = must_copy(kv, s, n);
+    if (*copies) {
+        kv->refs[s->pages[pages_for(s->length) - 1]]--;
+    }
+    return pages_for(s->length + n) - pages_for(s->length) + *copies;
+}
+
+void kv_forget_copy(kv_cache *kv, size_t sequence) {
+    const kv_sequence *const s = &kv->sequences[sequence];
+    kv->refs[s->pages[pages_for(s->length) - 1]]++;
+}
+
 sl_status kv_append(kv_cache *kv, size_t sequence, size_t n, sl_error *error) {
     kv_sequence *s = &kv->sequences[sequence];
     const size_t have = pages_for(s->length), need = pages_for(s->length + n);
-    const bool partial = s->length % ATTENTION_PAGE != 0;
-    const bool copy = n > 0 && partial && kv->refs[s->pages[have - 1]] > 1;
+    const bool copy = must_copy(kv, s, n);
     if (need - have + copy > kv->n_free) {
         return error_set(error, SL_ERR_MEMORY,
                          "the cache of keys and values is full: %zu positions more do not fit into "
@@ -192,7 +213,9 @@ void kv_truncate(kv_cache *kv, size_t sequence, size_t length) {
     kv_sequence *s = &kv->sequences[sequence];
     assert(length <= s->length);
     for (size_t i = pages_for(s->length); i > pages_for(length); i--) {
-        drop_page(kv, s->pages[i - 1]);
+        if (s->pages[i - 1] != HOLE) {
+            drop_page(kv, s->pages[i - 1]);
+        }
     }
     s->length = length;
 }
@@ -206,6 +229,30 @@ void kv_share(kv_cache *kv, size_t from, size_t to, size_t length) {
         kv->sequences[to].pages[i] = page;
     }
     kv->sequences[to].length = length;
+}
+
+size_t kv_free_pages(const kv_cache *kv) {
+    return kv->n_free;
+}
+
+size_t kv_all_pages(const kv_cache *kv) {
+    return kv->n_page;
+}
+
+bool kv_page_is_own(const kv_cache *kv, size_t sequence, size_t index) {
+    return kv->refs[kv->sequences[sequence].pages[index]] == 1;
+}
+
+void kv_take_out(kv_cache *kv, size_t sequence, size_t index) {
+    uint32_t *const page = &kv->sequences[sequence].pages[index];
+    drop_page(kv, *page);
+    *page = HOLE;
+}
+
+void kv_put_in(kv_cache *kv, size_t sequence, size_t index) {
+    uint32_t *const page = &kv->sequences[sequence].pages[index];
+    assert(*page == HOLE && kv->n_free > 0);
+    *page = take_page(kv);
 }
 
 const uint32_t *kv_pages(const kv_cache *kv, size_t sequence) {

@@ -43,6 +43,25 @@ void kv_truncate(kv_cache *kv, size_t sequence, size_t length);
 /* Makes `to` the first `length` positions of `from`, sharing its pages. from != to. */
 void kv_share(kv_cache *kv, size_t from, size_t to, size_t length);
 
+/* Pages of the pool that nobody uses, and all. */
+size_t kv_free_pages(const kv_cache *kv);
+size_t kv_all_pages(const kv_cache *kv);
+
+/* Pages that kv_append would take from the pool for n positions more. *copies: whether one of them
+ * is for a copy of a shared last page, which then counts as made, so that the next sequence that
+ * shares the page is answered rightly; the caller takes that back with kv_forget_copy. */
+size_t kv_pages_wanted(kv_cache *kv, size_t sequence, size_t n, bool *copies);
+void kv_forget_copy(kv_cache *kv, size_t sequence);
+
+/* Whether nobody else has page number `index` of the sequence, which it holds. */
+bool kv_page_is_own(const kv_cache *kv, size_t sequence, size_t index);
+
+/* Takes the page out of the sequence, whose length stays, so that there is a hole; and puts a free
+ * page, of any content, into the hole. While it has holes a sequence may be truncated, but neither
+ * grow nor be shared, and nobody may run it. There must be a free page. */
+void kv_take_out(kv_cache *kv, size_t sequence, size_t index);
+void kv_put_in(kv_cache *kv, size_t sequence, size_t index);
+
 /* Page numbers of a sequence by position / ATTENTION_PAGE. */
 const uint32_t *kv_pages(const kv_cache *kv, size_t sequence);
 

@@ -93,11 +93,10 @@ const char *model_reserved_text(const sl_model *model, char text[64]) {
     return text;
 }
 
-/* What a model with placed weights takes beside kept slices and the ring. The last term is for the
- * list of slices. */
+/* What a model with placed weights takes beside kept slices and the ring. */
 static uint64_t memory_beside_weights(const sl_model *model) {
     return table_memory(model) + tables_in_file(model) + residency_table_bytes(model->weights) +
-           (1 << 20) + model->mapping.size / 32768;
+           placement_list_bytes(model->mapping.size);
 }
 
 uint64_t model_least_memory(const sl_model *model) {
@@ -141,7 +140,10 @@ sl_status model_place(sl_model *model, uint64_t session, const sl_session_option
         .notice = options->notice,
         .user = options->user,
     };
-    return residency_place(model->weights, &wanted, error);
+    const uint64_t start = os_now();
+    const sl_status status = residency_place(model->weights, &wanted, error);
+    model->load_seconds += (double)(os_now() - start) * 1e-9;
+    return status;
 }
 
 /* A program and its weights, and their size against the vocabulary's. */

@@ -194,6 +194,10 @@ void placement_free(placement *l) {
     *l = (placement){0};
 }
 
+uint64_t placement_list_bytes(uint64_t file_bytes) {
+    return (1 << 20) + file_bytes / 32768;
+}
+
 size_t placement_bytes(const placement *l) {
     return l->n_slice * sizeof *l->slices; /* those by weight number are counted with the others */
 }

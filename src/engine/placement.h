@@ -54,6 +54,9 @@ uint64_t placement_least_room(const program *p);
 SL_CHECK sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error);
 void placement_free(placement *l);
 
+/* An upper bound of what lists of slices take for a file of so many bytes. */
+uint64_t placement_list_bytes(uint64_t file_bytes);
+
 /* Bytes held beside the matrices and the ring. */
 size_t placement_bytes(const placement *l);
 

@@ -25,9 +25,6 @@ typedef struct packed_matrix {
     _Atomic size_t rows; /* that are done; written by the packing thread alone */
 } packed_matrix;
 
-/* What becomes of the matrices of a type where all fit. */
-typedef enum copy_kind { COPY_NONE, COPY_ROWS, COPY_PANELS } copy_kind;
-
 struct residency {
     const program *p;
     const model_file *file;
@@ -35,7 +32,7 @@ struct residency {
     placed *placed;            /* NULL: they are used where they lie, and what follows */
     sl_error row_error;        /* of the first row that could not be read in this pass */
     _Atomic uint32_t row_filling, row_failed; /* 1: row_error is somebody's; is filled */
-    copy_kind copies[QUANT_TYPE_LIMIT];
+    residency_copy copies[QUANT_TYPE_LIMIT];
     float **vectors;         /* by weight number; NULL for matrices */
     packed_matrix *matrices; /* by weight number */
     size_t bytes;
@@ -58,14 +55,19 @@ static const tensor_entry *tensor_of(const residency *r, weight_id id) {
 
 /* Panels where kernels are faster with them. Floats are as fast in rows, but a file's pages are
  * small, and finding them costs more than a tenth of the reading. */
-static void choose_copies(residency *r) {
+residency_copy residency_copy_of(quant_type type) {
     kernel_table kernels;
     kernel_table_fill(&kernels, cpu_features());
-    const bool huge = r->mapping && os_pages_huge();
+    const bool rows = type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
+    const bool panels = kernels.prefers_packed && kernels.matmul_packed[type];
+    return panels ? COPY_PANELS : rows && os_pages_huge() ? COPY_ROWS : COPY_NONE;
+}
+
+static void choose_copies(residency *r) {
     for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        const bool rows = type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
-        const bool panels = kernels.prefers_packed && kernels.matmul_packed[type];
-        r->copies[type] = panels ? COPY_PANELS : rows && huge ? COPY_ROWS : COPY_NONE;
+        const residency_copy copy = residency_copy_of((quant_type)type);
+        /* Memory of its own has huge pages already. */
+        r->copies[type] = copy == COPY_ROWS && !r->mapping ? COPY_NONE : copy;
     }
 }
 

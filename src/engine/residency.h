@@ -59,6 +59,12 @@ const float *residency_vector(const residency *r, weight_id id);
  * if there is none. */
 const void *residency_packed(const residency *r, weight_id id, size_t *rows);
 
+/* What becomes of a type's matrices where all of a file's fit: they stay, are copied into huge
+ * pages, or into panels (kernels/packed.h). */
+typedef enum residency_copy { COPY_NONE, COPY_ROWS, COPY_PANELS } residency_copy;
+
+residency_copy residency_copy_of(quant_type type);
+
 /* Bytes of the copies of all matrices that packing would rearrange on this machine; 0: none. */
 uint64_t residency_packable_bytes(const residency *r);
 

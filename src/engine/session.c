@@ -9,6 +9,8 @@
 #include "base/size.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/session_need.h"
+#include "engine/spill.h"
 #include "ops/attention.h"
 #include "sampling/sampling.h"
 
@@ -23,6 +25,8 @@ typedef struct session_group {
     executor *runner;
     executor_options options;
     executor_plan plan;
+    bool spills; /* sessions can be suspended */
+    spill *spill;
     size_t n_ctx;    /* positions of each session */
     size_t n_open;   /* sessions not freed yet */
     uint64_t n_run;  /* runs begun; the executor holds the logits of the last one only */
@@ -40,6 +44,7 @@ struct sl_session {
     bool logits_lent;    /* to the caller, who may have written to them */
     bool marked;         /* met before in the list being checked */
     size_t taken;        /* rows of it in the batch being made */
+    bool copies;         /* a page for them, as far as pages are being counted */
 };
 
 void sl_session_options_init(sl_session_options *options) {
@@ -55,10 +60,8 @@ static quant_type cache_type(sl_kv_type type) {
 }
 
 /* Options of the executor, and positions of each of `count` sessions. */
-static sl_status choose_options(const sl_model *model, const sl_session_options *wanted,
-                                size_t count, executor_options *o, size_t *positions,
-                                sl_error *error) {
-    const program *p = &model->computation;
+static sl_status choose_options(const program *p, const sl_session_options *wanted, size_t count,
+                                executor_options *o, size_t *positions, sl_error *error) {
     if ((unsigned)wanted->type_k > SL_KV_Q4_0 || (unsigned)wanted->type_v > SL_KV_Q4_0) {
         return error_set(error, SL_ERR_ARGUMENT, "no such type of keys and values");
     }
@@ -83,6 +86,10 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
                  p->n_ctx_train);
         wanted->notice(wanted->user, line);
     }
+    /* Without a ceiling no page needs to be shared. */
+    const size_t all = count * size_round_up(n_ctx, ATTENTION_PAGE);
+    const size_t pool =
+        wanted->pool_positions ? size_min(wanted->pool_positions, LIMIT_CONTEXT) : all;
     /* A batch has room for the last token of every session, and for its logits. */
     const size_t most = size_min(wanted->n_batch ? wanted->n_batch : 512, count * n_ctx);
     const size_t n_batch = size_max(most, count);
@@ -92,7 +99,7 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
         .n_batch = n_batch,
         .n_output = size_max(size_min(wanted->n_logits, n_batch), count),
         .n_seq = count,
-        .n_positions = count * size_round_up(n_ctx, ATTENTION_PAGE), /* no page is shared */
+        .n_positions = size_min(size_round_up(pool, ATTENTION_PAGE), all),
         .type_k = cache_type(wanted->type_k),
         .type_v = cache_type(wanted->type_v),
     };
@@ -101,14 +108,42 @@ static sl_status choose_options(const sl_model *model, const sl_session_options 
 
 /* What a group needs besides the executor's plan: for each session also the sampler that will come
  * to it and the tokens that its caller keeps, and the touched part of each thread's stack. */
-static uint64_t own_bytes(const sl_model *model, const executor_options *o) {
+static uint64_t own_bytes(const program *p, const executor_options *o, size_t n_ctx, bool spills) {
     enum { STACK_BYTES = 64 << 10 };
     sl_sampler_options sampler;
     sl_sampler_options_init(&sampler);
     sampler.frequency_penalty = 1; /* penalties need the most */
-    const uint64_t each = sizeof(sl_session) + sampling_bytes(model->computation.n_vocab, &sampler);
-    return o->n_batch * sizeof(batch_row) + 2 * o->n_positions * sizeof(int32_t) + o->n_seq * each +
-           o->threads * STACK_BYTES;
+    const uint64_t each = sizeof(sl_session) +
+                          2 * size_round_up(n_ctx, ATTENTION_PAGE) * sizeof(int32_t) +
+                          sampling_bytes(p->n_vocab, &sampler);
+    return o->n_batch * sizeof(batch_row) + o->n_seq * each + o->threads * STACK_BYTES +
+           (spills ? spill_bytes(o->n_seq, n_ctx) + STACK_BYTES : 0);
+}
+
+sl_status session_need_make(const program *p, const sl_session_options *options, size_t count,
+                            session_need *out, sl_error *error) {
+    executor_options chosen;
+    executor_plan plan;
+    size_t n_ctx = 0;
+    sl_status status = choose_options(p, options, count, &chosen, &n_ctx, error);
+    if (status == SL_OK) {
+        status = executor_make_plan(p, &chosen, &plan, error);
+    }
+    if (status == SL_OK) {
+        *out = (session_need){
+            .n_ctx = n_ctx,
+            .n_batch = chosen.n_batch,
+            .threads = chosen.threads,
+            .kv_bytes = plan.kv_bytes,
+            .buffer_bytes =
+                plan.buffer_bytes + own_bytes(p, &chosen, n_ctx, options->spill_directory),
+        };
+    }
+    return status;
+}
+
+static uint64_t group_bytes(const session_group *g) {
+    return own_bytes(&g->model->computation, &g->options, g->n_ctx, g->spills);
 }
 
 static unsigned long long mebibytes(uint64_t bytes) {
@@ -149,8 +184,9 @@ static sl_status refuse(const session_group *g, uint64_t weights, uint64_t own, 
         "needs %llu MiB of memory (model %llu, keys and values of %zu positions %llu, "
         "buffers %llu%s%s), but the budget is %llu MiB; a shorter context or a smaller "
         "type of keys and values needs less",
-        mebibytes(weights + beside + others + own), mebibytes(weights), g->options.n_seq * g->n_ctx,
-        mebibytes(g->plan.kv_bytes), mebibytes(own - at_most(g->plan.kv_bytes)), taken, held,
+        mebibytes(weights + beside + others + own), mebibytes(weights),
+        size_min(g->options.n_seq * g->n_ctx, g->options.n_positions), mebibytes(g->plan.kv_bytes),
+        mebibytes(own - at_most(g->plan.kv_bytes)), taken, held,
         (unsigned long long)model->memory_budget >> 20);
 }
 
@@ -158,7 +194,7 @@ static sl_status refuse(const session_group *g, uint64_t weights, uint64_t own, 
 static sl_status reserve_alone(session_group *g, const sl_session_options *options,
                                sl_error *error) {
     sl_model *model = g->model;
-    const uint64_t buffers = g->plan.buffer_bytes + own_bytes(model, &g->options);
+    const uint64_t buffers = g->plan.buffer_bytes + group_bytes(g);
     const uint64_t own = at_most(g->plan.kv_bytes) + at_most(buffers) + at_most(options->reserved);
     if (take(g, own)) {
         return SL_OK;
@@ -190,6 +226,7 @@ static sl_status reserve(session_group *g, const sl_session_options *options, sl
 }
 
 static void free_group(session_group *g) {
+    spill_free(g->spill);
     executor_free(g->runner);
     atomic_fetch_sub(&g->model->session_bytes, g->reserved);
     free(g->rows);
@@ -199,8 +236,9 @@ static void free_group(session_group *g) {
 /* Everything but the sessions themselves. */
 static sl_status create_group(sl_model *model, const sl_session_options *options, size_t count,
                               session_group **out, sl_error *error) {
-    session_group made = {.model = model};
-    sl_status status = choose_options(model, options, count, &made.options, &made.n_ctx, error);
+    session_group made = {.model = model, .spills = options->spill_directory};
+    sl_status status =
+        choose_options(&model->computation, options, count, &made.options, &made.n_ctx, error);
     if (status != SL_OK || (status = executor_make_plan(&model->computation, &made.options,
                                                         &made.plan, error)) != SL_OK) {
         return status;
@@ -216,6 +254,10 @@ static sl_status create_group(sl_model *model, const sl_session_options *options
         status = g->rows ? executor_create(&model->computation, model->weights, &g->options,
                                            &g->runner, error)
                          : error_memory(error, "a session", g->options.n_batch * sizeof *g->rows);
+    }
+    if (status == SL_OK && g->spills) {
+        status = spill_create(executor_kv(g->runner), options->spill_directory, g->n_ctx, &g->spill,
+                              error);
     }
     if (status != SL_OK) {
         free_group(g);
@@ -273,9 +315,16 @@ sl_status sl_session_create(sl_model *model, const sl_session_options *options,
     return sl_session_create_group(model, options, 1, session, error);
 }
 
+static void forget_spilled(sl_session *s) {
+    if (s->group->spill) {
+        spill_forget(s->group->spill, s->sequence);
+    }
+}
+
 void sl_session_free(sl_session *session) {
     if (session) {
         session_group *const g = session->group;
+        forget_spilled(session);
         kv_truncate(executor_kv(g->runner), session->sequence, 0);
         free(session->tokens);
         free(session);
@@ -295,7 +344,7 @@ void sl_session_get_info(const sl_session *session, sl_session_info *info) {
         .threads = g->options.threads,
         .position = session->position,
         .kv_bytes = g->plan.kv_bytes,
-        .buffer_bytes = g->plan.buffer_bytes + own_bytes(g->model, &g->options),
+        .buffer_bytes = g->plan.buffer_bytes + group_bytes(g),
         .planned_bytes = model_memory(g->model) + g->model->reserved + g->reserved,
     };
 }
@@ -372,9 +421,29 @@ static void point_at_logits(sl_session *s, size_t row, size_t count) {
     s->logits_lent = false;
 }
 
+static bool is_here(const sl_session *s) {
+    return !s->group->spill || spill_where(s->group->spill, s->sequence) == SPILL_HERE;
+}
+
+static sl_status check_here(const sl_session *s, sl_error *error) {
+    return is_here(s) ? SL_OK
+                      : error_set(error, SL_ERR_ARGUMENT,
+                                  "the session is suspended, expected one that is not");
+}
+
+/* Lets the moves that have ended count, so that as many pages are free as can be. */
+static void collect_moves(const session_group *g) {
+    if (g->spill) {
+        spill_collect(g->spill);
+    }
+}
+
 static sl_status check_tokens(const sl_session *s, const int32_t *tokens, size_t count,
                               sl_error *error) {
     const size_t n_vocab = s->group->model->computation.n_vocab;
+    if (!is_here(s)) {
+        return check_here(s, error);
+    }
     if (count < 1 || count > s->group->n_ctx) {
         return error_set(error, SL_ERR_ARGUMENT, "%zu tokens do not fit a context of %zu positions",
                          count, s->group->n_ctx);
@@ -598,4 +667,203 @@ float *sl_session_logits_at(sl_session *session, size_t index) {
 
 float *sl_session_logits(sl_session *session) {
     return sl_session_logits_at(session, session->position - 1);
+}
+
+/* ---- one pass at a time --------------------------------------------------------------------- */
+
+/* A batch being filled. */
+typedef struct step {
+    size_t n_row, n_output;
+} step;
+
+/* Puts what is missing of `c` into the batch, or as much as fits; the last token's logits are
+ * wanted. */
+static void add_to_step(const sl_session_content *c, step *batch) {
+    sl_session *const s = c->session;
+    const size_t missing = c->count - s->position;
+    const size_t room = s->group->options.n_batch - batch->n_row;
+    const bool whole = missing <= room;
+    const size_t before_last = whole ? missing - 1 : room;
+    add_rows(s, c->tokens, before_last, ROW_NONE, batch->n_row);
+    batch->n_row += before_last;
+    if (whole) {
+        s->logits_row = batch->n_output++;
+        add_rows(s, c->tokens, 1, ROW_LOGITS, batch->n_row++);
+    }
+}
+
+/* Sessions of which one token is missing come first, for each waits for that one to go on; then
+ * the others, in order. Every content misses a token at least. */
+static step make_step(const sl_session_content *contents, size_t n) {
+    step batch = {0, 0};
+    for (int prompts = 0; prompts < 2; prompts++) {
+        for (size_t i = 0; i < n; i++) {
+            const bool is_prompt = contents[i].count - contents[i].session->position > 1;
+            if (is_prompt == (prompts == 1)) {
+                add_to_step(&contents[i], &batch);
+            }
+        }
+    }
+    return batch;
+}
+
+/* Pages that the sessions take from the pool for what they have in the batch, or if `all` for all
+ * that they miss. */
+static size_t pages_wanted(const sl_session_content *contents, size_t n, bool all) {
+    kv_cache *const kv = executor_kv(contents[0].session->group->runner);
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++) {
+        sl_session *const s = contents[i].session;
+        const size_t missing =
+            contents[i].count > s->position ? contents[i].count - s->position : 0;
+        wanted += kv_pages_wanted(kv, s->sequence, all ? missing : s->taken, &s->copies);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (contents[i].session->copies) {
+            kv_forget_copy(kv, contents[i].session->sequence);
+        }
+    }
+    return wanted;
+}
+
+/* Whether the pool has pages for what the sessions have in the batch. */
+static sl_status check_pool(const session_group *g, const sl_session_content *contents, size_t n,
+                            sl_error *error) {
+    const kv_cache *const kv = executor_kv(g->runner);
+    const size_t wanted = pages_wanted(contents, n, false);
+    if (wanted <= kv_free_pages(kv)) {
+        return SL_OK;
+    }
+    return error_set(error, SL_ERR_MEMORY,
+                     "the cache of keys and values is full: this step needs %zu pages of %d "
+                     "positions, but %zu of %zu are free",
+                     wanted, ATTENTION_PAGE, kv_free_pages(kv), kv_all_pages(kv));
+}
+
+sl_status sl_session_step_group(const sl_session_content *contents, size_t n,
+                                sl_progress_fn progress, void *user, sl_error *error) {
+    sl_status status = check_contents(contents, n, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    session_group *const g = contents[0].session->group;
+    collect_moves(g);
+    keep_common(contents, n);
+    const step batch = make_step(contents, n);
+    status = check_pool(g, contents, n, error);
+    if (status == SL_OK) {
+        batch_progress told = {progress, user, 0, batch.n_row, batch.n_row};
+        status = run_rows(g, batch.n_row, &told, error);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sl_session *const s = contents[i].session;
+        const size_t row = s->logits_row;
+        const bool moved = s->taken > 0;
+        if (status == SL_ERR_MEMORY) {
+            s->taken = 0;
+            continue;
+        }
+        settle_rows(s, contents[i].tokens, status);
+        if (status == SL_OK && moved && s->position == contents[i].count) {
+            point_at_logits(s, row, 1);
+        }
+    }
+    return status;
+}
+
+/* ---- the pool ------------------------------------------------------------------------------- */
+
+void sl_session_get_pool(sl_session *session, sl_session_pool *pool) {
+    const session_group *const g = session->group;
+    collect_moves(g);
+    const kv_cache *const kv = executor_kv(g->runner);
+    *pool = (sl_session_pool){
+        .page = ATTENTION_PAGE,
+        .total = kv_all_pages(kv) * ATTENTION_PAGE,
+        .free = kv_free_pages(kv) * ATTENTION_PAGE,
+    };
+}
+
+size_t sl_session_wanted(const sl_session_content *contents, size_t n) {
+    return n > 0 ? pages_wanted(contents, n, true) * ATTENTION_PAGE : 0;
+}
+
+void sl_session_cut(sl_session *session, size_t count) {
+    sl_session *const s = session;
+    if (!is_here(s)) {
+        forget_spilled(s);
+        cut_back(s, 0);
+    } else if (count < s->position) {
+        cut_back(s, count);
+    }
+}
+
+sl_status sl_session_share(const sl_session *from, sl_session *to, size_t count, sl_error *error) {
+    session_group *const g = to->group;
+    if (from == to || from->group != g) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         "tokens can be shared between two sessions of one group only");
+    }
+    if (!is_here(from) || !is_here(to)) {
+        return check_here(is_here(from) ? to : from, error);
+    }
+    if (count > from->position) {
+        return error_set(error, SL_ERR_ARGUMENT, "%zu tokens to share, but %zu are there", count,
+                         from->position);
+    }
+    kv_share(executor_kv(g->runner), from->sequence, to->sequence, count);
+    memcpy(to->tokens, from->tokens, count * sizeof *to->tokens);
+    to->position = count;
+    to->logits_run = 0;
+    return SL_OK;
+}
+
+sl_status sl_session_suspend(sl_session *session, sl_error *error) {
+    sl_session *const s = session;
+    if (!s->group->spill) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         "the group has no spill file, which its options would name a folder for");
+    }
+    collect_moves(s->group);
+    if (!is_here(s)) {
+        return check_here(s, error);
+    }
+    spill_out(s->group->spill, s->sequence);
+    return SL_OK;
+}
+
+sl_status sl_session_resume(sl_session *session, sl_error *error) {
+    const session_group *const g = session->group;
+    collect_moves(g);
+    if (!g->spill || spill_where(g->spill, session->sequence) != SPILL_AWAY) {
+        return error_set(error, SL_ERR_ARGUMENT, "the session is not away, so it cannot come back");
+    }
+    return spill_in(g->spill, session->sequence, error);
+}
+
+sl_status sl_session_settle(sl_session *session, bool wait, sl_session_place *place,
+                            sl_error *error) {
+    static const sl_session_place places[] = {
+        [SPILL_HERE] = SL_SESSION_HERE,
+        [SPILL_LEAVING] = SL_SESSION_LEAVING,
+        [SPILL_AWAY] = SL_SESSION_AWAY,
+        [SPILL_RETURNING] = SL_SESSION_RETURNING,
+    };
+    *place = SL_SESSION_HERE;
+    spill *const away = session->group->spill;
+    if (!away) {
+        return SL_OK;
+    }
+    const spill_place before = spill_where(away, session->sequence);
+    const sl_status status = spill_settle(away, session->sequence, wait, error);
+    if (status != SL_OK && before == SPILL_RETURNING) {
+        cut_back(session, 0); /* what was read of its pages is not what they held */
+    }
+    *place = places[spill_where(away, session->sequence)];
+    return status;
+}
+
+size_t sl_session_away(const sl_session *session) {
+    const spill *const away = session->group->spill;
+    return away ? spill_pages_away(away, session->sequence) * ATTENTION_PAGE : 0;
 }

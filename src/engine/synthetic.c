@@ -190,8 +190,8 @@ static void put_all_tensors(table_writer *w, const model_shape *shape, const syn
     w->file->size = offset;
 }
 
-static sl_status make_tables(sl_model *model, const model_shape *shape, const synthetic_type *type,
-                             sl_error *error) {
+sl_status synthetic_tables(sl_model *model, const model_shape *shape, const synthetic_type *type,
+                           sl_error *error) {
     const size_t n_tensor = shape_tensor_count(shape);
     const size_t text_bytes = (n_tensor + META_COUNT) * TEXT_BYTES;
     model_file *file = &model->file;
@@ -289,7 +289,7 @@ static sl_status make_weights(sl_model *model, const model_shape *shape, uint64_
 
 static sl_status make_model(sl_model *model, const model_shape *shape, const synthetic_type *type,
                             uint64_t seed, const sl_model_options *options, sl_error *error) {
-    sl_status status = make_tables(model, shape, type, error);
+    sl_status status = synthetic_tables(model, shape, type, error);
     if (status != SL_OK) {
         return status;
     }
@@ -356,18 +356,27 @@ static void list_names(const char *(*name_at)(size_t index), char *text, size_t 
     }
 }
 
-sl_status sl_model_synthesize(const char *shape, const char *type, uint64_t seed,
-                              const sl_model_options *options, sl_model **model, sl_error *error) {
+sl_status synthetic_find(const char *shape, const char *type, const model_shape **found_shape,
+                         const synthetic_type **found_type, sl_error *error) {
     char known[400];
-    const model_shape *found_shape = shape_find(shape);
-    if (!found_shape) {
+    *found_shape = shape_find(shape);
+    if (!*found_shape) {
         list_names(sl_shape_at, known, sizeof known);
         return error_set(error, SL_ERR_ARGUMENT, "no shape is named '%s'; known: %s", shape, known);
     }
-    const synthetic_type *found_type = synthetic_type_find(type);
-    if (!found_type) {
+    *found_type = synthetic_type_find(type);
+    if (!*found_type) {
         list_names(sl_synthetic_type_at, known, sizeof known);
         return error_set(error, SL_ERR_ARGUMENT, "no type is named '%s'; known: %s", type, known);
     }
-    return synthetic_create(found_shape, found_type, seed, options, model, error);
+    return SL_OK;
+}
+
+sl_status sl_model_synthesize(const char *shape, const char *type, uint64_t seed,
+                              const sl_model_options *options, sl_model **model, sl_error *error) {
+    const model_shape *found_shape;
+    const synthetic_type *found_type;
+    const sl_status status = synthetic_find(shape, type, &found_shape, &found_type, error);
+    return status == SL_OK ? synthetic_create(found_shape, found_type, seed, options, model, error)
+                           : status;
 }

@@ -41,6 +41,16 @@ SL_CHECK sl_status synthetic_fill_all(model_file *file, const model_shape *shape
                                       size_t threads, sl_progress_fn progress, void *user,
                                       sl_error *error);
 
+/* By their names; an unknown one is SL_ERR_ARGUMENT and lists all. */
+SL_CHECK sl_status synthetic_find(const char *shape, const char *type,
+                                  const model_shape **found_shape,
+                                  const synthetic_type **found_type, sl_error *error);
+
+/* Gives an empty model the tables that a file of that shape would have, without any data: enough
+ * for model_build. */
+SL_CHECK sl_status synthetic_tables(sl_model *model, const model_shape *shape,
+                                    const synthetic_type *type, sl_error *error);
+
 /* What sl_model_synthesize does, for shapes of one's own too. */
 SL_CHECK sl_status synthetic_create(const model_shape *shape, const synthetic_type *type,
                                     uint64_t seed, const sl_model_options *options,

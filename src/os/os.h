@@ -47,6 +47,18 @@ size_t os_mapping_cold_bytes(const os_mapping *mapping);
 SL_CHECK sl_status os_mapping_populate(const os_mapping *mapping, size_t threads,
                                        sl_progress_fn progress, void *user, sl_error *error);
 
+/* A file that has no name and goes away when it is closed, or with the process. */
+typedef struct os_scratch os_scratch;
+
+/* Creates one in `directory`, which becomes part of messages. */
+SL_CHECK sl_status os_scratch_open(const char *directory, os_scratch **scratch, sl_error *error);
+void os_scratch_close(os_scratch *scratch); /* NULL is allowed */
+
+/* Writes or reads `size` bytes at `offset`, all or none: returns 0 or an errno, which is EIO where
+ * the file ends too early. Different ranges may be written and read by several threads at once. */
+int os_scratch_write(os_scratch *scratch, uint64_t offset, const void *bytes, size_t size);
+int os_scratch_read(os_scratch *scratch, uint64_t offset, void *bytes, size_t size);
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 /* Installs the SIGBUS handler: a fault inside a guarded range puts zeros from there on and sets the

@@ -333,6 +333,55 @@ static void tiny_models_allocate_nothing(void **state) {
     }
 }
 
+/* Sessions of a group that compute pass by pass, share, go to the spill file and come back. */
+static void move_about(sl_session *s[2], const int32_t *tokens, size_t count) {
+    sl_error error;
+    sl_session_place place;
+    const sl_session_content contents[] = {{s[0], tokens, count}, {s[1], tokens, count - 3}};
+    require(sl_session_step_group(contents, 2, NULL, NULL, &error), &error);
+    require(sl_session_suspend(s[0], &error), &error);
+    require(sl_session_step_group(&contents[1], 1, NULL, NULL, &error), &error);
+    require(sl_session_settle(s[0], true, &place, &error), &error);
+    require(sl_session_resume(s[0], &error), &error);
+    require(sl_session_settle(s[0], true, &place, &error), &error);
+    sl_session_cut(s[1], 0);
+    require(sl_session_share(s[0], s[1], count - 9, &error), &error);
+}
+
+static void moving_about_allocates_nothing(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    gguf_tiny_options shape = gguf_tiny_defaults();
+    shape.n_ctx = 256;
+    const temp_file file = temp_file_llama(&shape);
+    const sl_session_options options = {.threads = 2, .n_batch = 64, .spill_directory = "/tmp"};
+    sl_error error;
+    sl_model *model;
+    sl_session *sessions[2];
+    int32_t tokens[256];
+    for (size_t i = 0; i < 256; i++) {
+        tokens[i] = (int32_t)(i * 31 % shape.n_vocab);
+    }
+    require(sl_model_load(file.path, NULL, &model, &error), &error);
+    require(sl_session_create_group(model, &options, 2, sessions, &error), &error);
+    sl_model_wait(model);
+    move_about(sessions, tokens, 50);
+    read_maps(maps_before);
+    atomic_store(&counted, 0);
+    atomic_store(&counting, true);
+    for (size_t count = 60; count < 250; count += 20) {
+        move_about(sessions, tokens, count);
+    }
+    atomic_store(&counting, false);
+    read_maps(maps_after);
+    assert_int_equal(atomic_load(&counted), 0);
+    assert_string_equal(maps_before, maps_after);
+    sl_session_free(sessions[0]);
+    sl_session_free(sessions[1]);
+    sl_model_free(model);
+    temp_file_remove(&file);
+}
+
 /* Several sessions of a group, in contexts long enough for their attention to be cut into parts. */
 enum { GROUP = 3, LONG_ROOM = 640, LONG_PROMPT = 500 };
 
@@ -532,6 +581,7 @@ int main(void) {
         cmocka_unit_test(a_mapping_by_system_call_is_seen),
         cmocka_unit_test(tiny_models_allocate_nothing),
         cmocka_unit_test(a_group_allocates_nothing),
+        cmocka_unit_test(moving_about_allocates_nothing),
         cmocka_unit_test(the_starter_model_allocates_nothing),
         cmocka_unit_test(a_streamed_model_allocates_nothing),
     };

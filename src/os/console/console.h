@@ -17,7 +17,7 @@ enum { CONSOLE_IN = 0, CONSOLE_OUT = 1, CONSOLE_ERR = 2 };
 
 /* Call first. Puts a placeholder where a standard stream is closed, so that no file opened later
  * takes its number: reading from it ends at once, writing to it fails. Makes a write to a pipe that
- * nobody reads fail instead of killing the process. */
+ * nobody reads, or beyond the largest size of a file, fail instead of killing the process. */
 void console_prepare(void);
 
 bool console_is_terminal(int stream);
@@ -60,6 +60,23 @@ console_file_kind console_file_at(const char *path);
 
 /* The path behind all symbolic links, from malloc; NULL if there is none or memory is out. */
 char *console_real_path(const char *path);
+
+/* Marks the open file as in use by this process, until it is closed or the process ends. Returns 0,
+ * or an errno: EWOULDBLOCK if another process has marked it. Where files cannot be marked this is
+ * 0. */
+int console_lock(FILE *file);
+
+/* Cuts the open file to `size` bytes. Returns 0 or an errno. */
+int console_cut(FILE *file, uint64_t size);
+
+/* Seconds since 1970. */
+int64_t console_date(void);
+/* Makes a folder for this user alone, in one that is there. Returns 0, also if it is there already,
+ * or an errno. */
+int console_make_folder(const char *path);
+
+/* "2026-11-21 19:44 UTC" */
+void console_date_text(char out[32]);
 
 /* Asks the disk to hold what was written to `file`. Returns 0 or an errno; a file that cannot be
  * asked so (a pipe, a device) counts as held. */

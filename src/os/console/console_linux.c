@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@ void console_prepare(void) {
         }
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 bool console_is_terminal(int stream) {
@@ -134,4 +136,38 @@ int console_sync(FILE *file) {
         return 0;
     }
     return errno;
+}
+
+int console_lock(FILE *file) {
+    if (flock(fileno(file), LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK || errno == ENOTSUP) {
+        return 0;
+    }
+    return errno;
+}
+
+int console_cut(FILE *file, uint64_t size) {
+    return size > INT64_MAX ? EFBIG : ftruncate(fileno(file), (off_t)size) == 0 ? 0 : errno;
+}
+
+int64_t console_date(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
+int console_make_folder(const char *path) {
+    struct stat status;
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    const int reason = errno;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 0 : reason;
+}
+
+void console_date_text(char out[32]) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (!gmtime_r(&now, &parts) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &parts) == 0) {
+        out[0] = 0;
+    }
 }
