@@ -44,6 +44,7 @@ struct sl_session {
     bool logits_lent;    /* to the caller, who may have written to them */
     bool marked;         /* met before in the list being checked */
     size_t taken;        /* rows of it in the batch being made */
+    size_t next_row;     /* which of that batch's outputs are its logits, if it comes to that */
     bool copies;         /* a page for them, as far as pages are being counted */
 };
 
@@ -687,7 +688,7 @@ static void add_to_step(const sl_session_content *c, step *batch) {
     add_rows(s, c->tokens, before_last, ROW_NONE, batch->n_row);
     batch->n_row += before_last;
     if (whole) {
-        s->logits_row = batch->n_output++;
+        s->next_row = batch->n_output++;
         add_rows(s, c->tokens, 1, ROW_LOGITS, batch->n_row++);
     }
 }
@@ -757,7 +758,6 @@ sl_status sl_session_step_group(const sl_session_content *contents, size_t n,
     }
     for (size_t i = 0; i < n; i++) {
         sl_session *const s = contents[i].session;
-        const size_t row = s->logits_row;
         const bool moved = s->taken > 0;
         if (status == SL_ERR_MEMORY) {
             s->taken = 0;
@@ -765,7 +765,7 @@ sl_status sl_session_step_group(const sl_session_content *contents, size_t n,
         }
         settle_rows(s, contents[i].tokens, status);
         if (status == SL_OK && moved && s->position == contents[i].count) {
-            point_at_logits(s, row, 1);
+            point_at_logits(s, s->next_row, 1);
         }
     }
     return status;

@@ -246,6 +246,23 @@ static void a_full_pool_is_an_error(void **state) {
     free_group(s);
 }
 
+/* What the sessions had before stays theirs, also where they come in another order. */
+static void a_refused_step_leaves_the_logits(void **state) {
+    (void)state;
+    sl_session *s[MEMBERS];
+    sl_error error;
+    open_group(s, 2 * PAGE, false);
+    eval(s[0], texts[0], PAGE - 1);
+    eval(s[1], texts[2], PAGE - 1);
+    const sl_session_content full[] = {{s[0], texts[0], PAGE}, {s[1], texts[2], PAGE}};
+    step(full, 2);
+    const sl_session_content more[] = {{s[1], texts[2], PAGE + 1}, {s[0], texts[0], PAGE + 1}};
+    assert_int_equal(sl_session_step_group(more, 2, NULL, NULL, &error), SL_ERR_MEMORY);
+    assert_logits_of(s[0], texts[0], PAGE);
+    assert_logits_of(s[1], texts[2], PAGE);
+    free_group(s);
+}
+
 static void a_pool_is_no_larger_than_its_sessions(void **state) {
     (void)state;
     sl_session *s[MEMBERS];
@@ -592,6 +609,7 @@ int main(void) {
         cmocka_unit_test(steps_refuse_what_eval_refuses),
         cmocka_unit_test(a_cancelled_step_computes_nothing),
         cmocka_unit_test(a_full_pool_is_an_error),
+        cmocka_unit_test(a_refused_step_leaves_the_logits),
         cmocka_unit_test(a_pool_is_no_larger_than_its_sessions),
         cmocka_unit_test(a_shared_prefix_is_not_computed_again),
         cmocka_unit_test(what_cannot_be_shared),
