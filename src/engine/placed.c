@@ -93,9 +93,10 @@ static sl_status load_kept(loading *l, const placed_options *o, sl_error *error)
     }
     while (l->under_way > 0) {
         size_t slot;
-        const sl_status status = os_reader_wait(l->reader, &slot, error);
+        sl_error inner;
+        const sl_status status = os_reader_wait(l->reader, &slot, &inner);
         if (status != SL_OK) {
-            return status;
+            return error_set(error, status, "the model file: %s", inner.message);
         }
         l->under_way--;
         const placement_slice *slice = &where->slices[l->slices[slot]];

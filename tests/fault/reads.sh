@@ -42,15 +42,13 @@ same_text() {
     [ "$faults" -gt 0 ] || fail "$where: nothing happened"
 }
 
-# refused FRAGMENT: one line that says so, behind what is said of where weights are. A read fails
-# while the model is loaded (2) or while it computes (1), and in that case says which file.
+# refused FRAGMENT: one line that says so and of which file, behind what is said of where weights
+# are. The status is that of a bad file (2) while the model is loaded, and 1 while it computes.
 refused() {
     [ "$status" -eq 1 ] || [ "$status" -eq 2 ] || fail "$where: exit status $status"
     grep -v 'of weights stay in memory' "$scratch/err" >"$scratch/line"
     [ "$(wc -l <"$scratch/line")" -eq 1 ] || fail "$where: not one line"
-    grep -q "^sluice: .*$1" "$scratch/line" || fail "$where: no '$1'"
-    [ "$status" -eq 2 ] || grep -q '^sluice: the model file: ' "$scratch/line" ||
-        fail "$where: no word of the model file"
+    grep -q "^sluice: the model file: .*$1" "$scratch/line" || fail "$where: no '$1'"
     [ "$faults" -gt 0 ] || fail "$where: nothing happened"
 }
 
