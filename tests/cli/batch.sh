@@ -2,7 +2,8 @@
 # BATCH_KILLS=50 ends the job that often at random moments; BATCH_SEED chooses them.
 . "$(dirname "$0")/common.inc"
 need_model
-kills=${BATCH_KILLS:-10}
+kills=${BATCH_KILLS:-${TEST_QUICK:+3}}
+kills=${kills:-10}
 seed=${BATCH_SEED:-$(date +%s)}
 cd "$scratch" || exit 1
 
@@ -99,6 +100,7 @@ cat >bad.jsonl <<'END'
 {"method":"POST","url":"/v1/completions","body":{"prompt":"a"}}
 not JSON at all
 [1,2,3]
+{"custom_id":"top","method":"POST","url":"/v1/completions","max_tokens":3,"body":{"prompt":"a"}}
 {"custom_id":"cut","method":"POST","url":"/v1/comp
 {"custom_id":"good","method":"POST","url":"/v1/completions","body":{"prompt":"a","max_tokens":3,"user":"u","stop":null}}
 END
@@ -111,10 +113,10 @@ END
     request long "$(printf 'word %.0s' $(seq 2000))"
 } >>bad.jsonl
 batch 0 -i bad.jsonl --ordered --restart -q
-[ "$(wc -l <results.jsonl)" -eq 25 ] || fail "not a result for each line"
+[ "$(wc -l <results.jsonl)" -eq 26 ] || fail "not a result for each line"
 [ "$(grep -c '"status_code":200' results.jsonl)" -eq 3 ] || fail "not three good ones"
-[ "$(grep -c '"status_code":400' results.jsonl)" -eq 22 ] || fail "not 22 bad ones"
-grep -q '22 requests were refused' "$err" || fail "no word of the refused"
+[ "$(grep -c '"status_code":400' results.jsonl)" -eq 23 ] || fail "not 23 bad ones"
+grep -q '23 requests were refused' "$err" || fail "no word of the refused"
 # says ID FRAGMENT
 says() {
     grep -F "\"custom_id\":$1," results.jsonl | grep -qF -e "$2" || fail "$1: no '$2'"
@@ -129,6 +131,7 @@ says '"many"' 'n: expected 1'
 says '"less"' 'max_tokens: expected a whole number of at least 0'
 says '"half"' 'max_tokens: expected a whole number'
 says '"unknown"' 'tools: no such field'
+says '"top"' 'max_tokens: no such field is known beside'
 says '"token"' 'token 99999999 is outside the vocabulary'
 says '"bias"' 'logit_bias: expected an object'
 says '"stops"' 'stop: expected texts of 1 to'
@@ -163,6 +166,9 @@ none 'are the same file' batch -m "$model" -i both.jsonl -o both.jsonl
 none 'expected the name of a plain file' batch -m "$model" -i one.jsonl -o /dev/null
 none 'No such file' batch -m "$model" -i one.jsonl -o missing/results.jsonl
 none 'MiB' $b -i one.jsonl --memory 1M
+run 2 $b -i one.txt -n 200000000 -c 200000000
+grep -q 'MiB of memory' "$err" || fail "no word of the memory that is lacking"
+[ ! -e results.jsonl ] || fail "an empty file is left"
 printf 'my own notes\n' >notes
 refuse 2 'line 1 is not a result of a batch' batch -m "$model" -i one.jsonl -o notes
 [ "$(cat notes)" = 'my own notes' ] || fail "somebody's notes were changed"
