@@ -590,7 +590,9 @@ static void anything_in_any_order(void **state) {
     for (size_t i = 0; i < MEMBERS; i++) {
         held[i] = texts[i];
     }
-    for (int round = 0; round < 6000; round++) {
+    /* Fewer for the emulator and the sanitizers. */
+    const size_t rounds = getenv("TEST_QUICK") ? 1000 : 6000;
+    for (size_t round = 0; round < rounds; round++) {
         const size_t one = random_u64(&random) % MEMBERS;
         lengths[one] = act(s, one, held, lengths, random_u64(&random) >> 8);
         sl_session_content contents[MEMBERS];
@@ -636,7 +638,7 @@ static void anything_in_any_order(void **state) {
         }
     }
     print_message("%zu logits compared, the pool was full %zu times\n", compared, full);
-    assert_true(compared > 1000 && full > 10);
+    assert_true(compared > rounds / 2 && full > 10);
     for (size_t i = 0; i < MEMBERS; i++) {
         sl_session_cut(s[i], 0);
     }
