@@ -311,7 +311,8 @@ typedef struct sl_session_pool {
 SL_API void sl_session_get_pool(sl_session *session, sl_session_pool *pool);
 
 /* Positions of the pool, in whole pages, that n different sessions of one group take from it until
- * they hold these contents, which go on from what they hold. None of them may be suspended. */
+ * they hold these contents, which go on from what they hold. One that is suspended counts nothing.
+ */
 SL_API size_t sl_session_wanted(const sl_session_content *contents, size_t n);
 
 /* Keeps the session's first `count` tokens only; what nobody else shares of the rest becomes free.

@@ -340,6 +340,23 @@ static bool read_body(batch_request *r, json_t *body) {
     return true;
 }
 
+/* A field in the wrong place would be missed in silence. */
+static void check_names(batch_request *r, json_t *root) {
+    static const char *const known[] = {"custom_id", "method", "url", "body"};
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+            found |= strcmp(name, known[i]) == 0;
+        }
+        if (!found) {
+            refuse(r, name, "%.60s: no such field is known beside custom_id, method, url and body",
+                   name);
+        }
+    }
+}
+
 static void check_target(batch_request *r, const json_t *root) {
     const json_t *const method = json_object_get(root, "method");
     const json_t *const url = json_object_get(root, "url");
@@ -387,6 +404,7 @@ static bool parse_json(const char *bytes, size_t length, batch_request *r) {
         return true;
     }
     bool good = read_id(r, root);
+    check_names(r, root);
     check_target(r, root);
     good = good && read_body(r, json_object_get(root, "body"));
     json_decref(root);

@@ -95,7 +95,8 @@ static int read_lines(batch_results *r) {
 }
 
 static int open_file(batch_results *r, bool restart) {
-    if (console_file_at(r->path) == CONSOLE_FILE_OTHER) {
+    const console_file_kind kind = console_file_at(r->path);
+    if (kind == CONSOLE_FILE_OTHER) {
         return usage_error("%s: expected the name of a plain file, for a job is taken up again by "
                            "what its results hold",
                            r->path);
@@ -105,6 +106,7 @@ static int open_file(batch_results *r, bool restart) {
     if (!r->file) {
         return usage_error("cannot write %s: %s", r->path, strerror(errno));
     }
+    r->created = kind == CONSOLE_FILE_NONE;
     int failure = console_lock(r->file);
     if (failure == EWOULDBLOCK) {
         return usage_error("%s is being written by another process", r->path);
@@ -139,6 +141,9 @@ int batch_results_open(const char *path, const batch_input *input, uint64_t job,
 
 void batch_results_close(batch_results *r) {
     if (r->file) {
+        if (r->created && r->size == 0) {
+            remove(r->path);
+        }
         fclose(r->file); /* all was written, or its failure told */
     }
     free(r->done);

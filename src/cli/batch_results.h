@@ -25,6 +25,7 @@ typedef struct batch_results {
     const char *path;
     FILE *file;
     uint64_t job;
+    bool created;  /* it was not there before */
     uint64_t size; /* of the lines that were written whole */
     bool *done;    /* by request */
     size_t n_done;
@@ -39,6 +40,8 @@ typedef struct batch_results {
  * after a message; either way the caller ends with batch_results_close. */
 int batch_results_open(const char *path, const batch_input *input, uint64_t job, bool restart,
                        batch_results *r);
+
+/* Leaves no file that was made here and got no result. */
 void batch_results_close(batch_results *r);
 
 /* How a request ended. */

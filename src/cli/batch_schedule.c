@@ -201,6 +201,11 @@ static bool find_place(schedule *s, slot **place, match *now, match *later) {
     }
 }
 
+/* What results call the model. */
+static const char *model_name(const batch_job *job) {
+    return job->info.name[0] ? job->info.name : job->info.architecture;
+}
+
 static int add_result(schedule *s, const batch_request *r, const batch_outcome *how) {
     return batch_results_add(s->job->results, r, how) ? CLI_DONE : CLI_FAILED;
 }
@@ -228,7 +233,7 @@ static int fetch_request(schedule *s) {
                                        .param = r->param,
                                        .text = "",
                                        .prompt_tokens = s->pending_count,
-                                       .model = job->info.name};
+                                       .model = model_name(job)};
             job->counts.refused += r->problem[0] != '\0';
             status = add_result(s, r, &how);
         }
@@ -332,7 +337,7 @@ static int finish(schedule *s, slot *l, bool stopped) {
                                .stopped = stopped,
                                .prompt_tokens = l->prompt_count,
                                .completion_tokens = l->count - l->prompt_count,
-                               .model = s->job->info.name};
+                               .model = model_name(s->job)};
     const int status = add_result(s, &l->request, &how);
     batch_request_free(&l->request);
     sl_sampler_free(l->sampler);

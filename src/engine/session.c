@@ -715,6 +715,10 @@ static size_t pages_wanted(const sl_session_content *contents, size_t n, bool al
     size_t wanted = 0;
     for (size_t i = 0; i < n; i++) {
         sl_session *const s = contents[i].session;
+        s->copies = false;
+        if (!is_here(s)) {
+            continue; /* it has no pages to look at */
+        }
         const size_t missing =
             contents[i].count > s->position ? contents[i].count - s->position : 0;
         wanted += kv_pages_wanted(kv, s->sequence, all ? missing : s->taken, &s->copies);
