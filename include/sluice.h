@@ -613,7 +613,7 @@ typedef struct sl_plan_options {
 SL_API void sl_plan_options_init(sl_plan_options *options);
 
 /* Measures what the plan needs and `figures` do not hold yet, on figures->threads threads: each in
- * a fraction of a second, a few seconds in all, with up to 200 MiB of memory. The disk is that of
+ * a fraction of a second, a few seconds in all, with up to 400 MiB of memory. The disk is that of
  * the model file, or where the file is small or there is none, that of a file made, and removed, in
  * the folder `scratch` (NULL: it stays unknown); where it cannot be measured, notice says so. On
  * failure, and when cancelled, the figures hold what was measured until then. */
