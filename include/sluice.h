@@ -648,7 +648,8 @@ enum { SL_PLAN_GROUPS = 7 };
 /* Sequences that generate together. */
 typedef struct sl_plan_group {
     size_t sequences;        /* 1, 2, 4 ... 64 */
-    bool fits;               /* else the speeds are unknown, and peak_bytes is what it takes */
+    bool fits;               /* else the speeds are unknown, and peak_bytes is what it would take
+                                at least; 0: no memory is enough */
     uint64_t peak_bytes;     /* of memory */
     uint64_t streamed_bytes; /* read from the file by each pass */
     sl_speed first, full;    /* with n_prompt tokens in each sequence; with full contexts */
