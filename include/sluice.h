@@ -614,7 +614,7 @@ typedef struct sl_plan_options {
 SL_API void sl_plan_options_init(sl_plan_options *options);
 
 /* Measures what the plan needs and `figures` do not hold yet, on figures->threads threads: each in
- * a fraction of a second, a few seconds in all, with up to 200 MiB of memory. The disk is that of
+ * a fraction of a second, a few seconds in all, with up to 400 MiB of memory. The disk is that of
  * the model file, or where the file is small or there is none, that of a file made, and removed, in
  * the folder `scratch` (NULL: it stays unknown); where it cannot be measured, notice says so. On
  * failure, and when cancelled, the figures hold what was measured until then. */
@@ -649,7 +649,8 @@ enum { SL_PLAN_GROUPS = 7 };
 /* Sequences that generate together. */
 typedef struct sl_plan_group {
     size_t sequences;        /* 1, 2, 4 ... 64 */
-    bool fits;               /* else the speeds are unknown, and peak_bytes is what it takes */
+    bool fits;               /* else the speeds are unknown, and peak_bytes is what it would take
+                                at least; 0: no memory is enough */
     uint64_t peak_bytes;     /* of memory */
     uint64_t streamed_bytes; /* read from the file by each pass */
     sl_speed first, full;    /* with n_prompt tokens in each sequence; with full contexts */

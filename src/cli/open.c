@@ -66,7 +66,11 @@ void open_tell_plan(const cli_options *options, size_t n_ctx) {
     wanted.n_ctx_most = n_ctx > 0 || options->ctx == 0 ? 0 : planned_context;
     wanted.quick = true;
     wanted.notice = NULL;
-    const bool known = figures_cache_load(&cache, (size_t)options->threads, false);
+    const bool known = figures_cache_load(&cache, (size_t)options->threads, false) &&
+                       sl_figures_suffice(&wanted, &cache.figures);
+    if (!known) {
+        sl_figures_init(&cache.figures, (size_t)options->threads);
+    }
     /* What is wrong with the model, loading will say. */
     if (sl_plan_make(&wanted, &cache.figures, &plan, NULL) == SL_OK &&
         (known || plan.place == SL_PLACE_STREAMED)) {

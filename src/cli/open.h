@@ -21,9 +21,9 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
 /* What to plan for, as the options say; notice prints. */
 void open_plan_options(const cli_options *options, sl_plan_options *plan);
 
-/* Before a model is loaded: one line of what it will need and how fast it will be, if the machine's
- * figures are known from before or if it is larger than memory; nothing is measured. n_ctx: about
- * what the session will have, 0: the model's own. */
+/* Before a model is loaded: one line of what it will need, and how fast it will be, if that can be
+ * told from figures kept by `sluice plan`; without them, only if the model is larger than memory.
+ * Nothing is measured. n_ctx: about what the session will have, 0: the model's own. */
 void open_tell_plan(const cli_options *options, size_t n_ctx);
 
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third

@@ -217,6 +217,10 @@ static void print_groups(const sl_plan *p) {
     for (size_t i = 0; i < SL_PLAN_GROUPS; i++) {
         const sl_plan_group *const g = &p->groups[i];
         output_format("  %4zu   ", g->sequences);
+        if (!g->fits && g->peak_bytes == 0) {
+            output_text("more positions than there can be\n");
+            continue;
+        }
         if (!g->fits) {
             output_format("does not fit: %s are needed\n", units_binary(a, g->peak_bytes));
             continue;

@@ -21,8 +21,7 @@ enum {
     LIMIT_RUNS = 3,
     KERNEL_STEPS = MEASURE_ROUNDS * SL_FIGURE_ROWS,
     ATTENTION_STEPS = 2 * MEASURE_ROUNDS,
-    READ_BYTES = 128 << 20, /* of memory, to measure reading it */
-    SMALL_FILE = 64 << 20,  /* too small to learn from how fast a disk is */
+    SMALL_FILE = 64 << 20, /* too small to learn from how fast a disk is */
 };
 
 void sl_figures_init(sl_figures *figures, size_t threads) {
@@ -136,12 +135,12 @@ static bool step(void *user) {
 
 static sl_status measure_limits(measuring *m, sl_error *error) {
     double read[LIMIT_RUNS], int8[LIMIT_RUNS], bf16[LIMIT_RUNS], f32[LIMIT_RUNS];
-    const uint64_t free_bytes = os_memory_available() / 2;
-    const uint64_t memory = free_bytes < READ_BYTES ? free_bytes + 1 : READ_BYTES; /* 0: more */
+    const uint64_t memory = os_memory_available() / 2 + 1; /* 0 would be what it likes */
+    const uint64_t enough = size_min(memory, measure_bytes());
     for (size_t i = 0; i < LIMIT_RUNS; i++) {
         sl_machine_limits limits;
         const sl_status status =
-            sl_machine_measure(SL_MEASURE_ALL, m->figures->threads, memory, &limits, error);
+            sl_machine_measure(SL_MEASURE_ALL, m->figures->threads, enough, &limits, error);
         if (status != SL_OK) {
             return status;
         }

@@ -17,7 +17,9 @@ enum {
     N_OUT = 4096,    /* of a matrix: like those of models of some billions of weights */
     LEAST_OUT = 256, /* where so many rows would take too long */
     MOST_ROWS = 512,
-    BYTES = 96 << 20,      /* of all matrices: more than caches hold */
+    WARM_UPS = 3,
+    LEAST_BYTES = 64 << 20,
+    MOST_BYTES = 256 << 20,
     FILLED_ROWS = 64,      /* different ones; the others are copies */
     MOST_OPERATIONS = 256, /* of a sample */
     LINE = 64,
@@ -36,6 +38,11 @@ sl_spread measure_spread(double *values, size_t n) {
     qsort(values, n, sizeof *values, compare);
     const double middle = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
     return (sl_spread){middle, values[0], values[n - 1]};
+}
+
+size_t measure_bytes(void) {
+    const uint64_t part = os_memory_available() / 16;
+    return part < LEAST_BYTES ? LEAST_BYTES : part < MOST_BYTES ? (size_t)part : MOST_BYTES;
 }
 
 static sl_status cancelled(sl_error *error) {
@@ -185,7 +192,7 @@ static sl_status open_products(product_bench *b, team *t, quant_type type, bool 
     b->packed = packed;
     kernel_table_fill(&b->kernels, cpu_features());
     b->matrix_bytes = N_OUT * quant_row_bytes(type, N_IN);
-    b->n_matrix = size_max(2, (BYTES + b->matrix_bytes - 1) / b->matrix_bytes);
+    b->n_matrix = size_max(2, measure_bytes() / b->matrix_bytes + 1);
     b->memory_bytes = lay_out(b);
     const uint64_t available = os_memory_available();
     if (b->memory_bytes > available) {
@@ -207,7 +214,7 @@ typedef struct sample_plan {
     size_t n_out, n_operation;
 } sample_plan;
 
-/* From one operation, which is a warm-up too. `before`: nanoseconds of a product, from the last. */
+/* From a few operations, which warm up too. `before`: nanoseconds of a product, from the last. */
 static sample_plan plan_samples(product_bench *b, size_t n_row, double *before) {
     sample_plan plan = {.n_out = N_OUT};
     const double expected = *before * N_OUT * N_IN * (double)n_row;
@@ -215,7 +222,11 @@ static sample_plan plan_samples(product_bench *b, size_t n_row, double *before) 
            expected * (double)plan.n_out / N_OUT > (double)operation_most) {
         plan.n_out /= 2;
     }
-    const uint64_t time = time_products(b, n_row, plan.n_out, 1);
+    uint64_t time = time_products(b, n_row, plan.n_out, 1);
+    for (int i = 0; i < WARM_UPS && time < sample_time; i++) {
+        const uint64_t again = time_products(b, n_row, plan.n_out, 1);
+        time = again < time ? again : time;
+    }
     const size_t enough = (size_t)(sample_time / (time + 1));
     plan.n_operation = size_max(1, size_min(enough, MOST_OPERATIONS));
     *before = (double)time / ((double)plan.n_out * N_IN * (double)n_row);

@@ -13,6 +13,9 @@
 
 enum { MEASURE_ROUNDS = 7 };
 
+/* Bytes of weights to read in turn: more than caches hold, where there is memory for it. */
+size_t measure_bytes(void);
+
 /* Median, least and most of n values, which are sorted. n > 0. */
 sl_spread measure_spread(double *values, size_t n);
 
@@ -20,7 +23,7 @@ sl_spread measure_spread(double *values, size_t n);
 typedef bool (*measure_poll_fn)(void *user);
 
 /* Fills in `rate` of a figure for a type and an order, both of which the processor has. `poll` may
- * be NULL; SL_ERR_CANCELLED if it says so. SL_ERR_MEMORY where less than some 200 MiB are free. */
+ * be NULL; SL_ERR_CANCELLED if it says so. SL_ERR_MEMORY where too little is free. */
 SL_CHECK sl_status measure_kernel(team *t, quant_type type, bool packed, measure_poll_fn poll,
                                   void *user, sl_spread rate[SL_FIGURE_ROWS], sl_error *error);
 

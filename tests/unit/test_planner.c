@@ -66,6 +66,12 @@ static void is_near(double value, double expected) {
     }
 }
 
+static void is_within(double value, double expected, double tolerance) {
+    if (!(fabs(value - expected) <= tolerance)) {
+        fail_msg("%.12g, expected %.12g within %g", value, expected, tolerance);
+    }
+}
+
 /* ---- speeds --------------------------------------------------------------------------------- */
 
 /* One row reads all weights, and each position's keys and values. */
@@ -212,7 +218,7 @@ static void what_does_not_fit_is_read(void **state) {
     is_near(p.groups[1].first.tokens_per_second, 2 * disk / (double)p.groups[1].streamed_bytes);
     assert_true(p.groups[1].streamed_bytes > p.streamed_bytes);
 
-    /* The same placement, by itself. */
+    /* Nearly the same placement, by itself, with no table of slices to hold. */
     plan_subject s;
     placement l;
     sl_error error = {0};
@@ -221,17 +227,35 @@ static void what_does_not_fit_is_read(void **state) {
                           (p.base_bytes + p.tokenizer_bytes + p.kv_bytes + p.buffer_bytes) -
                           s.model->file.data_offset - placement_list_bytes(s.model->file.size);
     assert_int_equal(placement_make(&s.model->computation, room, &l, &error), SL_OK);
-    assert_int_equal(p.streamed_bytes, l.streamed_bytes);
-    assert_int_equal(p.kept_bytes, l.kept_bytes);
-    assert_true(l.output_bytes > 0);
+    is_within((double)p.streamed_bytes, (double)l.streamed_bytes, 4 << 20);
+    assert_true(p.streamed_bytes >= l.streamed_bytes);
+    /* Of two batches, one reads no output matrix. */
     sl_figures slow = f;
     slow.disk = flat(1e6);
     const sl_plan q = plan_of(&o, &slow);
-    is_near(q.prompt_full.tokens_per_second,
-            1024 / ((2 * (double)l.streamed_bytes - (double)l.output_bytes) / 1e6));
+    const double read = 1024 / q.prompt_full.tokens_per_second * 1e6;
+    assert_true(l.output_bytes > 16 << 20);
+    is_within(2 * (double)p.streamed_bytes - read, (double)l.output_bytes, 4 << 20);
     assert_int_equal(q.prompt_full.limit, SL_LIMIT_DISK);
     placement_free(&l);
     plan_close(&s);
+}
+
+/* Whatever is planned for, nothing is over the budget, nor much of it left while there is more to
+ * keep. */
+static void the_budget_is_kept(void **state) {
+    (void)state;
+    const sl_figures f = bare_figures();
+    for (uint64_t budget = 300; budget < 6000; budget += 333) {
+        sl_plan_options o = tiny_llama("f32", 100);
+        o.memory_budget = budget << 20;
+        const sl_plan p = plan_of(&o, &f);
+        assert_true(p.peak_bytes <= p.budget);
+        assert_true(p.place != SL_PLACE_STREAMED || p.peak_bytes + (8 << 20) > p.budget);
+        for (size_t i = 0; i < SL_PLAN_GROUPS; i++) {
+            assert_true(p.groups[i].fits == (p.groups[i].peak_bytes <= p.budget));
+        }
+    }
 }
 
 /* Without a disk's figure nothing is said of what depends on it, and only of that. */
@@ -441,6 +465,7 @@ int main(void) {
         cmocka_unit_test(measured_kernels_count),
         cmocka_unit_test(windows_bound_attention),
         cmocka_unit_test(what_does_not_fit_is_read),
+        cmocka_unit_test(the_budget_is_kept),
         cmocka_unit_test(unknown_figures_stay_unknown),
         cmocka_unit_test(advice_works),
         cmocka_unit_test(what_cannot_work_is_refused),
