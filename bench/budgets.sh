@@ -4,8 +4,7 @@
 # Generation with less memory than the model has: ours with --memory BUDGET, and that of PEER, a
 # bench program that takes llama-bench's options, both in a control group whose hard limit is the
 # budget plus 64 MiB, with caches dropped before. A round goes through all budgets, ours and theirs
-# in turn. The disk is probed before and after each, by eight direct reads of the model side by
-# side. Needs root, for control groups and for dropping caches.
+# in turn. The disk is probed before and after each of ours. Needs root, for control groups and for dropping caches.
 #
 #   -r  rounds (3), -n tokens (16), -t threads (as many as cores)
 #   -b  budgets in MiB: "1280 2560 3584" (a fifth, two fifths ... of the model, and all of it)
@@ -105,25 +104,16 @@ drop_caches() {
 
 # ---- what is measured ----------------------------------------------------------------------------
 
-# read_all: bytes a second of eight readers, each of an eighth of the model.
-read_all() {
-    blocks=$((size / 16))
-    begin=$(date +%s%N)
-    for reader in 0 1 2 3 4 5 6 7; do
-        dd if="$model" of=/dev/null bs=2M iflag=direct skip=$((reader * blocks)) count="$blocks" \
-            2>/dev/null &
-    done
-    wait
-    end=$(date +%s%N)
-    echo "$blocks $begin $end" | awk '{ printf "%.0f\n", 8 * $1 * 2097152 / (($3 - $2) / 1e9) }'
-}
-
-# The better of two: weights are read again and again, and some disks have caches of their own.
+# Bytes a second, measured by our command with many direct reads at once.
 probe() {
-    {
-        read_all
-        read_all
-    } | sort -n | tail -1
+    XDG_CACHE_HOME=$work "$sluice" plan -m "$model" -t "$threads" -c 128 --remeasure --json -q \
+        >"$work/plan" 2>"$work/errors" || {
+        cat "$work/errors" >&2
+        exit 1
+    }
+    tr -d ' \n' <"$work/plan" |
+        sed 's/.*"disk_gb_per_second":{"median":\([0-9.e+]*\).*/\1/' |
+        awk '{ printf "%.0f\n", $1 * 1e9 }'
 }
 
 # ours MIB: "tokens/s bytes-read-for-a-token"

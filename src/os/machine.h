@@ -15,10 +15,9 @@ uint64_t os_file_size(const char *path);
 
 enum { OS_DISK_RUNS = 3 };
 
-/* Bytes per second at which a file is read, in each of OS_DISK_RUNS runs of about a quarter of a
- * second: several threads read large pieces past the page cache, each run from another part. Where
- * the system refuses that, through a page cache that was asked to forget the file; *direct says so.
- */
+/* Bytes per second at which a file is read, in each of OS_DISK_RUNS runs of 0.4 seconds: many large
+ * pieces at once, as reader.h does it, each run from another part. *direct says whether they went
+ * past the page cache. */
 SL_CHECK sl_status os_disk_measure(const char *path, double rates[OS_DISK_RUNS], bool *direct,
                                    sl_error *error);
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "os/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Reads of 2 MiB by eight threads keep as much under way as disks can use. */
-enum { READERS = 8, PIECE = 2 << 20, ALIGNMENT = 4096, MADE_BYTES = 128 << 20 };
+/* As weights are read for a pass (engine/placement.h). */
+enum { DEPTH = 31, PIECE = 2 << 20, MADE_BYTES = 128 << 20 };
 
-static const uint64_t run_time = 250 * 1000 * 1000; /* nanoseconds */
+static const uint64_t run_time = 400 * 1000 * 1000; /* nanoseconds */
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
@@ -54,101 +55,84 @@ uint64_t os_file_size(const char *path) {
 /* ---- reading -------------------------------------------------------------------------------- */
 
 typedef struct disk_run {
-    int fd;
-    uint64_t pieces, first; /* of the file; where this run begins */
-    uint64_t started;
-    uint8_t *buffers; /* a piece for each reader */
-    _Atomic size_t readers;
-    _Atomic uint64_t next, bytes;
-    _Atomic int failure; /* an errno */
+    os_reader *reader;
+    uint64_t pieces, next; /* of the file; the one to read next */
+    uint8_t *buffers;      /* DEPTH pieces */
 } disk_run;
 
-/* Pieces in the file's order, round and round until the time is over. */
-static void read_pieces(void *argument) {
-    disk_run *const run = argument;
-    uint8_t *const buffer = run->buffers + atomic_fetch_add(&run->readers, 1) * (size_t)PIECE;
-    while (os_now() - run->started < run_time && !atomic_load(&run->failure)) {
-        const uint64_t piece = (run->first + atomic_fetch_add(&run->next, 1)) % run->pieces;
-        const ssize_t n = pread(run->fd, buffer, PIECE, (off_t)(piece * PIECE));
-        if (n < 0 && errno != EINTR) {
-            atomic_store(&run->failure, errno);
-        } else if (n > 0) {
-            atomic_fetch_add(&run->bytes, (uint64_t)n);
-        }
-    }
+static void start_piece(disk_run *run, size_t slot) {
+    const uint64_t piece = run->next++ % run->pieces;
+    os_reader_start(run->reader, slot, piece * PIECE, PIECE, run->buffers + slot * PIECE);
 }
 
-/* Once, from piece `first` on. */
+/* Pieces in the file's order, round and round until the time is over. */
 static sl_status run_once(disk_run *run, double *rate, sl_error *error) {
-    os_thread *threads[READERS];
-    size_t count = 0;
     sl_status status = SL_OK;
-    atomic_store(&run->readers, 0);
-    atomic_store(&run->next, 0);
-    atomic_store(&run->bytes, 0);
-    run->started = os_now();
-    while (count < READERS && status == SL_OK) {
-        status = os_thread_start(read_pieces, run, &threads[count], error);
-        count += status == SL_OK;
+    uint64_t done = 0, now;
+    const uint64_t started = os_now();
+    size_t under_way = 0;
+    for (; under_way < DEPTH; under_way++) {
+        start_piece(run, under_way);
     }
-    for (size_t i = 0; i < count; i++) {
-        os_thread_join(threads[i]);
+    do {
+        size_t slot;
+        status = os_reader_wait(run->reader, &slot, error);
+        under_way--;
+        now = os_now();
+        if (status == SL_OK) {
+            done++;
+            start_piece(run, slot);
+            under_way++;
+        }
+    } while (status == SL_OK && now - started < run_time);
+    while (under_way-- > 0) {
+        size_t slot;
+        const sl_status late = os_reader_wait(run->reader, &slot, NULL);
+        status = status == SL_OK ? late : status;
     }
-    const double seconds = (double)(os_now() - run->started) * 1e-9;
-    *rate = (double)atomic_load(&run->bytes) / seconds;
+    *rate = (double)done * PIECE / ((double)(now - started) * 1e-9);
     return status;
 }
 
-static sl_status run_all(int fd, uint64_t size, double rates[OS_DISK_RUNS], bool *direct,
+/* Each run from another part of the file. */
+static sl_status run_all(const os_mapping *file, double rates[OS_DISK_RUNS], bool *direct,
                          sl_error *error) {
-    disk_run run = {.fd = fd, .pieces = size / PIECE};
-    if (run.pieces == 0) {
-        return error_set(error, SL_ERR_ARGUMENT, "a file of %llu bytes is too small to be measured",
-                         (unsigned long long)size);
-    }
-    run.buffers = aligned_alloc(ALIGNMENT, (size_t)READERS * PIECE);
+    const size_t bytes = (size_t)DEPTH * PIECE;
+    disk_run run = {.pieces = file->size / PIECE, .buffers = os_pages_allocate(bytes)};
     if (!run.buffers) {
-        return error_memory(error, "reading a file", (size_t)READERS * PIECE);
+        return error_memory(error, "reading a file", bytes);
     }
+    const os_reader_options options = {.depth = DEPTH, .buffers = run.buffers, .n_buffer = bytes};
     sl_status status = SL_OK;
-    for (size_t i = 0; i < OS_DISK_RUNS && status == SL_OK;) {
-        run.first = run.pieces * i / OS_DISK_RUNS;
-        if (!*direct) {
-            (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        }
-        status = run_once(&run, &rates[i], error);
-        if (status == SL_OK && run.failure == EINVAL && *direct) {
-            /* Some file systems open a file for direct reads and refuse the first one. */
-            const int flags = fcntl(fd, F_GETFL);
-            *direct = false;
-            run.failure = fcntl(fd, F_SETFL, flags & ~O_DIRECT) != 0 ? errno : 0;
-        } else if (status == SL_OK && run.failure) {
-            status = error_set(error, SL_ERR_FILE, "reading failed: %s", strerror(run.failure));
-        } else {
-            i++;
-        }
+    if (run.pieces == 0) {
+        status = error_set(error, SL_ERR_ARGUMENT,
+                           "a file of %zu bytes is too small to be measured", file->size);
+    } else {
+        status = os_reader_open(file, &options, &run.reader, error);
     }
-    free(run.buffers);
+    for (size_t i = 0; i < OS_DISK_RUNS && status == SL_OK; i++) {
+        run.next = run.pieces * i / OS_DISK_RUNS;
+        status = run_once(&run, &rates[i], error);
+    }
+    *direct = run.reader && os_reader_is_direct(run.reader);
+    os_reader_close(run.reader);
+    os_pages_free(run.buffers, bytes);
     return status;
 }
 
 sl_status os_disk_measure(const char *path, double rates[OS_DISK_RUNS], bool *direct,
                           sl_error *error) {
-    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    int fd = open(path, flags | O_DIRECT);
-    *direct = fd >= 0;
-    if (fd < 0 && errno == EINVAL) {
-        fd = open(path, flags);
-    }
-    if (fd < 0) {
-        return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
-    }
+    os_mapping file;
     sl_error inner = {0};
-    sl_status status = run_all(fd, os_file_size(path), rates, direct, &inner);
+    sl_status status = os_map(path, &file, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    status = run_all(&file, rates, direct, &inner);
     if (status != SL_OK) {
         status = error_set(error, status, "%s: %s", path, inner.message);
     }
-    close(fd);
+    os_unmap(&file);
     return status;
 }
 
@@ -188,24 +172,15 @@ sl_status os_disk_measure_in(const char *folder, double rates[OS_DISK_RUNS], boo
     if (writer < 0) {
         return error_set(error, SL_ERR_FILE, "%s: %s", folder, strerror(errno));
     }
-    /* Two ways to the file, and no name: whatever happens now leaves nothing behind. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-    *direct = fd >= 0;
-    if (fd < 0 && errno == EINVAL) {
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    const int opened = fd < 0 ? errno : 0;
-    unlink(path);
-    const int failure = opened ? opened : write_noise(writer);
-    sl_status status = SL_OK;
-    if (failure) {
-        status = error_set(error, SL_ERR_FILE, "%s: %s", folder, strerror(failure));
-    } else {
-        status = run_all(fd, MADE_BYTES, rates, direct, error);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
+    const int failure = write_noise(writer);
     close(writer);
+    os_mapping file;
+    sl_status status = failure ? error_set(error, SL_ERR_FILE, "%s: %s", folder, strerror(failure))
+                               : os_map(path, &file, error);
+    unlink(path);
+    if (status == SL_OK) {
+        status = run_all(&file, rates, direct, error);
+        os_unmap(&file);
+    }
     return status;
 }

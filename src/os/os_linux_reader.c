@@ -302,8 +302,8 @@ const char *os_reader_how(const os_reader *r) {
     return r->how;
 }
 
-bool os_reader_is_best(const os_reader *r) {
-    return r->uring && r->direct >= 0;
+bool os_reader_is_direct(const os_reader *r) {
+    return r->direct >= 0;
 }
 
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer) {

@@ -36,7 +36,7 @@ void os_reader_close(os_reader *r);
 /* "io_uring, direct"; with what was refused and why: "threads (io_uring: Operation not permitted),
  * direct". Lives as long as the reader. */
 const char *os_reader_how(const os_reader *r);
-bool os_reader_is_best(const os_reader *r);
+bool os_reader_is_direct(const os_reader *r);
 
 /* Starts a read of `size` bytes at `offset`, which ends early only at the end of the file. `tag` is
  * the caller's and comes back from os_reader_wait. At most `depth` may be under way. Allocates

@@ -4,6 +4,7 @@
 #include "sluice.h"
 
 #include "base/size.h"
+#include "os/os.h"
 #include "support/temp_file.h"
 
 #include <setjmp.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #include <cmocka.h>
 
@@ -172,13 +172,12 @@ typedef struct worker {
     bool good;
 } worker;
 
-static int work(void *context) {
+static void work(void *context) {
     worker *w = context;
     w->good = true;
     for (size_t i = 1; i <= N_TOKEN; i += 13) {
         w->good &= sl_session_eval(w->session, tokens, i, NULL, NULL, NULL) == SL_OK;
     }
-    return 0;
 }
 
 /* Two sessions of one model, each on a thread of its own, in the room that larger ones had. */
@@ -190,7 +189,7 @@ static void expect_same_beside_another(const temp_file *file, const float *expec
     sl_session *first[GROUP];
     sl_model_info info;
     worker workers[2];
-    thrd_t thread;
+    os_thread *thread;
     assert_int_equal(sl_model_load(file->path, &how, &model, NULL), SL_OK);
     sl_error error;
     if (sl_session_create_group(model, &large, GROUP, first, &error) != SL_OK) {
@@ -204,9 +203,9 @@ static void expect_same_beside_another(const temp_file *file, const float *expec
     }
     sl_model_get_info(model, &info);
     assert_true(info.streamed_bytes > 0);
-    assert_int_equal(thrd_create(&thread, work, &workers[0]), thrd_success);
+    assert_int_equal(os_thread_start(work, &workers[0], &thread, NULL), SL_OK);
     work(&workers[1]);
-    thrd_join(thread, NULL);
+    os_thread_join(thread);
     for (size_t i = 0; i < 2; i++) {
         assert_true(workers[i].good);
         expect_last(expected, workers[i].session, info.n_vocab);
