@@ -1,0 +1,94 @@
+#!/bin/sh
+# bench/plan_check.sh [-t THREADS] [-s COMMAND] MODEL:BUDGET:CONTEXT ...
+#
+# How near `sluice plan` comes: for each case the machine is measured anew and the plan is made, then
+# `sluice bench` and `sluice run` are timed and their peak memory is read, then the machine is
+# measured once more. BUDGET is as for --memory, or "all" for what is available; CONTEXT is in
+# positions; the prompt takes all of them, at most 512.
+#
+# Printed is a table: what was predicted from the figures before and after (their mean), what was
+# measured, and predicted over measured. A machine whose figures move in between is named.
+set -eu
+
+root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
+sluice=$root/build/release/sluice
+threads=$(nproc)
+
+usage() {
+    sed -n '2s/^# /usage: /p' "$0" >&2
+    exit 2
+}
+
+while getopts t:s: option; do
+    case $option in
+    t) threads=$OPTARG ;;
+    s) sluice=$OPTARG ;;
+    *) usage ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 1 ] || usage
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+export XDG_CACHE_HOME="$work"
+
+# number FILE NAME [MEMBER]: of a flat member, or of a member of an object.
+number() {
+    tr -d ' \n' <"$1" | sed "s/.*\"$2\":${3:+{[^\}]*\"$3\":}\([0-9.e+-]*\).*/\1/"
+}
+
+# plan OUT: measured anew.
+plan() {
+    # shellcheck disable=SC2086 # $memory is two words or none
+    "$sluice" plan -m "$model" -c "$context" -t "$threads" $memory --remeasure --json -q >"$1" \
+        2>"$work/errors" || {
+        cat "$work/errors" >&2
+        exit 1
+    }
+}
+
+measure() {
+    # shellcheck disable=SC2086
+    "$sluice" bench -m "$model" -p "$prompt" -n 16 -d 0 -t "$threads" -r 1 -o csv -q $memory \
+        >"$work/bench" 2>"$work/errors" &&
+        "$sluice" run -m "$model" -p 'Once upon a time' -n 16 -c "$context" -t "$threads" -s 1 \
+            $memory >/dev/null 2>"$work/run" || {
+        cat "$work/errors" "$work/run" >&2
+        exit 1
+    }
+}
+
+echo "| model | budget | context | prompt | predicted | ratio | generation | predicted | ratio | disk, GB/s | peak, MiB | predicted | ratio |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+for case in "$@"; do
+    model=${case%%:*}
+    rest=${case#*:}
+    budget=${rest%%:*}
+    context=${rest#*:}
+    memory=
+    [ "$budget" = all ] || memory="--memory $budget"
+    plan "$work/before"
+    prompt=$(number "$work/before" prompt_tokens)
+    measure
+    plan "$work/after"
+    peak=$(awk '$1 == "memory" { print $2 * ($3 == "GB" ? 1e9 : $3 == "MB" ? 1e6 : 1) / 1048576 }' \
+        "$work/run")
+    echo "$(basename "$model") $budget $context" \
+        "$(awk -F, '$1 ~ /^pp/ { print $2 }' "$work/bench")" \
+        "$(number "$work/before" prompt tokens_per_second)" \
+        "$(number "$work/after" prompt tokens_per_second)" \
+        "$(awk -F, '$1 ~ /^tg/ { print $2 }' "$work/bench")" \
+        "$(number "$work/before" generation tokens_per_second)" \
+        "$(number "$work/after" generation tokens_per_second)" \
+        "$(number "$work/before" disk_gb_per_second median)" \
+        "$(number "$work/after" disk_gb_per_second median)" \
+        "$peak $(number "$work/before" peak)" | awk '{
+            prompt = ($5 + $6) / 2
+            generation = ($8 + $9) / 2
+            printf "| %s | %s | %s | %.1f | %.1f (%.1f, %.1f) | %.2f | %.2f | %.2f (%.2f, %.2f) | %.2f | %.2f, %.2f | %.0f | %.0f | %.2f |\n",
+                $1, $2, $3, $4, prompt, $5, $6, prompt / $4, $7, generation, $8, $9,
+                generation / $7, $10, $11, $12, $13 / 1048576, $13 / 1048576 / $12
+        }'
+done
