@@ -87,11 +87,13 @@ const option option_table[] = {
     {{"-o", "--output"}, COMMAND_BENCH, OPTION_CHOICE, FIELD(format), "FORMAT",
      .choices = "md json csv", .help = "md, json or csv (default md, a table)"},
     {{"--memory"}, SESSIONS | COMMAND_INSPECT, OPTION_SIZE, FIELD(memory), "SIZE", .low = 1 << 20,
-     .help = "most memory for everything together, such as 500M, 1.5G or 6G, in powers of 1024 "
-             "(default: what is available)"},
+     .help = "most memory for everything together, such as 500M, 1.5G or 6G, in powers of 1024; "
+             "weights that do not fit are read from the file for each pass (default: what is "
+             "available)"},
     {{"--no-repack"}, SESSIONS, OPTION_FLAG, FIELD(no_repack),
-     .help = "leave quantized weights in the file's order; else they are rearranged in the "
-             "background where that is faster and --memory has room (the results are the same)"},
+     .help = "leave weights as the file has them; else quantized ones are rearranged, and others "
+             "copied into huge pages, in the background where that is faster and --memory has room "
+             "(the results are the same)"},
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
              "plus -n, at most the model's own)"},
