@@ -12,6 +12,7 @@
 #include "engine/measure.h"
 #include "engine/plan.h"
 #include "engine/planner.h"
+#include "engine/session_need.h"
 #include "os/machine.h"
 
 #include <stdio.h>
@@ -206,11 +207,6 @@ static sl_status measure_one_kernel(measuring *m, const kernel_need *k, sl_error
     return status;
 }
 
-static quant_type cache_type(sl_kv_type type) {
-    static const quant_type types[] = {QUANT_F16, QUANT_F32, QUANT_BF16, QUANT_Q8_0, QUANT_Q4_0};
-    return types[type];
-}
-
 static sl_status measure_one_attention(measuring *m, const op_attention *heads, sl_error *error) {
     sl_figures *const f = m->figures;
     const sl_session_options *const session = &m->options->session;
@@ -222,9 +218,9 @@ static sl_status measure_one_attention(measuring *m, const op_attention *heads, 
         .type_k = session->type_k,
         .type_v = session->type_v,
     };
-    const sl_status status =
-        measure_attention(m->threads, heads, cache_type(session->type_k),
-                          cache_type(session->type_v), step, m, &made.one, &made.many, error);
+    const sl_status status = measure_attention(
+        m->threads, heads, session_cache_type(session->type_k), session_cache_type(session->type_v),
+        step, m, &made.one, &made.many, error);
     if (status == SL_OK) {
         memmove(&f->attentions[1], &f->attentions[0], (SL_FIGURE_ATTENTIONS - 1) * sizeof made);
         f->attentions[0] = made;
@@ -281,8 +277,8 @@ sl_status sl_figures_measure(const sl_plan_options *options, const char *scratch
         return status;
     }
     measuring m = {.options = options, .figures = figures};
-    status = kv_check_types(&s.model->computation, cache_type(options->session.type_k),
-                            cache_type(options->session.type_v), error);
+    status = kv_check_types(&s.model->computation, session_cache_type(options->session.type_k),
+                            session_cache_type(options->session.type_v), error);
     if (status == SL_OK) {
         status = team_create(figures->threads, &m.threads, error);
     }

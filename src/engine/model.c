@@ -357,7 +357,7 @@ void sl_model_get_info(const sl_model *model, sl_model_info *info) {
         .architecture = model->architecture,
         .name = model->name,
         .type = main_type(&model->file),
-        .bytes_per_token = model->weights ? residency_token_bytes(model->weights) : 0,
+        .bytes_per_token = program_pass_bytes(&model->computation),
         .streamed_bytes = where ? where->streamed_bytes : 0,
         .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,
         .n_ctx_train = model->computation.n_ctx_train,

@@ -42,19 +42,23 @@ static stream_read read_of(const placed *w, const placement_slice *slice) {
     };
 }
 
+void placed_copy_rows(const weight_ref *ref, bool panels, size_t count, const uint8_t *from,
+                      uint8_t *to) {
+    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
+    if (panels) {
+        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride, to);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
+    }
+}
+
 /* From a slot, which holds the slice as the file has it, to its place. */
 static void keep(placed *w, const placement_slice *slice, const uint8_t *from) {
     const weight_ref *ref = program_weight(w->p, slice->weight);
-    const size_t rows = placement_rows(w->p, &w->where, slice);
-    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
-    uint8_t *to = w->kept + slice->place;
-    if (w->panels[ref->type]) {
-        packed_fill(ref->type, rows, ref->n_in, from, ref->row_stride, to);
-        return;
-    }
-    for (size_t i = 0; i < rows; i++) {
-        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
-    }
+    placed_copy_rows(ref, w->panels[ref->type], placement_rows(w->p, &w->where, slice), from,
+                     w->kept + slice->place);
 }
 
 /* ---- reading what is kept ------------------------------------------------------------------- */
@@ -78,10 +82,9 @@ static void load_into(loading *l, size_t slot) {
         return;
     }
     const stream_read read = read_of(l->w, &where->slices[l->next]);
-    const uint64_t first = read.offset / OS_READER_ALIGN * OS_READER_ALIGN;
-    const size_t size = size_round_up((size_t)(read.offset - first) + read.size, OS_READER_ALIGN);
     l->slices[slot] = l->next++;
-    os_reader_start(l->reader, slot, first, size, l->w->slots + slot * where->slot_bytes);
+    os_reader_start(l->reader, slot, read.offset, read.size,
+                    l->w->slots + slot * where->slot_bytes);
     l->under_way++;
 }
 
@@ -206,8 +209,7 @@ sl_status placed_create(const program *p, const model_file *file, const os_mappi
     *w = (placed){.p = p, .file = file, .mapping = mapping};
     kernel_table_fill(&kernels, cpu_features());
     for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        w->panels[type] =
-            kernels.prefers_packed && kernels.matmul_packed[type] && !options->file_order;
+        w->panels[type] = kernel_packs(&kernels, (quant_type)type) && !options->file_order;
     }
     sl_status status = placement_make(p, options->room, &w->where, error);
     if (status == SL_OK) {

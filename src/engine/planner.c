@@ -2,20 +2,16 @@
 
 #include "base/error.h"
 #include "base/size.h"
-#include "cpu/cpu.h"
 #include "engine/placement.h"
 #include "engine/residency.h"
 #include "engine/session_need.h"
-#include "kernels/kernels.h"
-#include "kernels/packed.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    PACK_SLACK = 16 << 20, /* of residency.c: packed, but still in memory as the file has them */
-    PROMPT = 512,          /* the prompt that is predicted */
-    FEW_ROWS = 4,          /* so many rows of a sequence read its keys as one row does */
+    PROMPT = 512, /* the prompt that is predicted */
+    FEW_ROWS = 4, /* so many rows of a sequence read its keys as one row does */
 };
 
 const size_t planner_rows[SL_FIGURE_ROWS] = {1, 2, 4, 8, 16, 64, 512};
@@ -48,9 +44,7 @@ const sl_attention_figure *planner_attention(const sl_figures *figures, const op
 }
 
 bool planner_rearranges(quant_type type) {
-    kernel_table kernels;
-    kernel_table_fill(&kernels, cpu_features());
-    return kernels.prefers_packed && kernels.matmul_packed[type];
+    return residency_copy_of(type) == COPY_PANELS;
 }
 
 /* The bare limit of the arithmetic that a type's products take. */
@@ -110,38 +104,6 @@ typedef struct arrangement {
     uint64_t peak;
 } arrangement;
 
-/* Beside the weights' own: 0 where none would be rearranged. A matrix that is used twice is counted
- * twice, as residency.c does. */
-static uint64_t packing_bytes(const program *p) {
-    uint64_t padding = 0;
-    bool any = false;
-    for (size_t i = 0; i < p->ops.count; i++) {
-        const op *o = program_op(p, i);
-        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
-            const weight_ref *ref = program_weight(p, o->as.linear.weight[k]);
-            if (residency_copy_of(ref->type) == COPY_NONE) {
-                continue;
-            }
-            any = true;
-            padding += size_round_up(packed_bytes(ref->type, ref->n_out, ref->n_in), 64) -
-                       ref->n_out * quant_row_bytes(ref->type, ref->n_in);
-        }
-    }
-    return any ? padding + PACK_SLACK : 0;
-}
-
-static uint64_t pass_bytes(const program *p) {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < p->ops.count; i++) {
-        const op *o = program_op(p, i);
-        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
-            const weight_ref *ref = program_weight(p, o->as.linear.weight[k]);
-            bytes += (uint64_t)ref->n_out * ref->row_stride;
-        }
-    }
-    return bytes;
-}
-
 /* Floats of norms and biases, which are held beside the file. */
 static uint64_t vector_bytes(const program *p) {
     uint64_t bytes = 0;
@@ -179,11 +141,11 @@ static sl_status arrange(const planner_subject *s, const sl_session_options *ses
     if (status != SL_OK) {
         return status;
     }
-    a->pass_bytes = pass_bytes(s->p);
+    a->pass_bytes = program_pass_bytes(s->p);
     a->fixed = s->base_bytes + s->tokenizer_bytes + vector_bytes(s->p) + a->need.kv_bytes +
                a->need.buffer_bytes;
     a->whole = a->fixed + s->file_bytes;
-    a->packing = s->rearrange ? packing_bytes(s->p) : 0;
+    a->packing = s->rearrange ? residency_plan_packing(s->p) : 0;
     if (a->need.kv_bytes > UINT64_MAX / 8 || a->need.buffer_bytes > UINT64_MAX / 8) {
         return error_set(error, SL_ERR_MEMORY, "keys and values would not fit any memory");
     }

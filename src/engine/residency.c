@@ -59,15 +59,16 @@ residency_copy residency_copy_of(quant_type type) {
     kernel_table kernels;
     kernel_table_fill(&kernels, cpu_features());
     const bool rows = type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
-    const bool panels = kernels.prefers_packed && kernels.matmul_packed[type];
-    return panels ? COPY_PANELS : rows && os_pages_huge() ? COPY_ROWS : COPY_NONE;
+    return kernel_packs(&kernels, type) ? COPY_PANELS
+           : rows && os_pages_huge()    ? COPY_ROWS
+                                        : COPY_NONE;
 }
 
-static void choose_copies(residency *r) {
+static void choose_copies(residency *r, bool from_file) {
     for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const residency_copy copy = residency_copy_of((quant_type)type);
         /* Memory of its own has huge pages already. */
-        r->copies[type] = copy == COPY_ROWS && !r->mapping ? COPY_NONE : copy;
+        r->copies[type] = copy == COPY_ROWS && !from_file ? COPY_NONE : copy;
     }
 }
 
@@ -103,6 +104,13 @@ uint64_t residency_packable_bytes(const residency *r) {
 
 uint64_t residency_packing_bytes(const residency *r) {
     return r->packed_size ? r->padding + SLACK : 0;
+}
+
+uint64_t residency_plan_packing(const program *p) {
+    residency r = {.p = p};
+    choose_copies(&r, true);
+    each_packable(&r, count_matrix);
+    return residency_packing_bytes(&r);
 }
 
 /* ---- making and freeing --------------------------------------------------------------------- */
@@ -141,7 +149,7 @@ sl_status residency_create(const program *p, const model_file *file, const os_ma
             return SL_ERR_MEMORY;
         }
     }
-    choose_copies(r);
+    choose_copies(r, mapping != NULL);
     each_packable(r, count_matrix);
     *out = r;
     return SL_OK;
@@ -194,18 +202,6 @@ static void place_matrix(residency *r, weight_id id) {
     }
 }
 
-static void copy_rows(const residency *r, const weight_ref *ref, size_t count, const uint8_t *from,
-                      uint8_t *to) {
-    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
-    if (r->copies[ref->type] == COPY_PANELS) {
-        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride, to);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
-    }
-}
-
 static void pack_matrix(residency *r, weight_id id) {
     packed_matrix *m = &r->matrices[id];
     const weight_ref *ref = program_weight(r->p, id);
@@ -216,7 +212,8 @@ static void pack_matrix(residency *r, weight_id id) {
          first += step) {
         const size_t count = size_min(step, ref->n_out - first);
         const uint8_t *from = rows + first * ref->row_stride;
-        copy_rows(r, ref, count, from, m->panels + first * row_bytes);
+        placed_copy_rows(ref, r->copies[ref->type] == COPY_PANELS, count, from,
+                         m->panels + first * row_bytes);
         atomic_store_explicit(&m->rows, first + count, memory_order_release);
         os_pages_drop(from, count * ref->row_stride);
         atomic_fetch_add(&r->packed_bytes, count * row_bytes);
@@ -396,18 +393,6 @@ const void *residency_row(residency *r, weight_id id, size_t row, void *room) {
 
 const float *residency_vector(const residency *r, weight_id id) {
     return id == NO_WEIGHT ? NULL : r->vectors[id];
-}
-
-uint64_t residency_token_bytes(const residency *r) {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < r->p->ops.count; i++) {
-        const op *o = program_op(r->p, i);
-        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
-            const weight_ref *ref = program_weight(r->p, o->as.linear.weight[k]);
-            bytes += (uint64_t)ref->n_out * ref->row_stride;
-        }
-    }
-    return bytes;
 }
 
 size_t residency_bytes(const residency *r) {

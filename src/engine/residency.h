@@ -72,6 +72,9 @@ uint64_t residency_packable_bytes(const residency *r);
  * and the rows that fill up last panels. */
 uint64_t residency_packing_bytes(const residency *r);
 
+/* The same for a file with this program, before there is one. */
+uint64_t residency_plan_packing(const program *p);
+
 /* Begins to pack the matrices, on a thread of its own and after a moment; at most once, and before
  * other threads have the residency. The pages of the file that it drops must come back when they
  * are touched, or not be touched until it is done. SL_ERR_MEMORY, all weights where they are, if
@@ -95,9 +98,6 @@ SL_CHECK sl_status residency_place(residency *r, const placed_options *options, 
 const placement *residency_placement(const residency *r);
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
-
-/* Bytes of weights that decoding one token reads. */
-uint64_t residency_token_bytes(const residency *r);
 
 /* Bytes allocated: placed weights and all; of others what lies beside the file's pages. */
 size_t residency_bytes(const residency *r);

@@ -16,7 +16,7 @@ void sl_session_options_init(sl_session_options *options) {
     *options = (sl_session_options){0};
 }
 
-static quant_type cache_type(sl_kv_type type) {
+quant_type session_cache_type(sl_kv_type type) {
     static const quant_type types[] = {
         [SL_KV_F16] = QUANT_F16,   [SL_KV_F32] = QUANT_F32,   [SL_KV_BF16] = QUANT_BF16,
         [SL_KV_Q8_0] = QUANT_Q8_0, [SL_KV_Q4_0] = QUANT_Q4_0,
@@ -65,8 +65,8 @@ static sl_status choose_options(const program *p, const sl_session_options *want
         .n_output = size_max(size_min(wanted->n_logits, n_batch), count),
         .n_seq = count,
         .n_positions = size_min(size_round_up(pool, ATTENTION_PAGE), all),
-        .type_k = cache_type(wanted->type_k),
-        .type_v = cache_type(wanted->type_v),
+        .type_k = session_cache_type(wanted->type_k),
+        .type_v = session_cache_type(wanted->type_v),
     };
     return SL_OK;
 }

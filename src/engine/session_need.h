@@ -12,6 +12,9 @@ typedef struct session_need {
     uint64_t buffer_bytes; /* all else: activations, logits, scratch, stacks, samplers */
 } session_need;
 
+/* In which keys or values of that kind are kept. */
+quant_type session_cache_type(sl_kv_type type);
+
 /* What sl_session_create_group would reserve for `count` sessions. Refuses, and notes, what that
  * refuses and notes but for the memory budget. Allocates nothing. */
 SL_CHECK sl_status session_need_make(const program *p, const sl_session_options *options,

@@ -89,11 +89,10 @@ static bool start_next(stream *s) {
         return false;
     }
     const stream_read *read = &s->plan.reads[s->at++];
-    const uint64_t first = read->offset / OS_READER_ALIGN * OS_READER_ALIGN;
-    const size_t size = size_round_up((size_t)(read->offset - first) + read->size, OS_READER_ALIGN);
     atomic_store(&to->left, read->units);
     to->reading = ticket_of(s->next);
-    os_reader_start(s->reader, (size_t)(to - s->slots), first, size, slot_bytes_of(s, s->next));
+    os_reader_start(s->reader, (size_t)(to - s->slots), read->offset, read->size,
+                    slot_bytes_of(s, s->next));
     s->under_way++;
     s->next++;
     return true;

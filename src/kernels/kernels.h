@@ -112,7 +112,7 @@ typedef struct kernel_table {
     kernel_matmul *matmul_packed[QUANT_TYPE_LIMIT];
 
     /* Whether packed weights are faster than rows in file order, so that packing them pays. */
-    bool prefers_packed;
+    bool prefers_packed; /* asked through kernel_packs */
 
     /* Turns n floats, at any address of a float, into one row of a form (KERNEL_ROW_F32 copies;
      * KERNEL_ROW_BF16 rounds as quant_f32_to_bf16, which keeps subnormals). Alignment as above. */
@@ -173,6 +173,11 @@ typedef struct kernel_table {
      * rounded first. */
     void (*rope_pairs)(float *x, const float *cs, size_t n_pair);
 } kernel_table;
+
+/* Whether this type's weights are better packed. */
+static inline bool kernel_packs(const kernel_table *k, quant_type type) {
+    return k->prefers_packed && k->matmul_packed[type];
+}
 
 /* Fills a table with the best entries for `features` (CPU_* bits). */
 void kernel_table_fill(kernel_table *table, uint32_t features);

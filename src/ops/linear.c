@@ -62,7 +62,7 @@ static void multiply_rows(const linear_args *args, const linear_scratch *scratch
     const kernel_row form = kernel_row_of(part->type);
     const size_t row_bytes = kernel_row_bytes(form, args->n_in);
     kernel_matmul *packed = k->matmul_packed[part->type];
-    if (rows.packed || !k->prefers_packed || !packed || args->n_row < ROWS_THAT_PAY) {
+    if (rows.packed || !kernel_packs(k, part->type) || args->n_row < ROWS_THAT_PAY) {
         kernel_matmul *matmul = rows.packed ? packed : k->matmul[part->type];
         matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, args->rows[form],
                row_bytes, y, y_stride, scratch->kernels);

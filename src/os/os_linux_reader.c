@@ -308,7 +308,13 @@ bool os_reader_is_direct(const os_reader *r) {
 
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer) {
     const size_t number = take(&r->unused);
-    r->requests[number] = (request){.tag = tag, .offset = offset, .size = size, .buffer = buffer};
+    const size_t before = (size_t)(offset % OS_READER_ALIGN);
+    r->requests[number] = (request){
+        .tag = tag,
+        .offset = offset - before,
+        .size = size_round_up(before + size, OS_READER_ALIGN),
+        .buffer = buffer,
+    };
     if (r->uring) {
         uring_start(r, number);
         return;

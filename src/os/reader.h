@@ -10,7 +10,7 @@
 
 #include "os/os.h"
 
-/* Offsets, sizes and buffers of reads are multiples of it. */
+/* Reads of the file begin and end at multiples of it, and so must buffers. */
 enum { OS_READER_ALIGN = 4096, OS_READER_DEPTH = 64 };
 
 /* Private to one thread at a time. */
@@ -38,7 +38,9 @@ void os_reader_close(os_reader *r);
 const char *os_reader_how(const os_reader *r);
 bool os_reader_is_direct(const os_reader *r);
 
-/* Starts a read of `size` bytes at `offset`, which ends early only at the end of the file. `tag` is
+/* Starts a read of the `size` bytes at `offset`, of any alignment, which ends early only at the end
+ * of the file. It is widened to multiples of OS_READER_ALIGN, for which `buffer` has room, and the
+ * first byte wanted comes to buffer + offset % OS_READER_ALIGN. `tag` is
  * the caller's and comes back from os_reader_wait. At most `depth` may be under way. Allocates
  * nothing. */
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer);

@@ -206,3 +206,15 @@ sl_status program_finish(program *p, sl_error *error) {
     }
     return SL_OK;
 }
+
+uint64_t program_pass_bytes(const program *p) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < p->ops.count; i++) {
+        const op *o = program_op(p, i);
+        for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
+            const weight_ref *ref = program_weight(p, o->as.linear.weight[k]);
+            bytes += (uint64_t)ref->n_out * ref->row_stride;
+        }
+    }
+    return bytes;
+}

@@ -135,6 +135,9 @@ void program_free(program *p);
 /* Bytes held, for the memory plan. */
 size_t program_bytes(const program *p);
 
+/* Bytes of the matrices that a pass multiplies with: what decoding one token reads. */
+uint64_t program_pass_bytes(const program *p);
+
 /* Building. Each returns the new thing's number, or fills *error and returns UINT32_MAX; after one
  * failure the program can only be freed. */
 slot_id program_add_slot(program *p, size_t width, sl_error *error);
