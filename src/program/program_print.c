@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const prepare_names[] = {"", "rms_norm", "layer_norm", "silu_mul", "gelu"};
+static const char *const prepare_names[] = {"",     "rms_norm", "layer_norm", "silu_mul",
+                                            "gelu", "gelu_erf", "relu"};
 
 typedef struct line_writer {
     char *text;
