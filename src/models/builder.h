@@ -52,7 +52,7 @@ void builder_linear_add(builder *b, uint32_t layer, slot_id in, slot_id out, op_
 void builder_columns(op_attention *attention);
 void builder_interleaved_columns(op_attention *attention);
 
-/* STORE_KV and ATTENTION of the columns of `heads`; out on a new slot of n_head * head_v columns. */
+/* STORE_KV and ATTENTION of the columns of `heads`, out on a new slot. */
 slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_attention *attention);
 
 /* The rows whose logits are wanted, on a new slot. */

@@ -288,8 +288,9 @@ static void every_type(void **state) {
     (void)state;
     static const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q8_0, QUANT_Q4_0};
     for (size_t i = 0; i < 5; i++) {
-        check(&(setting){8, 1, 64, 32, 0, types[i], types[(i + 1) % 5], {700, 3}, {9, 5}});
-        check(&(setting){2, 2, 32, 64, 0, types[i], types[i], {0, 255}, {40, 20}});
+        check(
+            &(setting){8, 1, 64, 32, 0, types[i], types[(i + 1) % 5], {700, 3}, {9, 5}, false, 0});
+        check(&(setting){2, 2, 32, 64, 0, types[i], types[i], {0, 255}, {40, 20}, false, 0});
     }
 }
 
@@ -297,15 +298,17 @@ static void every_window(void **state) {
     (void)state;
     static const size_t windows[] = {1, 2, 5, 31, 33, 100, 256, 300, 4000};
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
-        check(&(setting){3, 1, 24, 20, windows[i], QUANT_F16, QUANT_F16, {500, 0}, {44, 17}});
-        check(&(setting){2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}});
+        check(&(setting){
+            3, 1, 24, 20, windows[i], QUANT_F16, QUANT_F16, {500, 0}, {44, 17}, false, 0});
+        check(&(setting){
+            2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}, false, 0});
     }
 }
 
 static void rows_alone_of_several_sequences(void **state) {
     (void)state;
-    check(&(setting){6, 2, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}});
-    check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}});
+    check(&(setting){6, 2, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}, false, 0});
+    check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}, false, 0});
 }
 
 /* One to four rows that end just before, at and behind the border of a part, and a window that
@@ -315,11 +318,21 @@ static void borders_of_parts(void **state) {
     enum { PART = ATTENTION_PART };
     for (size_t end = PART - 1; end <= 2 * PART + 1; end += end == PART + 1 ? PART - 2 : 1) {
         for (size_t rows = 1; rows <= 4; rows++) {
-            check(&(setting){2, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {end - rows, 0}, {rows, 1}});
-            check(
-                &(setting){1, 1, 16, 16, PART, QUANT_F16, QUANT_F16, {end - rows, 700}, {rows, 1}});
             check(&(setting){
-                1, 1, 16, 32, end - PART + 2, QUANT_F32, QUANT_Q8_0, {end - rows, 2}, {rows, 2}});
+                2, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {end - rows, 0}, {rows, 1}, false, 0});
+            check(&(setting){
+                1, 1, 16, 16, PART, QUANT_F16, QUANT_F16, {end - rows, 700}, {rows, 1}, false, 0});
+            check(&(setting){1,
+                             1,
+                             16,
+                             32,
+                             end - PART + 2,
+                             QUANT_F32,
+                             QUANT_Q8_0,
+                             {end - rows, 2},
+                             {rows, 2},
+                             false,
+                             0});
         }
     }
 }
@@ -329,16 +342,18 @@ static void odd_heads(void **state) {
     static const size_t heads[] = {1, 7, 15, 17, 31, 33, 65, 80, 96, 100, 129, 256};
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         const size_t k = heads[i], v = heads[(i + 5) % 12];
-        check(&(setting){3, 1, k, v, 0, QUANT_F16, QUANT_BF16, {270, 0}, {8, 3}});
-        check(&(setting){2, 2, k, v, 40, QUANT_BF16, QUANT_F32, {500, 1}, {24, 1}});
+        check(&(setting){3, 1, k, v, 0, QUANT_F16, QUANT_BF16, {270, 0}, {8, 3}, false, 0});
+        check(&(setting){2, 2, k, v, 40, QUANT_BF16, QUANT_F32, {500, 1}, {24, 1}, false, 0});
     }
 }
 
 /* More heads on one key head than a block has room for otherwise. */
 static void many_heads_on_one(void **state) {
     (void)state;
-    check(&(setting){ATTENTION_QUERIES + 8, 1, 8, 8, 0, QUANT_F16, QUANT_F16, {300, 0}, {3, 1}});
-    check(&(setting){ATTENTION_QUERIES / 2, 1, 8, 8, 7, QUANT_F16, QUANT_F16, {300, 0}, {3, 2}});
+    check(&(setting){
+        ATTENTION_QUERIES + 8, 1, 8, 8, 0, QUANT_F16, QUANT_F16, {300, 0}, {3, 1}, false, 0});
+    check(&(setting){
+        ATTENTION_QUERIES / 2, 1, 8, 8, 7, QUANT_F16, QUANT_F16, {300, 0}, {3, 2}, false, 0});
 }
 
 /* With gaps between heads, windows, parts, many rows and few, for numbers of heads that are powers
