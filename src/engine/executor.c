@@ -366,8 +366,10 @@ static void store_kv_row(const executor *e, const op *o, size_t row) {
     float *heads = slot_row(e, o->in, row);
     if (a->angles != NO_SLOT) {
         const float *angles = slot_row(e, a->angles, row);
+        void (*const rotate)(float *x, const float *cs, size_t n_pair) =
+            a->rope_halves ? e->kernels.rope_halves : e->kernels.rope_pairs;
         for (size_t h = 0; h < a->n_head + a->n_head_kv; h++) {
-            e->kernels.rope_pairs(heads + h * a->head_k, angles, a->n_rot / 2);
+            rotate(heads + h * a->head_k, angles, a->n_rot / 2);
         }
     }
     const attention_row *r = &attention_rows(e)[row];

@@ -178,6 +178,9 @@ typedef struct kernel_table {
      * cs[2i+1]: a' = fma(a, c, -(b * s)), b' = fma(a, s, b * c), where the inner product is
      * rounded first. */
     void (*rope_pairs)(float *x, const float *cs, size_t n_pair);
+
+    /* The same for pairs (x[i], x[n_pair + i]); cs as above, neighbours. */
+    void (*rope_halves)(float *x, const float *cs, size_t n_pair);
 } kernel_table;
 
 /* Whether this type's weights are better packed. */

@@ -75,8 +75,9 @@ typedef struct op_linear {
 /* Columns of `in`: q heads, then k heads, then v heads. */
 typedef struct op_attention {
     uint32_t kv_slot;
-    slot_id angles; /* STORE_KV: NO_SLOT: no rotation */
-    size_t n_rot;   /* values rotated at the front of each head */
+    slot_id angles;   /* STORE_KV: NO_SLOT: no rotation */
+    size_t n_rot;     /* values rotated at the front of each head */
+    bool rope_halves; /* pairs are (i, i + n_rot / 2), not (2i, 2i + 1) */
     size_t n_head, n_head_kv, head_k, head_v;
     size_t window; /* keys seen, the row's own included; 0: all */
     float scale;

@@ -50,7 +50,7 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
         put(w, "kv%u = store(", a->kv_slot);
         put_slot(w, p, o->in);
         if (a->angles != NO_SLOT) {
-            put(w, ", rotate %zu", a->n_rot);
+            put(w, ", rotate %zu%s", a->n_rot, a->rope_halves ? " by halves" : "");
         }
         put(w, ")");
         return;

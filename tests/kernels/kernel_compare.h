@@ -400,6 +400,12 @@ static void call_rope(const kernel_table *t, size_t n, float *out, const float *
     t->rope_pairs(out, x, n / 2);
 }
 
+static void call_halves(const kernel_table *t, size_t n, float *out, const float *x,
+                        const float *z) {
+    (void)z;
+    t->rope_halves(out, x, n / 2);
+}
+
 static const struct {
     const char *name;
     vector_call *call;
@@ -426,6 +432,7 @@ static const struct {
     {"layer_norm", call_layer, offsetof(kernel_table, layer_norm)},
     {"layer_norm in place", call_layer_in_place, offsetof(kernel_table, layer_norm)},
     {"rope_pairs", call_rope, offsetof(kernel_table, rope_pairs)},
+    {"rope_halves", call_halves, offsetof(kernel_table, rope_halves)},
 };
 
 enum { VECTOR_ENTRIES = sizeof vector_entries / sizeof vector_entries[0] };

@@ -177,6 +177,8 @@ static void operations_as_text(void **state) {
     assert_line(&a, a.op_norm, "    8  L0    s6[8] = rms_norm(s5[8])");
     op_at(&a, a.op_embed)->as.embed.positions = a.tokens;
     assert_line(&a, a.op_embed, "    0        s0[8] = embed(w0 F32 11x8, w0 F32 11x8)");
+    op_at(&a, a.op_store)->as.attention.rope_halves = true;
+    assert_line(&a, a.op_store, "    3  L0    kv0 = store(s2[16], rotate 4 by halves)");
     op_at(&a, a.op_store)->as.attention.angles = NO_SLOT;
     assert_line(&a, a.op_store, "    3  L0    kv0 = store(s2[16])");
     program_free(&a.p);

@@ -194,6 +194,23 @@ static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     ref_rope_pairs(x + 2 * i, cs + 2 * i, n_pair - i);
 }
 
+static void vector_rope_halves(float *x, const float *cs, size_t n_pair) {
+    float *y = x + n_pair;
+    size_t i = 0;
+    for (; i + 4 <= n_pair; i += 4) {
+        const float32x4x2_t turn = vld2q_f32(cs + 2 * i);
+        const float32x4_t a = vld1q_f32(x + i), b = vld1q_f32(y + i);
+        const float32x4_t c = turn.val[0], s = turn.val[1];
+        vst1q_f32(x + i, vfmaq_f32(vnegq_f32(vmulq_f32(b, s)), a, c));
+        vst1q_f32(y + i, vfmaq_f32(vmulq_f32(b, c), a, s));
+    }
+    for (; i < n_pair; i++) {
+        const float a = x[i], b = y[i], c = cs[2 * i], s = cs[2 * i + 1];
+        x[i] = fmaf(a, c, -(b * s));
+        y[i] = fmaf(a, s, b * c);
+    }
+}
+
 static void vector_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                               float *y, size_t n) {
     const float mean = neon_sum(x, n) / (float)n;
@@ -228,4 +245,5 @@ void vector_fill_neon(kernel_table *table) {
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
+    table->rope_halves = vector_rope_halves;
 }

@@ -51,6 +51,7 @@ void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, 
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n);
 void ref_rope_pairs(float *x, const float *cs, size_t n_pair);
+void ref_rope_halves(float *x, const float *cs, size_t n_pair);
 
 /* ---- attention_ref.c */
 kernel_mix ref_mix_f32, ref_mix_f16, ref_mix_bf16;

@@ -124,6 +124,16 @@ void ref_rope_pairs(float *x, const float *cs, size_t n_pair) {
     }
 }
 
+/* Rounds as ref_rope_pairs. */
+void ref_rope_halves(float *x, const float *cs, size_t n_pair) {
+    for (size_t i = 0; i < n_pair; i++) {
+        const float a = x[i], b = x[n_pair + i];
+        const float c = cs[2 * i], s = cs[2 * i + 1];
+        x[i] = fmaf(a, c, -(b * s));
+        x[n_pair + i] = fmaf(a, s, b * c);
+    }
+}
+
 void kernel_fill_ref(kernel_table *table) {
     *table = (kernel_table){
         .name = "plain",
@@ -171,6 +181,7 @@ void kernel_fill_ref(kernel_table *table) {
         .rms_norm = ref_rms_norm,
         .layer_norm = ref_layer_norm,
         .rope_pairs = ref_rope_pairs,
+        .rope_halves = ref_rope_halves,
     };
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_format *format = quant_format_of(type);

@@ -191,6 +191,31 @@ static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     each(element_rotate, 0, x, cs, NULL, x, 2 * n_pair);
 }
 
+/* Turns n <= VEC_WIDTH pairs (a[i], b[i]); a constant n lets the whole vectors be unmasked. */
+X86_INLINE void rotate_halves(float *a, float *b, const float *cs, size_t n) {
+    const size_t low = 2 * n < VEC_WIDTH ? 2 * n : VEC_WIDTH;
+    const bool whole = n == VEC_WIDTH;
+    vec c, s;
+    vec_unzip(whole ? vec_load(cs) : vec_load_part(cs, low),
+              whole ? vec_load(cs + VEC_WIDTH) : vec_load_part(cs + low, 2 * n - low), &c, &s);
+    const vec from_a = whole ? vec_load(a) : vec_load_part(a, n);
+    const vec from_b = whole ? vec_load(b) : vec_load_part(b, n);
+    const vec to_a = vec_fma(from_a, c, vec_negative(vec_mul(from_b, s)));
+    const vec to_b = vec_fma(from_a, s, vec_mul(from_b, c));
+    vec_store_part(a, to_a, n);
+    vec_store_part(b, to_b, n);
+}
+
+static void vector_rope_halves(float *x, const float *cs, size_t n_pair) {
+    size_t i = 0;
+    for (; i + VEC_WIDTH <= n_pair; i += VEC_WIDTH) {
+        rotate_halves(x + i, x + n_pair + i, cs + 2 * i, VEC_WIDTH);
+    }
+    if (i < n_pair) {
+        rotate_halves(x + i, x + n_pair + i, cs + 2 * i, n_pair - i);
+    }
+}
+
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 enum {
@@ -373,6 +398,7 @@ static void vector_loops_fill(kernel_table *table) {
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
+    table->rope_halves = vector_rope_halves;
 }
 
 #endif
