@@ -1,7 +1,8 @@
-/* attention.h - softmax(scale q K^T) V over paged keys and values.
+/* attention.h - softmax(cap(scale q K^T)) V over paged keys and values.
  *
  * A query times `scale`, rounded, is what meets the keys. A score is one sum, which begins with +0
- * and takes the head's dimensions by fma, ascending. The keys that a row at position p sees,
+ * and takes the head's dimensions by fma, ascending; where there is a soft cap, it then goes through
+ * kernels' soft_cap. The keys that a row at position p sees,
  * [max(0, p + 1 - window), p], are cut into parts at absolute multiples of ATTENTION_PART. Within a
  * part: m = largest score, weights kernel_weight(score - m), l = their sum16, o = sum of weight *
  * value, keys left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged
@@ -66,6 +67,7 @@ typedef struct attention_args {
     size_t out_stride;
     size_t n_head, n_head_kv, head_k, head_v, window;
     float scale;
+    float soft_cap; /* 0: none */
     quant_type type_k, type_v;
     const uint8_t *pool;
     size_t page_bytes, k_offset, v_offset;

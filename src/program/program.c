@@ -84,7 +84,8 @@ static bool is_vector(const program *p, weight_id id, size_t length) {
 static bool prepare_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
     const size_t in_width = program_slot(p, o->in)->width;
-    const size_t wanted = linear->prepare == PREPARE_SILU_MUL ? 2 * linear->n_in : linear->n_in;
+    const bool gated = linear->prepare == PREPARE_SILU_MUL || linear->prepare == PREPARE_GELU_MUL;
+    const size_t wanted = gated ? 2 * linear->n_in : linear->n_in;
     const bool rms = linear->prepare == PREPARE_RMS_NORM;
     const bool layer = linear->prepare == PREPARE_LAYER_NORM;
     return in_width == wanted && (linear->norm_weight != NO_WEIGHT) == (rms || layer) &&
@@ -94,7 +95,8 @@ static bool prepare_fits(const program *p, const op *o) {
 
 static bool linear_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
-    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS) {
+    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS ||
+        (linear->accumulate && linear->cap > 0)) {
         return false;
     }
     size_t out_width = 0;
@@ -114,10 +116,20 @@ static bool attention_fits(const program *p, const op *o) {
     const size_t in_width = a->n_head * a->head_k + a->n_head_kv * (a->head_k + a->head_v);
     const bool rotated = a->angles == NO_SLOT ||
                          (a->n_rot <= a->head_k && program_slot(p, a->angles)->width == a->n_rot);
-    return a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0 && rotated &&
+    const bool normed =
+        !a->norms_heads || (a->q_norm != NO_WEIGHT && is_vector(p, a->q_norm, a->head_k) &&
+                            a->k_norm != NO_WEIGHT && is_vector(p, a->k_norm, a->head_k));
+    return a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0 && rotated && normed &&
            kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k && kv->head_v == a->head_v &&
            program_slot(p, o->in)->width == in_width &&
            (o->kind == OP_STORE_KV || program_slot(p, o->out)->width == a->n_head * a->head_v);
+}
+
+static bool angles_fit(const program *p, const op *o) {
+    const op_angles *a = &o->as.angles;
+    const size_t width = program_slot(p, o->out)->width;
+    return 2 * program_angle_set(p, a->set)->n_pair == width &&
+           (a->long_from == 0 || 2 * program_angle_set(p, a->long_set)->n_pair == width);
 }
 
 static bool op_fits(const program *p, const op *o) {
@@ -127,7 +139,7 @@ static bool op_fits(const program *p, const op *o) {
                (o->as.embed.positions == NO_WEIGHT ||
                 program_weight(p, o->as.embed.positions)->n_in == program_slot(p, o->out)->width);
     case OP_ANGLES:
-        return 2 * program_angle_set(p, o->as.angles.set)->n_pair == program_slot(p, o->out)->width;
+        return angles_fit(p, o);
     case OP_LINEAR:
         return linear_fits(p, o);
     case OP_STORE_KV:
