@@ -35,8 +35,9 @@ gated_layer gated_plain_layer(const gated_shape *s);
 
 /* attention.sliding_window for each of n_layer layers: for all but every period-th of them, for
  * all if period is 0. attention.sliding_window_pattern, which is a period too or a truth for each
- * layer, goes before `period`. `otherwise` holds where the file says no window, BUILDER_REQUIRED if it
- * must; 0 in the file means none, and is refused where `otherwise` is more. */
+ * layer, goes before `period`. `otherwise` holds where the file says no window;
+ * BUILDER_REQUIRED if it must. 0 in the file means none, and is refused where `otherwise` is not 0.
+ */
 void gated_windows(builder *b, uint64_t otherwise, size_t period, uint64_t *windows,
                    size_t n_layer);
 

@@ -1,8 +1,8 @@
 /* attention.h - softmax(cap(scale q K^T)) V over paged keys and values.
  *
  * A query times `scale`, rounded, is what meets the keys. A score is one sum, which begins with +0
- * and takes the head's dimensions by fma, ascending; where there is a soft cap, it then goes through
- * kernels' soft_cap. The keys that a row at position p sees,
+ * and takes the head's dimensions by fma, ascending; where there is a cap, it then goes through
+ * soft_cap (kernels.h). The keys that a row at position p sees,
  * [max(0, p + 1 - window), p], are cut into parts at absolute multiples of ATTENTION_PART. Within a
  * part: m = largest score, weights kernel_weight(score - m), l = their sum16, o = sum of weight *
  * value, keys left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged

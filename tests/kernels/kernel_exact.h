@@ -238,7 +238,7 @@ static bool exact_halves(const kernel_table *plain, const float *x, const float 
 /* Elementwise entries. Bounds are in roundings of the result: silu_mul exp within one unit (two
  * roundings), sum, quotient, product; gelu_tanh as an absolute error of so many roundings of |v|,
  * since 1 + tanh cancels (tanh within two units, its argument's four roundings, sum, product);
- * gelu_tanh_mul one more; soft_cap the quotient (which the slope of tanh, at most 1, hands on), tanh
+ * gelu_tanh_mul one more; soft_cap the quotient (handed on by the slope of tanh, at most 1), tanh
  * within two units, the product. */
 static void exact_elements(const kernel_table *plain, size_t n) {
     static float x[1024], z[1024], y[1024], g[1024];
