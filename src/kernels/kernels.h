@@ -166,11 +166,21 @@ typedef struct kernel_table {
     /* x[k] = cap * tanh(x[k] / cap), cap > 0: Gemma 2's. */
     void (*soft_cap)(float cap, float *x, size_t n);
 
+    /* x[k] = 0.5 v (1 + erf(v / sqrt(2))), the exact GELU. */
+    void (*gelu_erf)(float *x, size_t n);
+
+    /* x[k] = 0 where x[k] < 0; -0 and NaN stay. */
+    void (*relu)(float *x, size_t n);
+
+    /* x[k] = fma(slope, first + k, x[k]), where first + k is rounded; n up to 2^24. Attention's
+     * bias by distance. */
+    void (*add_ramp)(float *x, float slope, float first, size_t n);
+
     /* y = x / sqrt(mean(x^2) + epsilon) * weight; mean by dot. y may be x. */
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *y, size_t n);
 
     /* y = (x - mean) / sqrt(variance + epsilon) * weight + bias, two passes, sums by sum and dot
-     * order. y may be x. */
+     * order. y may be x. weight may be NULL for ones, bias for zeros. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
                        float *y, size_t n);
 
@@ -199,6 +209,7 @@ float kernel_exp(float x);
 /* For x <= 0, and NaN, which stays: kernel_exp of the larger of x and -87, a normal number. */
 float kernel_weight(float x);
 float kernel_tanh(float x);
+float kernel_erf(float x);
 /* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos, beyond it NaN. */
 double kernel_sin(double x);
 double kernel_cos(double x);

@@ -147,17 +147,8 @@ static void add_attention(builder *b, const gated_shape *s, const gated_layer *l
         attention.q_norm = builder_norm(b, layer, "attn_q_norm.weight", s->head_k, s->plus_one);
         attention.k_norm = builder_norm(b, layer, "attn_k_norm.weight", s->head_k, s->plus_one);
     }
-    builder_op(b, &(op){.kind = OP_STORE_KV,
-                        .layer = layer,
-                        .in = heads,
-                        .out = NO_SLOT,
-                        .as.attention = attention});
-    const slot_id mixed = builder_slot(b, s->n_head * s->head_v);
-    builder_op(b, &(op){.kind = OP_ATTENTION,
-                        .layer = layer,
-                        .in = heads,
-                        .out = mixed,
-                        .as.attention = attention});
+    builder_columns(&attention);
+    const slot_id mixed = builder_attention(b, layer, heads, &attention);
 
     op_linear output = plain(PREPARE_NONE, s->n_head * s->head_v);
     join(b, &output, layer, "attn_output.weight", "attn_output.bias", s->n_embd);
@@ -200,7 +191,6 @@ slot_id gated_embed(builder *b, const gated_shape *s, float scale, weight_id *em
 }
 
 void gated_output(builder *b, const gated_shape *s, slot_id x, weight_id embedding, float cap) {
-    op_linear last = normed(b, s, -1, "output_norm.weight");
-    last.cap = cap;
-    builder_output(b, x, embedding, last, s->n_vocab);
+    b->logit_cap = cap;
+    builder_output(b, x, embedding, normed(b, s, -1, "output_norm.weight"), s->n_vocab);
 }

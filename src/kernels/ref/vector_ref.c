@@ -90,6 +90,28 @@ void ref_soft_cap(float cap, float *x, size_t n) {
     }
 }
 
+/* Rounds: v / sqrt(2), as a product; erf of that; 0.5 * v; 1 + erf; their product. */
+void ref_gelu_erf(float *x, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        const float v = x[k];
+        const float e = kernel_erf(0.70710678118654752f * v);
+        x[k] = 0.5f * v * (1.0f + e);
+    }
+}
+
+void ref_relu(float *x, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        x[k] = x[k] < 0.0f ? 0.0f : x[k];
+    }
+}
+
+/* Rounds: first + k; fma(slope, that, x). */
+void ref_add_ramp(float *x, float slope, float first, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        x[k] = fmaf(slope, first + (float)k, x[k]);
+    }
+}
+
 /* Rounds: dot(x, x); / n; + epsilon; sqrt; r = 1 / that; then for each x * r; that * weight. */
 void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n) {
     const float mean = ref_dot(x, x, n) / (float)n;
@@ -100,7 +122,8 @@ void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, 
 }
 
 /* Rounds: sum(x); mean = that / n; for each d = x - mean, kept in y; dot(d, d); / n; + epsilon;
- * sqrt; r = 1 / that; for each d * r; fma(that, weight, bias). */
+ * sqrt; r = 1 / that; for each d * r; fma(that, weight, bias), where a weight that is not there is
+ * 1 and a bias that is not there +0. */
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n) {
     const float mean = ref_sum(x, n) / (float)n;
@@ -110,7 +133,7 @@ void ref_layer_norm(const float *x, const float *weight, const float *bias, floa
     const float variance = ref_dot(y, y, n) / (float)n;
     const float r = 1.0f / sqrtf(variance + epsilon);
     for (size_t k = 0; k < n; k++) {
-        y[k] = fmaf(y[k] * r, weight[k], bias[k]);
+        y[k] = fmaf(y[k] * r, weight ? weight[k] : 1.0f, bias ? bias[k] : 0.0f);
     }
 }
 
@@ -178,6 +201,9 @@ void kernel_fill_ref(kernel_table *table) {
         .gelu_tanh = ref_gelu_tanh,
         .gelu_tanh_mul = ref_gelu_tanh_mul,
         .soft_cap = ref_soft_cap,
+        .gelu_erf = ref_gelu_erf,
+        .relu = ref_relu,
+        .add_ramp = ref_add_ramp,
         .rms_norm = ref_rms_norm,
         .layer_norm = ref_layer_norm,
         .rope_pairs = ref_rope_pairs,
