@@ -59,6 +59,24 @@ str builder_string(builder *b, const char *name) {
     return value;
 }
 
+static bool read_bool(builder *b, const char *key, bool otherwise) {
+    bool value = otherwise;
+    if (b->status == SL_OK) {
+        b->status = meta_get_bool(b->file, key, false, &value, b->error);
+    }
+    return value;
+}
+
+bool builder_bool(builder *b, const char *name, bool otherwise) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return read_bool(b, key, otherwise);
+}
+
+bool builder_flag(builder *b, const char *key) {
+    return read_bool(b, key, false);
+}
+
 /* ---- tensors -------------------------------------------------------------------------------- */
 
 static const tensor_entry *find_tensor(builder *b, int64_t layer, const char *name, bool required,

@@ -26,6 +26,12 @@ float builder_float(builder *b, const char *name, bool required, float otherwise
 /* "" where absent */
 str builder_string(builder *b, const char *name);
 
+/* A truth value; `otherwise` where it is absent. */
+bool builder_bool(builder *b, const char *name, bool otherwise);
+
+/* Truth of a key that is not of an architecture, such as "sluice.rope_halves"; absent: false. */
+bool builder_flag(builder *b, const char *key);
+
 /* Sets the failure, if there is none yet. */
 void builder_fail(builder *b, sl_status status, const char *format, ...) SL_PRINTF(3, 4);
 
