@@ -24,12 +24,12 @@ size_t classic_n_rot(builder *b, const classic_shape *s);
 /* The operation ANGLES by rope.freq_base, on a slot of its own. */
 slot_id classic_angles(builder *b, size_t n_rot);
 
-/* The function between the matrices of the feed-forward part, by a key of any name ("gelu", which is
- * the exact one, "gelu_tanh", "relu"); `otherwise` where it is absent. */
+/* The function between the matrices of the feed-forward part, by a key of any name: "gelu", which
+ * is the exact one, "gelu_tanh", "relu"; `otherwise` where it is absent. */
 prepare_kind classic_activation(builder *b, const char *key, prepare_kind otherwise);
 
-/* Whether the file has a tensor; decides once for all layers whether a part exists, so that a tensor
- * that only some of them lack is an error. */
+/* Whether the file has a tensor; decides once for all layers whether a part exists, so that a
+ * tensor that only some of them lack is an error. */
 bool classic_has(const builder *b, const char *tensor);
 
 /* EMBED of token_embd.weight, `width` columns, and position_embd.weight if there are n_position. */

@@ -1,5 +1,5 @@
-/* gptneox.c - GPT-NeoX: Pythia, Dolly, RedPajama; rotary halves at the front of each head, one q/k/v
- * matrix, the feed-forward part beside attention or behind it.
+/* gptneox.c - GPT-NeoX (Pythia, Dolly, RedPajama): rotary halves at the front of each head, one
+ * q/k/v matrix, the feed-forward part beside attention or behind it.
  *
  *   x = embedding[token]
  *   per layer:  q, k, v = Wqkv layer_norm_1(x) + b

@@ -9,8 +9,8 @@
  *   h = layer_norm(x) where norms are before, else x;  then Wout h where embeddings are narrower
  *   logits = embedding h, or output.weight h
  *
- * Biases and weights of norms are there in all layers or in none (Galactica). Hugging Face keeps two
- * rows of positions that nothing uses before those of positions 0, 1 ...: they are not in
+ * Biases and weights of norms are there in all layers or in none (Galactica). Hugging Face keeps
+ * two rows of positions that nothing uses before those of positions 0, 1 ...: they are not in
  * position_embd.weight. docs/dialects.md has the keys and tensors.
  */
 #include "models/opt.h"
