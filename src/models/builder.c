@@ -74,12 +74,22 @@ void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *o
     }
 }
 
-bool builder_flag(builder *b, const char *key) {
-    bool flag = false;
+static bool read_bool(builder *b, const char *key, bool otherwise) {
+    bool value = otherwise;
     if (b->status == SL_OK) {
-        b->status = meta_get_bool(b->file, key, false, &flag, b->error);
+        b->status = meta_get_bool(b->file, key, false, &value, b->error);
     }
-    return flag;
+    return value;
+}
+
+bool builder_bool(builder *b, const char *name, bool otherwise) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return read_bool(b, key, otherwise);
+}
+
+bool builder_flag(builder *b, const char *key) {
+    return read_bool(b, key, false);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------- */
