@@ -177,7 +177,11 @@ sl_status bpe_build(bpe *b, merge_table *merges, const vocabulary *v, const str 
     b->vocabulary = v->count;
     b->unknown = v->unknown;
     assign_bytes(b, v);
-    const sl_status status = read_merges(b, merges, v, pieces, error);
+    bool by_id = false;
+    sl_status status = meta_get_bool(v->file, "sluice.tokenizer.ranks", false, &by_id, error);
+    if (status == SL_OK) {
+        status = (by_id ? bpe_add_ranks : read_merges)(b, merges, v, pieces, error);
+    }
     return status == SL_OK && b->pre.whole_words ? index_words(b, v, pieces, error) : status;
 }
 
