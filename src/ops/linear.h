@@ -11,7 +11,10 @@ typedef enum prepare_kind {
     PREPARE_RMS_NORM,
     PREPARE_LAYER_NORM,
     PREPARE_SILU_MUL, /* in holds gate and up side by side: silu(gate) * up */
-    PREPARE_GELU,
+    PREPARE_GELU,     /* GPT-2's, by tanh */
+    PREPARE_GELU_ERF, /* the exact one */
+    PREPARE_RELU,
+    PREPARE_GELU_MUL, /* in as for SILU_MUL: gelu_tanh(gate) * up */
 } prepare_kind;
 
 enum { LINEAR_MAX_PARTS = 3 };
@@ -44,16 +47,17 @@ typedef struct linear_part {
 typedef struct linear_args {
     const kernel_table *kernels;
     linear_source source;
-    const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for PREPARE_SILU_MUL */
+    const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for those with MUL */
     size_t in_stride, n_row, n_in;
     prepare_kind prepare;
-    const float *norm_weight, *norm_bias; /* n_in; NULL where unused */
+    const float *norm_weight, *norm_bias; /* n_in; NULL where unused; LAYER_NORM: ones, zeros */
     float epsilon;
     size_t n_part;
     linear_part part[LINEAR_MAX_PARTS];
     float *out; /* n_row rows, out_stride floats apart; parts side by side */
     size_t out_stride;
     bool accumulate;              /* out += instead of = */
+    float cap;                    /* out = cap * tanh(out / cap); 0: no cap */
     void *rows[KERNEL_ROW_LIMIT]; /* where prepared rows go, for the forms that the parts need */
 } linear_args;
 
@@ -74,7 +78,7 @@ enum {
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,
                     _Atomic size_t *counter);
 
-/* Applies `prepare` to one row: n_in floats to out, which is not `in`. */
+/* Applies `prepare` to one row: n_in floats to out, which may be `in` for a norm only. */
 void linear_prepare_row(const linear_args *args, const float *in, float *out);
 
 /* Second phase, by all members: columns taken from *counter, in ascending order. */

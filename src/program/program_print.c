@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const prepare_names[] = {"", "rms_norm", "layer_norm", "silu_mul", "gelu"};
+static const char *const prepare_names[] = {"",     "rms_norm", "layer_norm", "silu_mul",
+                                            "gelu", "gelu_erf", "relu",       "gelu_mul"};
 
 typedef struct line_writer {
     char *text;
@@ -42,6 +43,36 @@ static void put_linear(line_writer *w, const program *p, const op *o) {
         put(w, "%s", linear->bias[i] != NO_WEIGHT ? " + bias" : "");
     }
     put(w, ")");
+    if (linear->cap > 0) {
+        put(w, " cap %g", (double)linear->cap);
+    }
+}
+
+static void put_embed(line_writer *w, const program *p, const op *o) {
+    const op_embed *e = &o->as.embed;
+    put_slot(w, p, o->out);
+    put(w, " %s embed(", e->tokens == NO_WEIGHT ? "+=" : "=");
+    if (e->tokens != NO_WEIGHT) {
+        put_weight(w, p, e->tokens);
+    }
+    if (e->positions != NO_WEIGHT) {
+        put(w, "%s", e->tokens == NO_WEIGHT ? "" : ", ");
+        put_weight(w, p, e->positions);
+    }
+    put(w, ")");
+    if (e->scale > 0) {
+        put(w, " * %g", (double)e->scale);
+    }
+}
+
+/* Where heads lie, if that is not all q, all k, all v. */
+static void put_columns(line_writer *w, const op_attention *a) {
+    const size_t k_at = a->n_head * a->head_k, v_at = k_at + a->n_head_kv * a->head_k;
+    if (a->q_at != 0 || a->k_at != k_at || a->v_at != v_at || a->q_step != a->head_k ||
+        a->k_step != a->head_k || a->v_step != a->head_v) {
+        put(w, ", q at %zu by %zu, k at %zu by %zu, v at %zu by %zu", a->q_at, a->q_step, a->k_at,
+            a->k_step, a->v_at, a->v_step);
+    }
 }
 
 static void put_attention(line_writer *w, const program *p, const op *o) {
@@ -49,9 +80,13 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     if (o->kind == OP_STORE_KV) {
         put(w, "kv%u = store(", a->kv_slot);
         put_slot(w, p, o->in);
-        if (a->angles != NO_SLOT) {
-            put(w, ", rotate %zu", a->n_rot);
+        if (a->norms_heads) {
+            put(w, ", rms_norm");
         }
+        if (a->angles != NO_SLOT) {
+            put(w, ", rotate %zu%s", a->n_rot, a->rope_halves ? " by halves" : "");
+        }
+        put_columns(w, a);
         put(w, ")");
         return;
     }
@@ -61,6 +96,12 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     put(w, ", kv%u, heads %zu/%zu of %zu", a->kv_slot, a->n_head, a->n_head_kv, a->head_k);
     if (a->window) {
         put(w, ", window %zu", a->window);
+    }
+    if (a->alibi) {
+        put(w, ", alibi");
+    }
+    if (a->soft_cap > 0) {
+        put(w, ", cap %g", (double)a->soft_cap);
     }
     put(w, ")");
 }
@@ -75,18 +116,14 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
     }
     switch (o->kind) {
     case OP_EMBED:
-        put_slot(&w, p, o->out);
-        put(&w, " = embed(");
-        put_weight(&w, p, o->as.embed.tokens);
-        if (o->as.embed.positions != NO_WEIGHT) {
-            put(&w, ", ");
-            put_weight(&w, p, o->as.embed.positions);
-        }
-        put(&w, ")");
+        put_embed(&w, p, o);
         break;
     case OP_ANGLES:
         put_slot(&w, p, o->out);
         put(&w, " = angles(position)");
+        if (o->as.angles.long_from > 0) {
+            put(&w, " or, beyond %zu, long ones", o->as.angles.long_from);
+        }
         break;
     case OP_LINEAR:
         put_linear(&w, p, o);
@@ -103,7 +140,8 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
         break;
     case OP_NORM:
         put_slot(&w, p, o->out);
-        put(&w, " = %s(", prepare_names[o->as.linear.prepare]);
+        put(&w, " %s %s(", o->as.linear.accumulate ? "+=" : "=",
+            prepare_names[o->as.linear.prepare]);
         put_slot(&w, p, o->in);
         put(&w, ")");
         break;
