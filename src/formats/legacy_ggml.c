@@ -486,8 +486,8 @@ static bool peek_name(const reader *r, str *name) {
     return is_printable(*name);
 }
 
-/* How well the bytes fit a layout. A number that is there twice says more than a vocabulary that can
- * be walked through. */
+/* How well the bytes fit a layout. A number that is there twice says more than a vocabulary that
+ * can be walked through. */
 typedef enum fitness { FITS_NOT, FITS_HEADER, FITS_VOCABULARY, FITS_COUNT, FITS } fitness;
 
 static fitness fit(const uint8_t *bytes, size_t size, const layout *as) {

@@ -7,23 +7,23 @@
 
 #include <stdio.h>
 
-typedef struct rename {
+typedef struct renaming {
     const char *old, *now;
-} rename;
+} renaming;
 
 typedef struct dialect {
     const char *architecture;
-    const char *layer;         /* what stands before a layer's number, */
-    char behind;               /* and behind it */
-    const rename *once, *each; /* tensors of the model, of each layer; ended by NULL */
+    const char *layer;           /* what stands before a layer's number, */
+    char behind;                 /* and behind it */
+    const renaming *once, *each; /* tensors of the model, of each layer; ended by NULL */
 } dialect;
 
-static const rename gpt2_once[] = {
+static const renaming gpt2_once[] = {
     {"model/wte", "token_embd.weight"},     {"model/wpe", "position_embd.weight"},
     {"model/ln_f/g", "output_norm.weight"}, {"model/ln_f/b", "output_norm.bias"},
     {"model/lm_head", "output.weight"},     {NULL, NULL},
 };
-static const rename gpt2_each[] = {
+static const renaming gpt2_each[] = {
     {"ln_1/g", "attn_norm.weight"},
     {"ln_1/b", "attn_norm.bias"},
     {"ln_2/g", "ffn_norm.weight"},
@@ -38,7 +38,7 @@ static const rename gpt2_each[] = {
     {"mlp/c_proj/b", "ffn_down.bias"},
     {NULL, NULL},
 };
-static const rename gptj_once[] = {
+static const renaming gptj_once[] = {
     {"transformer.wte.weight", "token_embd.weight"},
     {"transformer.ln_f.weight", "output_norm.weight"},
     {"transformer.ln_f.bias", "output_norm.bias"},
@@ -46,7 +46,7 @@ static const rename gptj_once[] = {
     {"lm_head.bias", "output.bias"},
     {NULL, NULL},
 };
-static const rename gptj_each[] = {
+static const renaming gptj_each[] = {
     {"ln_1.weight", "attn_norm.weight"},
     {"ln_1.bias", "attn_norm.bias"},
     {"attn.q_proj.weight", "attn_q.weight"},
@@ -61,14 +61,14 @@ static const rename gptj_each[] = {
     {"attn.masked_bias", NULL},
     {NULL, NULL},
 };
-static const rename gptneox_once[] = {
+static const renaming gptneox_once[] = {
     {"gpt_neox.embed_in.weight", "token_embd.weight"},
     {"gpt_neox.final_layer_norm.weight", "output_norm.weight"},
     {"gpt_neox.final_layer_norm.bias", "output_norm.bias"},
     {"embed_out.weight", "output.weight"},
     {NULL, NULL},
 };
-static const rename gptneox_each[] = {
+static const renaming gptneox_each[] = {
     {"input_layernorm.weight", "attn_norm.weight"},
     {"input_layernorm.bias", "attn_norm.bias"},
     {"post_attention_layernorm.weight", "ffn_norm.weight"},
@@ -86,13 +86,13 @@ static const rename gptneox_each[] = {
     {"attention.rotary_emb.inv_freq", NULL},
     {NULL, NULL},
 };
-static const rename llama_once[] = {
+static const renaming llama_once[] = {
     {"tok_embeddings.weight", "token_embd.weight"},
     {"norm.weight", "output_norm.weight"},
     {"output.weight", "output.weight"},
     {NULL, NULL},
 };
-static const rename llama_each[] = {
+static const renaming llama_each[] = {
     {"attention_norm.weight", "attn_norm.weight"},
     {"ffn_norm.weight", "ffn_norm.weight"},
     {"attention.wq.weight", "attn_q.weight"},
@@ -123,7 +123,7 @@ typedef struct translation {
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-static const rename *find(const rename *names, str old) {
+static const renaming *find(const renaming *names, str old) {
     while (names->old && !str_is(old, names->old)) {
         names++;
     }
@@ -158,9 +158,9 @@ static const char *new_name(translation *x, str old) {
     uint32_t layer = 0;
     str rest;
     const bool layered = split_layer(x->as, old, &layer, &rest);
-    const rename *found = layered && layer < x->file->n_layer ? find(x->as->each, rest)
-                          : layered                           ? NULL
-                                                              : find(x->as->once, old);
+    const renaming *found = layered && layer < x->file->n_layer ? find(x->as->each, rest)
+                            : layered                           ? NULL
+                                                                : find(x->as->once, old);
     if (!found) {
         tables_fail(&x->t, SL_ERR_FORMAT,
                     "tensor \"%.*s\" is none of a %s model of %u layers in ggml's old format",
@@ -268,9 +268,7 @@ static void add_llama(translation *x) {
             "the file does not say the norms' epsilon, the rotation's base and the context; taken "
             "for %s, 10000 and %u, as usual for such files",
             epsilon, context);
-        if (line) {
-            tables_string(&x->t, "sluice.notice", str_from(line));
-        }
+        tables_string(&x->t, "sluice.notice", str_from(line));
     }
 }
 
@@ -294,7 +292,7 @@ static void add_numbers(translation *x) {
     }
 }
 
-sl_status dialect_legacy(const legacy_file *file, model_file *out, sl_error *error) {
+static sl_status translate(const legacy_file *file, model_file *out, sl_error *error) {
     char format[64];
     snprintf(format, sizeof format, "%s (%s, %s)", file->container, file->name, file->type);
     translation x = {
@@ -311,6 +309,16 @@ sl_status dialect_legacy(const legacy_file *file, model_file *out, sl_error *err
     const sl_status status = tables_finish(&x.t, out);
     if (status == SL_OK) {
         out->data_offset = file->data_offset;
+    }
+    return status;
+}
+
+sl_status dialect_legacy_read(const uint8_t *bytes, size_t size, model_file *out, sl_error *error) {
+    legacy_file file;
+    sl_status status = legacy_ggml_parse(bytes, size, &file, error);
+    if (status == SL_OK) {
+        status = translate(&file, out, error);
+        legacy_ggml_free(&file);
     }
     return status;
 }

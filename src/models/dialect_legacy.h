@@ -12,10 +12,12 @@
 #include "formats/model_file.h"
 #include "formats/tables.h"
 
-/* *out points into the file's bytes alone and is the caller's to free; `file` may be freed. Refused
- * with one line: tensors of names that the architecture does not know or that are there twice, a
- * model in several parts. What is missing, or of a wrong shape, the architecture refuses. */
-SL_CHECK sl_status dialect_legacy(const legacy_file *file, model_file *out, sl_error *error);
+/* Reads a file of these formats (formats/legacy_ggml.h says what is refused) and translates it.
+ * *out is the caller's to free and points into the bytes. Refused besides, with one line: tensors
+ * of names that the architecture does not know or that are there twice, one part of a model in
+ * several. What is missing, or of a wrong shape, the architecture refuses. */
+SL_CHECK sl_status dialect_legacy_read(const uint8_t *bytes, size_t size, model_file *out,
+                                       sl_error *error);
 
 /* The vocabulary's part of it: tokenizer.ggml.*. */
 void dialect_legacy_words(tables *t, const legacy_file *file);

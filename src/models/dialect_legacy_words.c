@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "models/dialect_legacy.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/spm.h"
 #include "tokenizer/vocabulary.h"
 
 #include <stdio.h>
@@ -16,7 +17,6 @@
 #define KEY(name) "tokenizer.ggml." name
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-static const char space_mark[] = "\xe2\x96\x81";  /* U+2581 */
 
 enum {
     FIRST_BYTE = 3, /* LLaMA's pieces: <unk>, <s>, </s>, the bytes, the rest by merges */
@@ -205,15 +205,10 @@ static void put(words *w, size_t token, const char *text, size_t length) {
 }
 
 static void write_piece(words *w, size_t token) {
-    const str raw = w->raw[token];
-    char *const start = w->bytes + w->used;
-    for (size_t i = 0; i < raw.len; i++) {
-        const bool space = raw.ptr[i] == ' ';
-        const size_t length = space ? sizeof space_mark - 1 : 1;
-        memcpy(w->bytes + w->used, space ? space_mark : &raw.ptr[i], length);
-        w->used += length;
-    }
-    w->texts[token] = (str){start, (size_t)(w->bytes + w->used - start)};
+    char *const out = w->bytes + w->used;
+    const size_t length = spm_marks_from_spaces(w->raw[token], out);
+    w->texts[token] = (str){out, length};
+    w->used += length;
 }
 
 static void make_pieces(words *w) {
@@ -364,9 +359,7 @@ static void add_words(words *w, tables *t) {
             "texts with such characters may become other tokens than the model was trained with; "
             "--tokenizer names a file that knows",
             w->lost - unnamed, w->count);
-        if (line) {
-            tables_string(t, "sluice.notice.words", str_from(line));
-        }
+        tables_string(t, "sluice.notice.words", str_from(line));
     }
 }
 
