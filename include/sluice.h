@@ -93,8 +93,8 @@ SL_API void sl_model_options_init(sl_model_options *options);
 /* Maps and checks the file at `path`: GGUF (of a model in several files any one), a file of ggml's
  * first formats, or a checkpoint of llama2.c. A model over the memory budget is not loaded yet, but
  * by its first session; it is refused, with the number, where not even that can be. options may be
- * NULL. The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile raises
- * SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
+ * NULL. The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile
+ * raises SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
                                         sl_model **model, sl_error *error);
 
