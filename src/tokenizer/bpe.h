@@ -38,11 +38,15 @@ size_t bpe_encode_bytes(str bytes, char *out);
  * the usual trainers. */
 void bpe_byte_order(uint8_t order[256]);
 
-/* Fills a *b that holds only its pre-tokenizer, and the merges, from the vocabulary. pieces[i]: the
- * bytes of token i, which outlive *b. SL_ERR_FORMAT for merges that are malformed or name no
+/* Fills a *b that holds only its pre-tokenizer, and the merges, from the vocabulary: those of
+ * tokenizer.ggml.merges, or with sluice.tokenizer.ranks those that the ids say. pieces[i]: the bytes
+ * of token i, which outlive *b. SL_ERR_FORMAT for merges that are malformed or name no
  * tokens. The caller frees both in any case. */
 SL_CHECK sl_status bpe_build(bpe *b, merge_table *merges, const vocabulary *v, const str *pieces,
                              sl_error *error);
+/* For bpe_build: the merges of a vocabulary that lists none (bpe_ranks.c). */
+SL_CHECK sl_status bpe_add_ranks(bpe *b, merge_table *merges, const vocabulary *v,
+                                 const str *pieces, sl_error *error);
 void bpe_free(bpe *b);
 size_t bpe_bytes(const bpe *b);
 

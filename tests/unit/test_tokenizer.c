@@ -33,23 +33,72 @@ static tokenizer *create(const model_file *file) {
 
 /* ---- ids that reference libraries give ------------------------------------------------------ */
 
-static void check_golden(const char *name, const char *pre, const char *ids) {
-    char path[512], ids_path[512];
+static void check_texts(const char *name, const char *pre, const char *texts, const char *ids) {
+    char path[512], texts_path[512], ids_path[512];
     tokenizer_file f;
     tokenizer_string storage;
     tokenizer_cases cases;
     snprintf(path, sizeof path, GOLDEN "%s.gguf", name);
+    snprintf(texts_path, sizeof texts_path, GOLDEN "%s.txt", texts);
     snprintf(ids_path, sizeof ids_path, GOLDEN "%s.ids", ids);
     assert_true(tokenizer_file_open(&f, path));
     if (pre) {
         tokenizer_file_set(&f, "tokenizer.ggml.pre", pre, &storage);
     }
-    assert_true(tokenizer_cases_open(&cases, GOLDEN "texts.txt", "\n__text__\n", ids_path));
+    assert_true(tokenizer_cases_open(&cases, texts_path, "\n__text__\n", ids_path));
     tokenizer *t = create(&f.file);
     tokenizer_file_close(&f); /* the tokenizer holds what it needs */
     print_message("%s: %zu ids\n", ids, tokenizer_cases_check(&cases, t));
     tokenizer_cases_close(&cases);
     tokenizer_free(t);
+}
+
+static void check_golden(const char *name, const char *pre, const char *ids) {
+    check_texts(name, pre, "texts", ids);
+}
+
+/* A vocabulary whose merges join anything, so that each cut shows. */
+static void every_pre_tokenizer_cuts_as_published(void **state) {
+    (void)state;
+    static const char *const names[][2] = {
+        {"gpt-2", NULL},
+        {"starcoder", NULL},
+        {"llama-bpe", NULL},
+        {"dbrx", NULL},
+        {"qwen2", NULL},
+        {"qwen35", NULL},
+        {"minicpm5", NULL},
+        {"laguna", NULL},
+        {"seed-coder", NULL},
+        {"bailingmoe", NULL},
+        {"gpt-4o", NULL},
+        {"tekken", NULL},
+        {"bloom", NULL},
+        {"viking", NULL},
+        {"falcon", NULL},
+        {"deepseek-llm", NULL},
+        {"deepseek-coder", NULL},
+        {"deepseek-v3", NULL},
+        {"command-r", "starcoder"},
+        {"refact", "starcoder"},
+        {"olmo", "gpt-2"},
+        {"gpt-neox", "gpt-2"},
+        {"mpt", "gpt-2"},
+        {"phi-2", "gpt-2"},
+        {"smaug-bpe", "dbrx"},
+        {"chatglm-bpe", "dbrx"},
+        {"poro-chat", "bloom"},
+        {"jais", "gpt-2"},
+        {"exaone", "starcoder"},
+        {"minerva-7b", "starcoder"},
+        {"stablelm2", "qwen2"},
+        {"codeshell", "starcoder"},
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char ids[64];
+        snprintf(ids, sizeof ids, "cuts-%s", names[i][1] ? names[i][1] : names[i][0]);
+        check_texts("cuts", names[i][0], "cuts", ids);
+    }
 }
 
 static void small_vocabularies_give_the_ids_of_the_references(void **state) {
@@ -149,8 +198,10 @@ static void whole_texts_come_back(void **state) {
 
 static const struct {
     const char *file, *pre;
-} small[] = {
-    {"spm", NULL}, {"bpe", "gpt-2"}, {"bpe", "llama-bpe"}, {"bpe", "starcoder"}, {"bpe", "qwen2"}};
+} small[] = {{"spm", NULL},          {"bpe", "gpt-2"},  {"bpe", "llama-bpe"},
+             {"bpe", "starcoder"},   {"bpe", "qwen2"},  {"cuts", "falcon"},
+             {"cuts", "gpt-4o"},     {"cuts", "bloom"}, {"cuts", "deepseek-llm"},
+             {"cuts", "deepseek-v3"}};
 
 static tokenizer *open_small(size_t i) {
     char path[512];
@@ -289,6 +340,7 @@ static void long_runs_before_every_branch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_pre_tokenizer_cuts_as_published),
         cmocka_unit_test(small_vocabularies_give_the_ids_of_the_references),
         cmocka_unit_test(published_vocabularies_give_the_published_ids),
         cmocka_unit_test(whole_texts_come_back),

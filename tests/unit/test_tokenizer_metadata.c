@@ -297,8 +297,8 @@ static void wrong_kinds_are_refused(void **state) {
     refuse(&m, SL_ERR_UNSUPPORTED, "\"bert\" (known: llama, gpt2)");
     begin_bpe(&m);
     gguf_builder_remove(&m.b, KEY("pre"));
-    gguf_builder_string(&m.b, KEY("pre"), "deepseek-llm");
-    refuse(&m, SL_ERR_UNSUPPORTED, "\"deepseek-llm\" (known: default, gpt-2, llama-bpe");
+    gguf_builder_string(&m.b, KEY("pre"), "deepseek-llm2");
+    refuse(&m, SL_ERR_UNSUPPORTED, "\"deepseek-llm2\" (known: gpt-2, starcoder, llama-bpe");
     begin_bpe(&m);
     gguf_builder_remove(&m.b, KEY("pre"));
     tokenizer_free(create_good(&m));
