@@ -39,8 +39,8 @@ size_t bpe_encode_bytes(str bytes, char *out);
 void bpe_byte_order(uint8_t order[256]);
 
 /* Fills a *b that holds only its pre-tokenizer, and the merges, from the vocabulary: those of
- * tokenizer.ggml.merges, or with sluice.tokenizer.ranks those that the ids say. pieces[i]: the bytes
- * of token i, which outlive *b. SL_ERR_FORMAT for merges that are malformed or name no
+ * tokenizer.ggml.merges, or with sluice.tokenizer.ranks those that the ids say. pieces[i]: the
+ * bytes of token i, which outlive *b. SL_ERR_FORMAT for merges that are malformed or name no
  * tokens. The caller frees both in any case. */
 SL_CHECK sl_status bpe_build(bpe *b, merge_table *merges, const vocabulary *v, const str *pieces,
                              sl_error *error);

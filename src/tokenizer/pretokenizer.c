@@ -59,7 +59,7 @@ static sl_status compile_one(str pattern, bool bytes, void **out, sl_error *erro
             pcre2_compile((PCRE2_SPTR)given.ptr, given.len, bytes ? 0 : PCRE2_UTF | PCRE2_MULTILINE,
                           &number, &offset, context);
         if (code) {
-            /* Where the system gives no executable memory, the interpreter does the same, slower. */
+            /* Where there is no executable memory, the interpreter does the same, slower. */
             (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
         } else {
             status = compile_error(pattern, number, offset, error);

@@ -1,6 +1,6 @@
 /* legacy_builder.h - makes files of ggml's first formats and of llama2.c in memory for tests, from
- * models that a gguf_builder holds: the same weights under the names of that time, written down here
- * a second time from the formats' descriptions. */
+ * models that a gguf_builder holds: the same weights under the names of that time, written down
+ * here a second time from the formats' descriptions. */
 #ifndef SUPPORT_LEGACY_BUILDER_H
 #define SUPPORT_LEGACY_BUILDER_H
 

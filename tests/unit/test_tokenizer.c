@@ -57,6 +57,12 @@ static void check_golden(const char *name, const char *pre, const char *ids) {
     check_texts(name, pre, "texts", ids);
 }
 
+static void words_are_cut_into_the_pieces_of_the_references(void **state) {
+    (void)state;
+    check_texts("wordpiece", NULL, "cuts", "wordpiece");
+    check_texts("wordpiece-cased", NULL, "cuts", "wordpiece-cased");
+}
+
 /* A vocabulary whose merges join anything, so that each cut shows. */
 static void every_pre_tokenizer_cuts_as_published(void **state) {
     (void)state;
@@ -198,10 +204,13 @@ static void whole_texts_come_back(void **state) {
 
 static const struct {
     const char *file, *pre;
-} small[] = {{"spm", NULL},          {"bpe", "gpt-2"},  {"bpe", "llama-bpe"},
-             {"bpe", "starcoder"},   {"bpe", "qwen2"},  {"cuts", "falcon"},
-             {"cuts", "gpt-4o"},     {"cuts", "bloom"}, {"cuts", "deepseek-llm"},
-             {"cuts", "deepseek-v3"}};
+} small[] = {{"spm", NULL},           {"bpe", "gpt-2"},   {"bpe", "llama-bpe"},
+             {"bpe", "starcoder"},    {"bpe", "qwen2"},   {"cuts", "falcon"},
+             {"cuts", "gpt-4o"},      {"cuts", "bloom"},  {"cuts", "deepseek-llm"},
+             {"cuts", "deepseek-v3"}, {"wordpiece", NULL}};
+
+/* All but WordPiece give a text back. */
+#define LOSSLESS (COUNT_OF(small) - 1)
 
 static tokenizer *open_small(size_t i) {
     char path[512];
@@ -247,7 +256,7 @@ static void random_text_comes_back(void **state) {
     random_state r;
     random_seed(&r, 11);
     char text[4 * 200];
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_text(&r, text, random_u64(&r) % 200);
@@ -261,7 +270,7 @@ static void random_bytes_come_back(void **state) {
     (void)state;
     random_state r;
     random_seed(&r, 12);
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_u64(&r) % 200;
@@ -326,7 +335,7 @@ static void long_runs_before_every_branch(void **state) {
     (void)state;
     const size_t size = 1u << 20;
     char *text = malloc(size);
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (const char *c = " \n\ta1!'"; *c; c++) {
             memset(text, *c, size);
@@ -340,6 +349,7 @@ static void long_runs_before_every_branch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_cut_into_the_pieces_of_the_references),
         cmocka_unit_test(every_pre_tokenizer_cuts_as_published),
         cmocka_unit_test(small_vocabularies_give_the_ids_of_the_references),
         cmocka_unit_test(published_vocabularies_give_the_published_ids),
