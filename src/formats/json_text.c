@@ -59,7 +59,6 @@ sl_status json_text_parse(const uint8_t *bytes, size_t size, const char *what, j
 }
 
 str json_text_string(const json_t *value) {
-    return json_is_string(value)
-               ? (str){json_string_value(value), json_string_length(value)}
-               : (str){NULL, 0};
+    return json_is_string(value) ? (str){json_string_value(value), json_string_length(value)}
+                                 : (str){NULL, 0};
 }

@@ -250,7 +250,8 @@ static void push_call(machine *m) {
     if (m->status != SL_OK) {
         return;
     }
-    if (value_of(m, callee)->kind != PICKLE_GLOBAL || value_of(m, arguments)->kind != PICKLE_TUPLE) {
+    if (value_of(m, callee)->kind != PICKLE_GLOBAL ||
+        value_of(m, arguments)->kind != PICKLE_TUPLE) {
         fail(m, "something else than a global is called, or with something else than a tuple");
         return;
     }

@@ -44,20 +44,13 @@ static const struct {
     uint8_t bytes; /* of an element */
     const char *type_name;
 } facts[COUNT_OF(globals)] = {
-    {ROLE_DICTIONARY, RAW_OTHER, 0, ""},
-    {ROLE_REBUILD, RAW_OTHER, 0, ""},
-    {ROLE_REBUILD, RAW_OTHER, 0, ""},
-    {ROLE_REBUILD_PARAMETER, RAW_OTHER, 0, ""},
-    {ROLE_STORAGE, RAW_F32, 4, "float32"},
-    {ROLE_STORAGE, RAW_F16, 2, "float16"},
-    {ROLE_STORAGE, RAW_BF16, 2, "bfloat16"},
-    {ROLE_STORAGE, RAW_OTHER, 8, "float64"},
-    {ROLE_STORAGE, RAW_OTHER, 8, "int64"},
-    {ROLE_STORAGE, RAW_OTHER, 4, "int32"},
-    {ROLE_STORAGE, RAW_OTHER, 2, "int16"},
-    {ROLE_STORAGE, RAW_OTHER, 1, "int8"},
-    {ROLE_STORAGE, RAW_OTHER, 1, "uint8"},
-    {ROLE_STORAGE, RAW_OTHER, 1, "bool"},
+    {ROLE_DICTIONARY, RAW_OTHER, 0, ""},     {ROLE_REBUILD, RAW_OTHER, 0, ""},
+    {ROLE_REBUILD, RAW_OTHER, 0, ""},        {ROLE_REBUILD_PARAMETER, RAW_OTHER, 0, ""},
+    {ROLE_STORAGE, RAW_F32, 4, "float32"},   {ROLE_STORAGE, RAW_F16, 2, "float16"},
+    {ROLE_STORAGE, RAW_BF16, 2, "bfloat16"}, {ROLE_STORAGE, RAW_OTHER, 8, "float64"},
+    {ROLE_STORAGE, RAW_OTHER, 8, "int64"},   {ROLE_STORAGE, RAW_OTHER, 4, "int32"},
+    {ROLE_STORAGE, RAW_OTHER, 2, "int16"},   {ROLE_STORAGE, RAW_OTHER, 1, "int8"},
+    {ROLE_STORAGE, RAW_OTHER, 1, "uint8"},   {ROLE_STORAGE, RAW_OTHER, 1, "bool"},
     {ROLE_NOTHING, RAW_OTHER, 0, ""},
 };
 
@@ -86,9 +79,9 @@ static int by_key(const void *left, const void *right) {
 }
 
 static storage *find_storage(const torch_reader *r, str key) {
-    return r->storages.count == 0 ? NULL
-                                  : bsearch(&key, r->storages.items, r->storages.count,
-                                            sizeof(storage), by_key);
+    return r->storages.count == 0
+               ? NULL
+               : bsearch(&key, r->storages.items, r->storages.count, sizeof(storage), by_key);
 }
 
 static sl_status wrong(sl_error *error, const char *what) {
@@ -186,8 +179,7 @@ static bool read_layout(raw_tensor *t, const uint64_t *strides, uint64_t *span) 
             return false;
         }
     }
-    t->transposed =
-        !rows && t->n_dims == 2 && strides[0] == 1 && strides[1] == t->dims[0];
+    t->transposed = !rows && t->n_dims == 2 && strides[0] == 1 && strides[1] == t->dims[0];
     t->scattered = !rows && !t->transposed;
     return true;
 }
@@ -207,12 +199,14 @@ static sl_status add_tensor(torch_reader *r, str name, const pickle_value *argum
     if (count < 4 || item[0]->kind != PICKLE_PERSISTENT || item[1]->kind != PICKLE_INT ||
         item[1]->integer < 0 || !read_numbers(&r->p, item[2], t.dims, &t.n_dims) ||
         !read_numbers(&r->p, item[3], strides, &n_strides) || n_strides != t.n_dims) {
-        return bad_tensor(r, name, "expected a storage, an offset, and as many sizes as strides, "
-                                   "at most 8");
+        return bad_tensor(r, name,
+                          "expected a storage, an offset, and as many sizes as strides, "
+                          "at most 8");
     }
     if (count > 7 || (item[6] && (item[6]->kind != PICKLE_NONE && item[6]->count != 0))) {
-        return bad_tensor(r, name, "it has metadata (such as that of a negative or conjugate "
-                                   "view), which is not supported");
+        return bad_tensor(r, name,
+                          "it has metadata (such as that of a negative or conjugate "
+                          "view), which is not supported");
     }
     storage wanted;
     const sl_status status = read_storage(r, item[0], &wanted);
@@ -252,8 +246,9 @@ static sl_status read_entry(torch_reader *r, const pickle_value *key, const pick
         }
         pickle_items(&r->p, arguments, &value, 1);
     }
-    return bad_tensor(r, key->text, "expected a tensor; a file of weights is a dictionary of "
-                                    "tensors and nothing else");
+    return bad_tensor(r, key->text,
+                      "expected a tensor; a file of weights is a dictionary of "
+                      "tensors and nothing else");
 }
 
 static sl_status read_dictionary(torch_reader *r) {
@@ -376,7 +371,7 @@ static sl_status read_zip(torch_reader *r) {
 /* ---- the layout before ---------------------------------------------------------------------- */
 
 /* 0x1950a86a20f9469cfc6c as protocol 2 writes it. */
-static const uint8_t magic[] = {0x80, 2,    0x8a, 10,  0x6c, 0xfc, 0x9c, 0x46,
+static const uint8_t magic[] = {0x80, 2,    0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46,
                                 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
 
 static bool is_old(const uint8_t *bytes, size_t size) {
@@ -389,8 +384,8 @@ static bool is_tar(const uint8_t *bytes, size_t size) {
 
 static sl_status next_pickle(torch_reader *r, size_t *at, pickle *p) {
     size_t used;
-    const sl_status status = pickle_parse(r->bytes + *at, r->size - *at, globals, COUNT_OF(globals),
-                                          p, &used, r->error);
+    const sl_status status =
+        pickle_parse(r->bytes + *at, r->size - *at, globals, COUNT_OF(globals), p, &used, r->error);
     *at += status == SL_OK ? used : 0;
     return status;
 }
@@ -473,8 +468,8 @@ static sl_status place_old_storages(torch_reader *r, size_t at) {
         status = place_old_storage(r, pickle_at(&keys, key), &at);
     }
     if (status == SL_OK && at != r->size) {
-        status = error_set(r->error, SL_ERR_FORMAT,
-                           "byte %zu: something follows the last storage", at);
+        status =
+            error_set(r->error, SL_ERR_FORMAT, "byte %zu: something follows the last storage", at);
     }
     pickle_free(&keys);
     return status;

@@ -251,8 +251,8 @@ static sl_status check_entries(const uint8_t *bytes, zip_archive *archive, sl_er
         }
     }
     size_t first, twice;
-    const sl_status status = name_index_build(&archive->index, e, sizeof *e,
-                                              archive->entries.count, &first, &twice, error);
+    const sl_status status = name_index_build(&archive->index, e, sizeof *e, archive->entries.count,
+                                              &first, &twice, error);
     if (status == SL_OK && twice != NAME_INDEX_NONE) {
         return error_set(error, SL_ERR_FORMAT, "the zip archive has \"%.*s\" twice",
                          STR_ARG(e[twice].name));
