@@ -94,7 +94,11 @@ static void add_numbers(tables *t, const char *key, meta_type type, meta_type el
 }
 
 void tables_u64(tables *t, const char *key, uint64_t value) {
-    add_numbers(t, key, META_U64, META_U64, 1, &value, sizeof value);
+    if (value <= UINT32_MAX) {
+        add_numbers(t, key, META_U32, META_U32, 1, &(uint32_t){(uint32_t)value}, sizeof(uint32_t));
+    } else {
+        add_numbers(t, key, META_U64, META_U64, 1, &value, sizeof value);
+    }
 }
 
 void tables_float(tables *t, const char *key, float value) {

@@ -41,7 +41,8 @@ void *tables_room(tables *t, size_t bytes);
 /* Formats a text into such memory; "" after a failure. */
 const char *tables_text(tables *t, const char *format, ...) SL_PRINTF(2, 3);
 
-/* Metadata. Key and values are copied. A key that is there already is refused by tables_finish. */
+/* Metadata. Key and values are copied. A key that is there already is refused by tables_finish.
+ * Numbers up to 2^32 - 1 become 32-bit ones, as other programs want them in files. */
 void tables_u64(tables *t, const char *key, uint64_t value);
 void tables_float(tables *t, const char *key, float value);
 void tables_bool(tables *t, const char *key, bool value);
