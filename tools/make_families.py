@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+"""Make the family fixtures, tests/golden/families/: tiny models of every
+architecture and variant, trained on plain text with Hugging Face transformers,
+and what transformers computes from them in float32.
+
+    python tools/make_families.py --text ../shared/data/text [--only NAME ...] [--steps N]
+
+tests/golden/families/README.md says what each file is. Three things are
+checked and printed for every variant: that the directory in Hugging Face's
+layout, loaded again, gives the logits; how far the logits move if one setting
+is altered (it must show); and that the GGUF file holds the same model
+(families_check.py computes it from the GGUF file alone).
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import shutil
+import time
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import save_file
+
+import families_check
+import families_gguf
+import families_tokenizers
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
+N_TOKENS, N_PROMPT, N_GREEDY = 64, 16, 64
+
+GPT2 = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], n_embd=32, n_layer=2, n_head=2, n_ctx=80, n_positions=80,
+            layer_norm_epsilon=1e-5, activation_function="gelu_new", initializer_range=0.1,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+GPTJ = dict(GPT2, model_type="gptj", architectures=["GPTJForCausalLM"], rotary_dim=8, n_inner=None, rotary=True,
+            tie_word_embeddings=False, tokenizer_class="GPT2Tokenizer")
+del GPTJ["n_ctx"]
+NEOX = dict(model_type="gpt_neox", architectures=["GPTNeoXForCausalLM"], hidden_size=32, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=128, max_position_embeddings=128, rotary_pct=0.25,
+            rotary_emb_base=10000, hidden_act="gelu", layer_norm_eps=1e-5, tie_word_embeddings=False,
+            use_parallel_residual=True, initializer_range=0.1)
+OPT = dict(model_type="opt", architectures=["OPTForCausalLM"], hidden_size=32, num_hidden_layers=2, ffn_dim=64,
+           num_attention_heads=2, max_position_embeddings=80, word_embed_proj_dim=32, activation_function="relu",
+           do_layer_norm_before=True, _remove_final_layer_norm=False, dropout=0.0, attention_dropout=0.0, layerdrop=0.0,
+           init_std=0.1)
+BLOOM = dict(model_type="bloom", architectures=["BloomForCausalLM"], n_embed=32, n_layer=2, num_attention_heads=2,
+             layer_norm_epsilon=1e-5, seq_length=128, offset_alibi=100, pretraining_tp=1, slow_but_exact=False,
+             apply_residual_connection_post_layernorm=False, hidden_dropout=0.0, attention_dropout=0.0,
+             initializer_range=0.1)
+LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"], hidden_size=32, intermediate_size=64,
+             num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
+             rms_norm_eps=1e-5, rope_theta=10000.0, rope_scaling=None, hidden_act="silu", attention_bias=False,
+             tie_word_embeddings=False, initializer_range=0.1)
+QWEN2 = dict(LLAMA, model_type="qwen2", architectures=["Qwen2ForCausalLM"], hidden_size=32, intermediate_size=80,
+             rms_norm_eps=1e-6, rope_theta=1000000.0, sliding_window=128, max_window_layers=2,
+             use_sliding_window=False, tie_word_embeddings=True)
+QWEN3 = dict(LLAMA, model_type="qwen3", architectures=["Qwen3ForCausalLM"], intermediate_size=64, head_dim=16,
+             num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6, use_sliding_window=False,
+             max_window_layers=2, sliding_window=None,
+             rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+GEMMA2 = dict(LLAMA, model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_size=32, intermediate_size=80,
+              head_dim=16, rms_norm_eps=1e-6, hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh",
+              query_pre_attn_scalar=24, sliding_window=16, attn_logit_softcapping=3.0, final_logit_softcapping=8.0,
+              tie_word_embeddings=True, cache_implementation="hybrid")
+GEMMA3 = dict(GEMMA2, model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], hidden_size=32,
+              intermediate_size=64, num_hidden_layers=3, query_pre_attn_scalar=16, attn_logit_softcapping=None,
+              final_logit_softcapping=None, sliding_window_pattern=3, rope_theta=1000000.0,
+              rope_local_base_freq=10000.0, layer_types=["sliding_attention"] * 2 + ["full_attention"])
+PHI3 = dict(LLAMA, model_type="phi3", architectures=["Phi3ForCausalLM"], intermediate_size=64, num_key_value_heads=2,
+            sliding_window=2047, original_max_position_embeddings=128, resid_pdrop=0.0, embd_pdrop=0.0)
+for old in (QWEN3, GEMMA2, GEMMA3, PHI3):
+    old.pop("rope_scaling", None)
+del QWEN3["rope_theta"]
+LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5],
+            "long_factor": [1.0, 1.3, 1.8, 2.6, 3.5, 4.5, 6.0, 8.0]}
+LINEAR = {"rope_type": "linear", "factor": 4.0}
+
+# name: config.json as published ones are written, more settings, tokenizer, vocabulary, stored type,
+# files of safetensors, files of pytorch_model.bin (0: none; -1: one in the old layout),
+# altered settings for the sensitivity check
+VARIANTS = {
+    "gpt2": (GPT2, {}, "gpt2", 272, F16, 1, 1, [dict(layer_norm_epsilon=1e-3), dict(activation_function="gelu"),
+             dict(activation_function="relu")]),
+    "gptj": (GPTJ, {}, "gptj", 272, F16, 1, 2, [dict(rotary_dim=6), dict(rotary_dim=16), dict(layer_norm_epsilon=1e-3)]),
+    "gptneox-parallel": (NEOX, {}, "neox", 272, F16, 1, 0, [
+        dict(rotary_pct=0.5), dict(use_parallel_residual=False), dict(rotary_emb_base=5000), dict(hidden_act="gelu_new")]),
+    "gptneox-sequential": (NEOX, dict(use_parallel_residual=False, intermediate_size=64), "neox", 272, BF16, 2, 0, [
+        dict(rotary_pct=0.5), dict(use_parallel_residual=True), dict(hidden_act="gelu_new")]),
+    "opt": (OPT, {}, "opt", 272, F16, 1, -1, [dict(activation_function="gelu"), dict(do_layer_norm_before=False)]),
+    "opt-350m": (OPT, dict(do_layer_norm_before=False, word_embed_proj_dim=16), "opt", 272, F16, 1, 0, [
+        dict(activation_function="gelu")]),
+    "opt-galactica": (OPT, dict(activation_function="gelu", enable_bias=False, layer_norm_elementwise_affine=False,
+                                num_hidden_layers=1), "galactica", 272, F32, 1, 0, [
+        dict(activation_function="relu"), dict(activation_function="gelu_new")]),
+    "bloom": (BLOOM, {}, "bloom", 272, F16, 1, 1, [dict(layer_norm_epsilon=1e-3),
+                                                   dict(apply_residual_connection_post_layernorm=True)]),
+    "bloom-heads": (BLOOM, dict(n_embed=48, num_attention_heads=3, n_layer=1), "bloom", 272, BF16, 1, 0, [
+        dict(layer_norm_epsilon=1e-3)]),
+    "qwen2": (QWEN2, {}, "qwen", 272, BF16, 1, 0, [dict(rope_theta=10000.0), dict(rms_norm_eps=1e-3)]),
+    "qwen3": (QWEN3, {}, "qwen", 272, BF16, 2, 0, [
+        dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0}), dict(rms_norm_eps=1e-3)]),
+    "gemma2": (GEMMA2, {}, "gemma", 320, BF16, 1, 0, [
+        dict(attn_logit_softcapping=None), dict(final_logit_softcapping=None), dict(sliding_window=15),
+        dict(sliding_window=17), dict(query_pre_attn_scalar=16), dict(rope_theta=20000.0)]),
+    "gemma3": (GEMMA3, {}, "gemma", 320, BF16, 1, 0, [
+        dict(sliding_window=15), dict(sliding_window=17), dict(rope_theta=10000.0), dict(rope_local_base_freq=20000.0),
+        dict(layer_types=["sliding_attention", "full_attention", "sliding_attention"])]),
+    "phi3": (PHI3, {}, "phi3", 312, BF16, 1, 0, [dict(rope_theta=20000.0), dict(rms_norm_eps=1e-3)]),
+    "phi3-longrope": (PHI3, dict(original_max_position_embeddings=32, rope_scaling=LONGROPE, tie_word_embeddings=True,
+                                 sliding_window=262144), "phi3-metaspace", 312, BF16, 1, 0, [
+        dict(rope_scaling={**LONGROPE, "long_factor": LONGROPE["short_factor"]}),
+        dict(original_max_position_embeddings=64)]),
+    "llama": (LLAMA, {}, "llama", 312, F16, 2, 0, [dict(rope_theta=20000.0), dict(rms_norm_eps=1e-3)]),
+}
+# Rows of the embedding beyond the tokenizer's, as Qwen2's.
+PADDING = {"qwen2": 4}
+TORCH_DTYPE = {F16: "float16", BF16: "bfloat16", F32: "float32"}
+
+
+# ---------------------------------------------------------------- training
+
+def config_of(settings):
+    """The configuration as transformers reads it from a config.json."""
+    settings = dict(settings)
+    return transformers.CONFIG_MAPPING[settings.pop("model_type")].from_dict(settings)
+
+
+def model_of(settings, state=None):
+    model = transformers.AutoModelForCausalLM.from_config(
+        config_of(settings), attn_implementation="eager", dtype=F32)
+    if state is not None:
+        if "embed_out.weight" in state:
+            state = {k.replace("embed_out", "lm_head"): v for k, v in state.items()}
+        missing, _ = model.load_state_dict(state, strict=False)
+        assert all("lm_head" in m for m in missing), missing
+        model.tie_weights()
+    return model.eval()
+
+
+def train(model, ids, bos, length, args, seed):
+    rng = np.random.default_rng((args.seed, seed))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.0, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1) / 20) * 0.5 * (
+        1 + math.cos(math.pi * s / args.steps)) + 0.02)
+    model.train()
+    for step in range(args.steps):
+        at = rng.integers(0, len(ids) - length - 1, args.batch)
+        batch = torch.from_numpy(np.stack([ids[i:i + length] for i in at]))
+        if bos is not None:
+            batch[::2, 0] = bos
+        logits = model(batch, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def logits_of(model, tokens):
+    return model(torch.tensor([tokens]), use_cache=False).logits[0].float().numpy()
+
+
+def greedy_of(model, prompt):
+    """64 greedy ids, computed anew from all tokens at every step, and by how much each one won."""
+    tokens, margins = list(prompt), []
+    for _ in range(N_GREEDY):
+        last = logits_of(model, tokens)[-1]
+        order = np.argsort(-last, kind="stable")
+        margins.append(float(last[order[0]] - last[order[1]]))
+        tokens.append(int(order[0]))
+    return tokens[len(prompt):], margins
+
+
+# ---------------------------------------------------------------- files
+
+def split_files(state, n):
+    """The state dict in n parts of nearly equal size, in its own order."""
+    total, done, parts = sum(v.nbytes for v in state.values()), 0, [{} for _ in range(n)]
+    for key, v in state.items():
+        parts[min(n - 1, done * n // total)][key] = v
+        done += v.nbytes
+    return parts
+
+
+def save_weights(folder, state, n, stem, suffix, save):
+    parts = split_files(state, n)
+    if n == 1:
+        save(parts[0], folder / f"{stem}.{suffix}")
+        return
+    index = {"metadata": {"total_size": sum(v.nbytes for v in state.values())}, "weight_map": {}}
+    for i, part in enumerate(parts):
+        file = f"{stem}-{i + 1:05d}-of-{n:05d}.{suffix}"
+        save(part, folder / file)
+        index["weight_map"].update({key: file for key in part})
+    index["weight_map"] = dict(sorted(index["weight_map"].items()))
+    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def published_bin(name, state, settings):
+    """pytorch_model.bin as it was published: other prefixes, and buffers that are no weights."""
+    out = dict(state)
+    if name in ("gpt2", "bloom"):
+        out = {k.removeprefix("transformer."): v for k, v in out.items()}
+    if name == "opt":
+        out = {k.removeprefix("model."): v for k, v in out.items()}
+        out["lm_head.weight"] = out["decoder.embed_tokens.weight"]  # shares its storage
+    if name in ("gpt2", "gptj"):
+        n, prefix = settings["n_positions"], "" if name == "gpt2" else "transformer."
+        mask = torch.tril(torch.ones(n, n, dtype=torch.uint8)).view(1, 1, n, n)
+        for i in range(settings["n_layer"] if name == "gptj" else 1):
+            out[f"{prefix}h.{i}.attn.bias"] = mask
+            out[f"{prefix}h.{i}.attn.masked_bias"] = torch.tensor(-1e9, dtype=next(iter(state.values())).dtype)
+    return out
+
+
+def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
+    hf = folder / "hf"
+    hf.mkdir(parents=True)
+    if name.startswith("gptneox"):  # buffers that published files carry along
+        more = {}
+        for i in range(settings["num_hidden_layers"]):
+            prefix = f"gpt_neox.layers.{i}.attention."
+            more[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
+            more[prefix + "masked_bias"] = torch.tensor(-1e9)
+            more[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
+        stored = {**state, **more}
+    else:
+        stored = state
+    save_weights(hf, stored, n_files, "model", "safetensors", lambda part, path: save_file(
+        {k: v.contiguous() for k, v in part.items()}, path, metadata={"format": "pt"}))
+
+    def dump(file, content, where=hf):
+        (where / file).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    dump("config.json", settings)
+    dump("generation_config.json", {k: v for k, v in settings.items() if k in ("bos_token_id", "eos_token_id", "pad_token_id")})
+    dump("tokenizer_config.json", vocabulary.config)
+    compact = json.dumps(vocabulary.json, ensure_ascii=False, separators=(",", ":"))
+    (hf / "tokenizer.json").write_text(compact, encoding="utf-8")
+    if n_bins == 0:
+        return
+    bins = folder / "hf-bin"
+    bins.mkdir()
+    dump("config.json", settings, bins)
+    if name in ("gpt2", "opt"):  # these were published without a tokenizer.json
+        merges = "#version: 0.2\n" + "".join(m + "\n" for m in vocabulary.merges)
+        dump("vocab.json", {t: i for i, t in enumerate(vocabulary.tokens)}, bins)
+        (bins / "merges.txt").write_text(merges, encoding="utf-8")
+        dump("tokenizer_config.json", vocabulary.config, bins)
+    save_weights(bins, published_bin(name, state, settings), abs(n_bins), "pytorch_model", "bin",
+                 lambda part, path: torch.save(part, path, _use_new_zipfile_serialization=n_bins > 0))
+
+
+def passage(vocabulary, text, at, n):
+    ids = [vocabulary.ids["bos"]] if vocabulary.add_bos else []
+    return (ids + vocabulary.tokenizer().encode(text[at:at + 6 * n], add_special_tokens=False).ids)[:n]
+
+
+def make(number, name, text, out, args):
+    base, more, kind, n_vocab, dtype, n_files, n_bins, altered = VARIANTS[name]
+    started = time.time()
+    vocabulary = families_tokenizers.make(kind, text, n_vocab)
+    settings = {**base, **more, "vocab_size": n_vocab + PADDING.get(name, 0), "torch_dtype": TORCH_DTYPE[dtype],
+                "use_cache": True, **{f"{r}_token_id": vocabulary.ids.get(r) for r in ("bos", "eos", "pad")}}
+    if settings["pad_token_id"] is None:
+        del settings["pad_token_id"]
+    torch.manual_seed(args.seed + number)
+    model = model_of(settings)
+    ids = np.array(vocabulary.tokenizer().encode(text, add_special_tokens=False).ids, dtype=np.int64)
+    loss = train(model, ids, vocabulary.ids.get("bos"), N_TOKENS, args, number)
+
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items() if k not in tied}
+    if model.config.model_type == "gpt_neox" and "lm_head.weight" in state:  # what published files call it
+        state["embed_out.weight"] = state.pop("lm_head.weight")
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    write_hf(folder, name, settings, state, vocabulary, n_files, n_bins)
+    families_gguf.write(folder / "model.gguf", name, model.config, state, dtype, vocabulary)
+
+    # Everything expected is computed from the files as they lie.
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "hf", dtype=F32, attn_implementation="eager").eval()
+    stored = {k: v.float() for k, v in state.items()}
+    again = np.abs(logits_of(model, [1, 2, 3]) - logits_of(model_of(settings, stored), [1, 2, 3])).max()
+    assert again < 1e-5, again
+    tokens = passage(vocabulary, text, len(text) // 3, N_TOKENS)
+    prompt = passage(vocabulary, text, len(text) // 2, 40 if name == "phi3-longrope" else N_PROMPT)
+    logits = logits_of(model, tokens)
+    assert np.isfinite(logits).all() and logits.shape == (N_TOKENS, settings["vocab_size"])
+    greedy, margins = greedy_of(model, prompt)
+    (folder / "tokens.txt").write_text(",".join(map(str, tokens)) + "\n")
+    np.save(folder / "logits.npy", logits.astype(np.float32))
+    (folder / "greedy.txt").write_text(",".join(map(str, prompt)) + "\n" + ",".join(map(str, greedy)) + "\n" +
+                                       ",".join(f"{m:.5f}" for m in margins) + "\n")
+    if name == "phi3-longrope":  # within the original context the short factors hold
+        (folder / "tokens-short.txt").write_text(",".join(map(str, tokens[:24])) + "\n")
+        np.save(folder / "logits-short.npy", logits_of(model, tokens[:24]).astype(np.float32))
+    texts = (out / "texts.inp").read_bytes().decode("utf-8").split("\n__ggml_vocab_test__\n")
+    tokenizer = vocabulary.tokenizer()
+    (folder / "tokenizer.out").write_text("".join(
+        " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    extent = float(logits.max() - logits.min())
+    print(f"{name}: {size} bytes, loss {loss:.2f}, logits {logits.min():.1f} to {logits.max():.1f}, least margin "
+          f"{min(margins):.4f}, {time.time() - started:.0f} s", flush=True)
+    families_check.check(folder, tokens, logits, model.config)
+    for change in altered:
+        moved = float(np.abs(logits_of(model_of({**settings, **change}, stored), tokens) - logits).max()) / extent
+        print(f"    with {change}: logits move by {moved:.5f} of their range" + ("" if moved > 1e-3 else "  <-- little"))
+    return size
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--text", required=True, help="folder of plain text files")
+    p.add_argument("--out", default="tests/golden/families")
+    p.add_argument("--only", nargs="*", default=list(VARIANTS))
+    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--batch", type=int, default=12)
+    p.add_argument("--rate", type=float, default=6e-3)
+    p.add_argument("--seed", type=int, default=5)
+    args = p.parse_args()
+    torch.set_num_threads(1)
+    out = pathlib.Path(args.out)
+    text = "".join(f.read_text(encoding="utf-8")[:300000] for f in sorted(pathlib.Path(args.text).glob("*.txt")))
+    for number, name in enumerate(VARIANTS):
+        if name in args.only:
+            make(number, name, text, out, args)
+    print(f"{sum(f.stat().st_size for f in out.rglob('*') if f.is_file())} bytes in all")
+
+
+if __name__ == "__main__":
+    main()
