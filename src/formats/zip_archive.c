@@ -219,7 +219,7 @@ static sl_status read_entries(const uint8_t *bytes, const directory *d, zip_arch
                               sl_error *error) {
     size_t at = (size_t)d->begin;
     for (size_t i = 0; i < d->count; i++) {
-        central_header h;
+        central_header h = {0};
         zip_entry entry;
         sl_status status =
             read_central(bytes + at, (size_t)(d->begin + d->bytes) - at, i, &h, error);
