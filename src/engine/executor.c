@@ -285,13 +285,15 @@ float *executor_hidden(executor *e, size_t index) {
 static void embed_row(const executor *e, const op *o, size_t row, float *scratch) {
     const batch_row *r = &e->batch[row];
     float *out = slot_row(e, o->out, row);
-    const weight_ref *tokens = program_weight(e->p, o->as.embed.tokens);
-    if (r->vector) {
-        memcpy(out, r->vector, tokens->n_in * sizeof *out);
-    } else {
-        const void *values =
-            residency_row(e->weights, o->as.embed.tokens, (size_t)r->token, scratch);
-        e->kernels.decode[tokens->type](values, out, tokens->n_in);
+    if (o->as.embed.tokens != NO_WEIGHT) {
+        const weight_ref *tokens = program_weight(e->p, o->as.embed.tokens);
+        if (r->vector) {
+            memcpy(out, r->vector, tokens->n_in * sizeof *out);
+        } else {
+            const void *values =
+                residency_row(e->weights, o->as.embed.tokens, (size_t)r->token, scratch);
+            e->kernels.decode[tokens->type](values, out, tokens->n_in);
+        }
     }
     if (o->as.embed.positions != NO_WEIGHT) {
         const weight_ref *positions = program_weight(e->p, o->as.embed.positions);
@@ -361,14 +363,23 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 
+/* n heads that begin `step` floats apart. */
+static void rotate_heads(const executor *e, const op_attention *a, float *heads, size_t step,
+                         size_t n, const float *angles) {
+    void (*const rotate)(float *x, const float *cs, size_t n_pair) =
+        a->rope_halves ? e->kernels.rope_halves : e->kernels.rope_pairs;
+    for (size_t h = 0; h < n; h++) {
+        rotate(heads + h * step, angles, a->n_rot / 2);
+    }
+}
+
 static void store_kv_row(const executor *e, const op *o, size_t row) {
     const op_attention *a = &o->as.attention;
-    float *heads = slot_row(e, o->in, row);
+    float *in = slot_row(e, o->in, row);
     if (a->angles != NO_SLOT) {
         const float *angles = slot_row(e, a->angles, row);
-        for (size_t h = 0; h < a->n_head + a->n_head_kv; h++) {
-            e->kernels.rope_pairs(heads + h * a->head_k, angles, a->n_rot / 2);
-        }
+        rotate_heads(e, a, in + a->q_at, a->q_step, a->n_head, angles);
+        rotate_heads(e, a, in + a->k_at, a->k_step, a->n_head_kv, angles);
     }
     const attention_row *r = &attention_rows(e)[row];
     const kv_layout kv = kv_get_layout(e->kv);
@@ -376,9 +387,9 @@ static void store_kv_row(const executor *e, const op *o, size_t row) {
     const size_t in_page = r->position % ATTENTION_PAGE;
     size_t k_offset, v_offset;
     kv_slot_offsets(e->kv, a->kv_slot, &k_offset, &v_offset);
-    const float *keys = heads + a->n_head * a->head_k;
-    attention_store_keys(kv.type_k, keys, a->n_head_kv, a->head_k, page + k_offset, in_page);
-    attention_store_values(kv.type_v, keys + a->n_head_kv * a->head_k, a->n_head_kv, a->head_v,
+    attention_store_keys(kv.type_k, in + a->k_at, a->k_step, a->n_head_kv, a->head_k,
+                         page + k_offset, in_page);
+    attention_store_values(kv.type_v, in + a->v_at, a->v_step, a->n_head_kv, a->head_v,
                            page + v_offset, in_page);
 }
 
@@ -390,8 +401,9 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
         .rows = attention_rows(e),
         .blocks = blocks(e),
         .n_block = e->n_block,
-        .q = slot_rows(e, o->in),
+        .q = slot_rows(e, o->in) + a->q_at,
         .q_stride = slot_stride(program_slot(e->p, o->in)),
+        .q_step = a->q_step,
         .out = slot_rows(e, o->out),
         .out_stride = slot_stride(program_slot(e->p, o->out)),
         .n_head = a->n_head,
@@ -400,6 +412,7 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
         .head_v = a->head_v,
         .window = a->window,
         .scale = a->scale,
+        .alibi = a->alibi,
         .type_k = kv.type_k,
         .type_v = kv.type_v,
         .pool = kv.pool,

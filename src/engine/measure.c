@@ -353,9 +353,9 @@ static void fill_pool(attention_bench *b, float *values) {
         for (size_t k = 0; k < a->n_head_kv * size_max(a->head_k, a->head_v); k++) {
             values[k] = (float)(2 * random_unit(&random) - 1);
         }
-        attention_store_keys(a->type_k, values, a->n_head_kv, a->head_k, b->pool, i);
-        attention_store_values(a->type_v, values, a->n_head_kv, a->head_v, b->pool + a->v_offset,
-                               i);
+        attention_store_keys(a->type_k, values, a->head_k, a->n_head_kv, a->head_k, b->pool, i);
+        attention_store_values(a->type_v, values, a->head_v, a->n_head_kv, a->head_v,
+                               b->pool + a->v_offset, i);
     }
     for (size_t at = b->layer_bytes; at < b->pool_bytes; at += b->layer_bytes) {
         memcpy(b->pool + at, b->pool, b->layer_bytes);
@@ -392,6 +392,7 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
         .blocks = b->blocks,
         .q = b->q,
         .q_stride = width,
+        .q_step = h->head_k,
         .out = b->out,
         .out_stride = width,
         .n_head = h->n_head,

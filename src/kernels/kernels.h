@@ -160,11 +160,21 @@ typedef struct kernel_table {
      * the following round stands at each function of ref/vector_ref.c. */
     void (*gelu_tanh)(float *x, size_t n);
 
+    /* x[k] = 0.5 v (1 + erf(v / sqrt(2))), the exact GELU. */
+    void (*gelu_erf)(float *x, size_t n);
+
+    /* x[k] = 0 where x[k] < 0; -0 and NaN stay. */
+    void (*relu)(float *x, size_t n);
+
+    /* x[k] = fma(slope, first + k, x[k]), where first + k is rounded; n up to 2^24. Attention's
+     * bias by distance. */
+    void (*add_ramp)(float *x, float slope, float first, size_t n);
+
     /* y = x / sqrt(mean(x^2) + epsilon) * weight; mean by dot. y may be x. */
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *y, size_t n);
 
     /* y = (x - mean) / sqrt(variance + epsilon) * weight + bias, two passes, sums by sum and dot
-     * order. y may be x. */
+     * order. y may be x. weight may be NULL for ones, bias for zeros. */
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon,
                        float *y, size_t n);
 
@@ -172,6 +182,9 @@ typedef struct kernel_table {
      * cs[2i+1]: a' = fma(a, c, -(b * s)), b' = fma(a, s, b * c), where the inner product is
      * rounded first. */
     void (*rope_pairs)(float *x, const float *cs, size_t n_pair);
+
+    /* The same for pairs (x[i], x[n_pair + i]); cs as above, neighbours. */
+    void (*rope_halves)(float *x, const float *cs, size_t n_pair);
 } kernel_table;
 
 /* Whether this type's weights are better packed. */
@@ -190,6 +203,7 @@ float kernel_exp(float x);
 /* For x <= 0, and NaN, which stays: kernel_exp of the larger of x and -87, a normal number. */
 float kernel_weight(float x);
 float kernel_tanh(float x);
+float kernel_erf(float x);
 /* In double precision, for the tables of angles: |x| up to 2^40 for sin and cos, beyond it NaN. */
 double kernel_sin(double x);
 double kernel_cos(double x);

@@ -201,28 +201,62 @@ void builder_linear_add(builder *b, uint32_t layer, slot_id in, slot_id out, op_
                &(op){.kind = OP_LINEAR, .layer = layer, .in = in, .out = out, .as.linear = linear});
 }
 
-void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
-    weight_id output = builder_optional_matrix(b, -1, "output.weight", last.n_in, n_vocab);
-    if (output == NO_WEIGHT) {
-        output = embedding;
-    }
-    const slot_id chosen = builder_slot(b, last.n_in);
+void builder_columns(op_attention *a) {
+    a->q_at = 0;
+    a->k_at = a->n_head * a->head_k;
+    a->v_at = a->k_at + a->n_head_kv * a->head_k;
+    a->q_step = a->k_step = a->head_k;
+    a->v_step = a->head_v;
+}
+
+void builder_interleaved_columns(op_attention *a) {
+    a->q_at = 0;
+    a->k_at = a->head_k;
+    a->v_at = 2 * a->head_k;
+    a->q_step = a->k_step = a->v_step = 2 * a->head_k + a->head_v;
+}
+
+slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_attention *a) {
+    builder_op(
+        b,
+        &(op){
+            .kind = OP_STORE_KV, .layer = layer, .in = heads, .out = NO_SLOT, .as.attention = *a});
+    const slot_id mixed = builder_slot(b, a->n_head * a->head_v);
+    builder_op(
+        b,
+        &(op){.kind = OP_ATTENTION, .layer = layer, .in = heads, .out = mixed, .as.attention = *a});
+    return mixed;
+}
+
+slot_id builder_select(builder *b, slot_id x, size_t width) {
+    const slot_id chosen = builder_slot(b, width);
     builder_op(b, &(op){.kind = OP_SELECT, .layer = UINT32_MAX, .in = x, .out = chosen});
-    b->p->hidden = builder_slot(b, last.n_in);
-    builder_op(b, &(op){.kind = OP_NORM,
-                        .layer = UINT32_MAX,
-                        .in = chosen,
-                        .out = b->p->hidden,
-                        .as.linear = last});
+    return chosen;
+}
+
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd,
+                    size_t n_vocab) {
+    const weight_id output = builder_optional_matrix(b, -1, "output.weight", n_embd, n_vocab);
     const op_linear head = {
         .norm_weight = NO_WEIGHT,
         .norm_bias = NO_WEIGHT,
-        .n_in = last.n_in,
+        .n_in = n_embd,
         .n_weight = 1,
-        .weight = {output},
+        .weight = {output == NO_WEIGHT ? embedding : output},
         .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
     };
-    b->p->logits = builder_linear(b, UINT32_MAX, b->p->hidden, head, n_vocab);
+    b->p->hidden = hidden;
+    b->p->logits = builder_linear(b, UINT32_MAX, hidden, head, n_vocab);
     b->p->n_vocab = n_vocab;
-    b->p->n_embd = last.n_in;
+    b->p->n_embd = n_embd;
+}
+
+void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
+    const slot_id chosen = builder_select(b, x, last.n_in);
+    const slot_id hidden = builder_slot(b, last.n_in);
+    builder_op(
+        b,
+        &(op){
+            .kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = hidden, .as.linear = last});
+    builder_logits(b, hidden, embedding, last.n_in, n_vocab);
 }

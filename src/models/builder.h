@@ -47,6 +47,21 @@ slot_id builder_linear(builder *b, uint32_t layer, slot_id in, op_linear linear,
 /* linear added to an existing slot. */
 void builder_linear_add(builder *b, uint32_t layer, slot_id in, slot_id out, op_linear linear);
 
+/* Says where heads lie in the columns of a slot: all q, all k, all v; or q, k, v of head 0, then of
+ * head 1, and so on, for as many key heads as heads. */
+void builder_columns(op_attention *attention);
+void builder_interleaved_columns(op_attention *attention);
+
+/* STORE_KV and ATTENTION of the columns of `heads`, out on a new slot. */
+slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_attention *attention);
+
+/* The rows whose logits are wanted, on a new slot. */
+slot_id builder_select(builder *b, slot_id x, size_t width);
+
+/* Logits of the selected hidden state, of n_embd columns: output.weight, or the embedding where
+ * there is none, and output.bias where there is one. */
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab);
+
 /* A model's end: rows whose logits are wanted, last norm, output matrix (the embedding's where
  * output.weight is absent). `last` holds prepare, norm and epsilon. */
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab);

@@ -63,7 +63,7 @@ static void build_attention(builder *b, const gpt2_shape *s, uint32_t layer, slo
     add_norm(b, s, layer, "attn_norm.weight", "attn_norm.bias", &qkv);
     const slot_id heads = builder_linear(b, layer, x, qkv, 3 * s->n_embd);
 
-    const op_attention attention = {
+    op_attention attention = {
         .kv_slot = builder_kv_slot(b, s->n_head, head, head),
         .angles = NO_SLOT,
         .n_head = s->n_head,
@@ -72,17 +72,8 @@ static void build_attention(builder *b, const gpt2_shape *s, uint32_t layer, slo
         .head_v = head,
         .scale = 1.0f / sqrtf((float)head),
     };
-    builder_op(b, &(op){.kind = OP_STORE_KV,
-                        .layer = layer,
-                        .in = heads,
-                        .out = NO_SLOT,
-                        .as.attention = attention});
-    const slot_id mixed = builder_slot(b, s->n_embd);
-    builder_op(b, &(op){.kind = OP_ATTENTION,
-                        .layer = layer,
-                        .in = heads,
-                        .out = mixed,
-                        .as.attention = attention});
+    builder_columns(&attention);
+    const slot_id mixed = builder_attention(b, layer, heads, &attention);
     builder_linear_add(b, layer, mixed, x,
                        linear_of(b, layer, PREPARE_NONE, s->n_embd, "attn_output.weight",
                                  "attn_output.bias", s->n_embd));

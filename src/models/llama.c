@@ -199,7 +199,7 @@ static void build_attention(builder *b, const llama_shape *s, uint32_t layer, sl
     join(b, &qkv, layer, "attn_v.weight", "attn_v.bias", v_width);
     const slot_id heads = builder_linear(b, layer, x, qkv, q_width + k_width + v_width);
 
-    const op_attention attention = {
+    op_attention attention = {
         .kv_slot = builder_kv_slot(b, s->n_head_kv, s->head_k, s->head_v),
         .angles = angles,
         .n_rot = s->n_rot,
@@ -210,17 +210,8 @@ static void build_attention(builder *b, const llama_shape *s, uint32_t layer, sl
         .window = s->window,
         .scale = 1.0f / sqrtf((float)s->head_k),
     };
-    builder_op(b, &(op){.kind = OP_STORE_KV,
-                        .layer = layer,
-                        .in = heads,
-                        .out = NO_SLOT,
-                        .as.attention = attention});
-    const slot_id mixed = builder_slot(b, s->n_head * s->head_v);
-    builder_op(b, &(op){.kind = OP_ATTENTION,
-                        .layer = layer,
-                        .in = heads,
-                        .out = mixed,
-                        .as.attention = attention});
+    builder_columns(&attention);
+    const slot_id mixed = builder_attention(b, layer, heads, &attention);
 
     op_linear output = plain(PREPARE_NONE, s->n_head * s->head_v);
     join(b, &output, layer, "attn_output.weight", "attn_output.bias", s->n_embd);

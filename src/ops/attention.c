@@ -23,6 +23,7 @@ typedef struct attention_scratch {
     float *keys;   /* [head_k][ATTENTION_PAGE], decoded */
     float *row;    /* [head_k], decoded */
     float *values; /* [ATTENTION_PART][value_stride], decoded */
+    float *slopes; /* [head of the group], with alibi */
     size_t q_width, v_width, value_stride;
     kernel_mixture part, total;
 } attention_scratch;
@@ -40,6 +41,15 @@ size_t attention_rows_for(size_t n, size_t n_head, size_t n_head_kv, size_t n_me
     const size_t wanted = n * n_head_kv / (n_member * ITEMS_PER_MEMBER);
     const size_t least = (FEW_QUERIES + group - 1) / group;
     return size_min(size_max(wanted, least), most);
+}
+
+float attention_slope(size_t n_head, size_t head) {
+    size_t n = 1;
+    while (2 * n <= n_head) {
+        n *= 2;
+    }
+    const double eighths = head < n ? 2.0 * (double)(head + 1) : 2.0 * (double)(head - n) + 1.0;
+    return (float)kernel_pow(2, -4.0 * eighths / (double)n);
 }
 
 /* Floats that a mixture takes. */
@@ -62,7 +72,8 @@ size_t attention_scratch_bytes(size_t n_head, size_t n_head_kv, size_t head_k, s
     const size_t q_width = size_round_up(head_k, ALIGN), v_width = size_round_up(head_v, ALIGN);
     const size_t floats = queries * (q_width + SCORE_STRIDE) + q_width * (ATTENTION_PAGE + 1) +
                           ATTENTION_PART * value_stride(v_width) +
-                          2 * mixture_floats(queries, v_width);
+                          2 * mixture_floats(queries, v_width) +
+                          size_round_up(n_head / n_head_kv, ALIGN);
     return floats * sizeof(float);
 }
 
@@ -81,6 +92,7 @@ static attention_scratch lay_out(const attention_args *a, void *memory) {
     float *mixtures = s.values + ATTENTION_PART * s.value_stride;
     s.part = mixture_at(mixtures, queries, s.v_width);
     s.total = mixture_at(mixtures + mixture_floats(queries, s.v_width), queries, s.v_width);
+    s.slopes = mixtures + 2 * mixture_floats(queries, s.v_width);
     return s;
 }
 
@@ -113,31 +125,40 @@ static bool keys_turned(quant_type type) {
     return quant_format_of(type)->block_length == 1;
 }
 
-void attention_store_values(quant_type type, const float *values, size_t n_head, size_t head,
-                            uint8_t *rows, size_t in_page) {
+void attention_store_values(quant_type type, const float *values, size_t step, size_t n_head,
+                            size_t head, uint8_t *rows, size_t in_page) {
     const size_t row_bytes = quant_row_bytes(type, head);
     for (size_t h = 0; h < n_head; h++) {
-        quant_format_of(type)->encode(values + h * head,
+        quant_format_of(type)->encode(values + h * step,
                                       rows + (h * ATTENTION_PAGE + in_page) * row_bytes, head);
     }
 }
 
-void attention_store_keys(quant_type type, const float *keys, size_t n_head, size_t head,
-                          uint8_t *rows, size_t in_page) {
-    if (!keys_turned(type)) {
-        attention_store_values(type, keys, n_head, head, rows, in_page);
-        return;
-    }
+/* The keys of one head, dimension by dimension. */
+static void store_turned(quant_type type, const float *keys, size_t head, uint8_t *rows,
+                         size_t in_page) {
     enum { TOGETHER = 64 };
     const quant_format *format = quant_format_of(type);
     const size_t bytes = format->block_bytes;
     uint8_t encoded[TOGETHER * sizeof(float)];
-    for (size_t d = 0; d < n_head * head; d += TOGETHER) {
-        const size_t count = size_min(TOGETHER, n_head * head - d);
+    for (size_t d = 0; d < head; d += TOGETHER) {
+        const size_t count = size_min(TOGETHER, head - d);
         format->encode(keys + d, encoded, count);
         for (size_t i = 0; i < count; i++) {
             memcpy(rows + ((d + i) * ATTENTION_PAGE + in_page) * bytes, encoded + i * bytes, bytes);
         }
+    }
+}
+
+void attention_store_keys(quant_type type, const float *keys, size_t step, size_t n_head,
+                          size_t head, uint8_t *rows, size_t in_page) {
+    if (!keys_turned(type)) {
+        attention_store_values(type, keys, step, n_head, head, rows, in_page);
+        return;
+    }
+    for (size_t h = 0; h < n_head; h++) {
+        store_turned(type, keys + h * step, head,
+                     rows + h * ATTENTION_PAGE * quant_row_bytes(type, head), in_page);
     }
 }
 
@@ -390,6 +411,13 @@ static void mix_part(const item *t, const kernel_mixture *to, span rows, size_t 
     }
 }
 
+/* The bias of a query's scores of the keys that it sees in a part. */
+static void add_distance(const item *t, size_t query, span seen, float *scores) {
+    const size_t distance = t->rows[query / t->group].position - seen.begin;
+    t->a->kernels->add_ramp(scores, t->s->slopes[query % t->group], -(float)distance,
+                            seen.end - seen.begin);
+}
+
 /* What part number `part` comes to, for the rows that see any of it: these are returned. */
 static span compute_part(const item *t, size_t part, const kernel_mixture *to) {
     const attention_args *a = t->a;
@@ -399,8 +427,11 @@ static span compute_part(const item *t, size_t part, const kernel_mixture *to) {
     score_part(t, part_begin, keys);
     for (size_t query = rows.begin * t->group; query < rows.end * t->group; query++) {
         const span seen = visible(a, &t->rows[query / t->group], keys);
-        a->kernels->soften(t->s->scores + query * SCORE_STRIDE + (seen.begin - part_begin),
-                           seen.end - seen.begin, &to->max[query], &to->sum[query]);
+        float *scores = t->s->scores + query * SCORE_STRIDE + (seen.begin - part_begin);
+        if (a->alibi) {
+            add_distance(t, query, seen, scores);
+        }
+        a->kernels->soften(scores, seen.end - seen.begin, &to->max[query], &to->sum[query]);
     }
     mix_part(t, to, rows, part_begin, keys);
     return rows;
@@ -412,10 +443,13 @@ static void take_queries(const item *t) {
     const attention_args *a = t->a;
     for (size_t query = 0; query < t->block->count * t->group; query++) {
         const float *q = a->q + (t->block->first + query / t->group) * a->q_stride +
-                         (t->head * t->group + query % t->group) * a->head_k;
+                         (t->head * t->group + query % t->group) * a->q_step;
         float *scaled = t->s->q + query * t->s->q_width;
         memcpy(scaled, q, a->head_k * sizeof(float));
         a->kernels->scale(a->scale, scaled, a->head_k);
+    }
+    for (size_t g = 0; g < t->group && a->alibi; g++) {
+        t->s->slopes[g] = attention_slope(a->n_head, t->head * t->group + g);
     }
 }
 

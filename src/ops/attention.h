@@ -1,7 +1,9 @@
 /* attention.h - softmax(scale q K^T) V over paged keys and values.
  *
  * A query times `scale`, rounded, is what meets the keys. A score is one sum, which begins with +0
- * and takes the head's dimensions by fma, ascending. The keys that a row at position p sees,
+ * and takes the head's dimensions by fma, ascending. With `alibi` it then becomes fma(slope, key's
+ * position - p, score); the difference is exact up to 2^24 and beyond that rounded as add_ramp does
+ * from the first key of a part that the row sees. The keys that a row at position p sees,
  * [max(0, p + 1 - window), p], are cut into parts at absolute multiples of ATTENTION_PART. Within a
  * part: m = largest score, weights kernel_weight(score - m), l = their sum16, o = sum of weight *
  * value, keys left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged
@@ -60,18 +62,24 @@ typedef struct attention_args {
     const attention_row *rows;
     const attention_block *blocks;
     size_t n_block;
-    const float *q; /* [row][q_stride], head h at h * head_k */
-    size_t q_stride;
+    const float *q; /* [row][q_stride], head h at h * q_step */
+    size_t q_stride, q_step;
     float *out; /* [row][out_stride], head h at h * head_v */
     size_t out_stride;
     size_t n_head, n_head_kv, head_k, head_v, window;
     float scale;
+    bool alibi;
     quant_type type_k, type_v;
     const uint8_t *pool;
     size_t page_bytes, k_offset, v_offset;
     size_t n_member;
     attention_shared shared;
 } attention_args;
+
+/* The slope of a head's bias: 2^(-8 (h + 1) / n) for the first n heads, n the largest power of two
+ * up to n_head; the others have every second slope of 2n heads, from the first on. Source: Press,
+ * Smith and Lewis, "Train Short, Test Long", 2021, and its authors' code for other numbers. */
+float attention_slope(size_t n_head, size_t head);
 
 /* Most rows of a block for heads that share keys by `group`. */
 size_t attention_rows_most(size_t group);
@@ -89,12 +97,12 @@ size_t attention_shared_floats(size_t n_position, size_t n_head, size_t head_v);
 /* Cuts n rows into blocks of at most `most`; room for n blocks. Returns their number. */
 size_t attention_cut(const attention_row *rows, size_t n, size_t most, attention_block *blocks);
 
-/* Puts a position's keys (or values), n_head heads of `head` values, where a page keeps them; rows
- * is the first byte of the slot's keys (or values) in the page. */
-void attention_store_keys(quant_type type, const float *keys, size_t n_head, size_t head,
-                          uint8_t *rows, size_t in_page);
-void attention_store_values(quant_type type, const float *values, size_t n_head, size_t head,
-                            uint8_t *rows, size_t in_page);
+/* Puts a position's keys (or values), n_head heads of `head` values that begin `step` floats apart,
+ * where a page keeps them; rows is the first byte of the slot's keys (or values) in the page. */
+void attention_store_keys(quant_type type, const float *keys, size_t step, size_t n_head,
+                          size_t head, uint8_t *rows, size_t in_page);
+void attention_store_values(quant_type type, const float *values, size_t step, size_t n_head,
+                            size_t head, uint8_t *rows, size_t in_page);
 
 /* By all members: items taken from *counter. */
 void attention_run(const attention_args *args, void *scratch, _Atomic size_t *counter);

@@ -29,6 +29,14 @@ void linear_prepare_row(const linear_args *args, const float *in, float *out) {
         memcpy(out, in, n * sizeof *out);
         k->gelu_tanh(out, n);
         break;
+    case PREPARE_GELU_ERF:
+        memcpy(out, in, n * sizeof *out);
+        k->gelu_erf(out, n);
+        break;
+    case PREPARE_RELU:
+        memcpy(out, in, n * sizeof *out);
+        k->relu(out, n);
+        break;
     }
 }
 

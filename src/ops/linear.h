@@ -11,7 +11,9 @@ typedef enum prepare_kind {
     PREPARE_RMS_NORM,
     PREPARE_LAYER_NORM,
     PREPARE_SILU_MUL, /* in holds gate and up side by side: silu(gate) * up */
-    PREPARE_GELU,
+    PREPARE_GELU,     /* GPT-2's, by tanh */
+    PREPARE_GELU_ERF, /* the exact one */
+    PREPARE_RELU,
 } prepare_kind;
 
 enum { LINEAR_MAX_PARTS = 3 };
@@ -47,7 +49,7 @@ typedef struct linear_args {
     const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for PREPARE_SILU_MUL */
     size_t in_stride, n_row, n_in;
     prepare_kind prepare;
-    const float *norm_weight, *norm_bias; /* n_in; NULL where unused */
+    const float *norm_weight, *norm_bias; /* n_in; NULL where unused; LAYER_NORM: ones, zeros */
     float epsilon;
     size_t n_part;
     linear_part part[LINEAR_MAX_PARTS];
@@ -74,7 +76,7 @@ enum {
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,
                     _Atomic size_t *counter);
 
-/* Applies `prepare` to one row: n_in floats to out, which is not `in`. */
+/* Applies `prepare` to one row: n_in floats to out, which may be `in` for a norm only. */
 void linear_prepare_row(const linear_args *args, const float *in, float *out);
 
 /* Second phase, by all members: columns taken from *counter, in ascending order. */

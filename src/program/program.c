@@ -87,8 +87,9 @@ static bool prepare_fits(const program *p, const op *o) {
     const size_t wanted = linear->prepare == PREPARE_SILU_MUL ? 2 * linear->n_in : linear->n_in;
     const bool rms = linear->prepare == PREPARE_RMS_NORM;
     const bool layer = linear->prepare == PREPARE_LAYER_NORM;
-    return in_width == wanted && (linear->norm_weight != NO_WEIGHT) == (rms || layer) &&
-           (linear->norm_bias != NO_WEIGHT) == layer &&
+    return in_width == wanted && (!rms || linear->norm_weight != NO_WEIGHT) &&
+           (rms || layer || linear->norm_weight == NO_WEIGHT) &&
+           (layer || linear->norm_bias == NO_WEIGHT) &&
            is_vector(p, linear->norm_weight, in_width) && is_vector(p, linear->norm_bias, in_width);
 }
 
@@ -108,24 +109,53 @@ static bool linear_fits(const program *p, const op *o) {
     return out_width == program_slot(p, o->out)->width;
 }
 
+/* n heads of `width` columns each, the first at `at`: within `columns`, and none over another. */
+static bool heads_fit(size_t at, size_t step, size_t n, size_t width, size_t columns) {
+    size_t last, end;
+    return step >= width && size_mul(step, n - 1, &last) && size_add(last, at, &last) &&
+           size_add(last, width, &end) && end <= columns;
+}
+
+static bool columns_fit(const op_attention *a, size_t columns) {
+    return a->n_head > 0 && a->n_head_kv > 0 &&
+           heads_fit(a->q_at, a->q_step, a->n_head, a->head_k, columns) &&
+           heads_fit(a->k_at, a->k_step, a->n_head_kv, a->head_k, columns) &&
+           heads_fit(a->v_at, a->v_step, a->n_head_kv, a->head_v, columns);
+}
+
 static bool attention_fits(const program *p, const op *o) {
     const op_attention *a = &o->as.attention;
     const kv_slot *kv = program_kv_slot(p, a->kv_slot);
-    const size_t in_width = a->n_head * a->head_k + a->n_head_kv * (a->head_k + a->head_v);
     const bool rotated = a->angles == NO_SLOT ||
                          (a->n_rot <= a->head_k && program_slot(p, a->angles)->width == a->n_rot);
-    return a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0 && rotated &&
-           kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k && kv->head_v == a->head_v &&
-           program_slot(p, o->in)->width == in_width &&
+    return columns_fit(a, program_slot(p, o->in)->width) && a->n_head % a->n_head_kv == 0 &&
+           rotated && kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k &&
+           kv->head_v == a->head_v &&
            (o->kind == OP_STORE_KV || program_slot(p, o->out)->width == a->n_head * a->head_v);
+}
+
+/* A table of rows that EMBED reads. */
+static bool is_table(const program *p, weight_id id, size_t width) {
+    return id == NO_WEIGHT || program_weight(p, id)->n_in == width;
+}
+
+static bool embed_fits(const program *p, const op *o) {
+    const size_t width = program_slot(p, o->out)->width;
+    return (o->as.embed.tokens != NO_WEIGHT || o->as.embed.positions != NO_WEIGHT) &&
+           is_table(p, o->as.embed.tokens, width) && is_table(p, o->as.embed.positions, width);
+}
+
+static bool norm_fits(const program *p, const op *o) {
+    const prepare_kind prepare = o->as.linear.prepare;
+    const bool norm = prepare == PREPARE_RMS_NORM || prepare == PREPARE_LAYER_NORM;
+    return prepare_fits(p, o) && (norm || o->in != o->out) &&
+           o->as.linear.n_in == program_slot(p, o->out)->width;
 }
 
 static bool op_fits(const program *p, const op *o) {
     switch (o->kind) {
     case OP_EMBED:
-        return program_weight(p, o->as.embed.tokens)->n_in == program_slot(p, o->out)->width &&
-               (o->as.embed.positions == NO_WEIGHT ||
-                program_weight(p, o->as.embed.positions)->n_in == program_slot(p, o->out)->width);
+        return embed_fits(p, o);
     case OP_ANGLES:
         return 2 * program_angle_set(p, o->as.angles.set)->n_pair == program_slot(p, o->out)->width;
     case OP_LINEAR:
@@ -136,7 +166,7 @@ static bool op_fits(const program *p, const op *o) {
     case OP_SELECT:
         return program_slot(p, o->in)->width == program_slot(p, o->out)->width;
     case OP_NORM:
-        return prepare_fits(p, o) && o->as.linear.n_in == program_slot(p, o->out)->width;
+        return norm_fits(p, o);
     }
     return false;
 }

@@ -6,13 +6,13 @@
  *
  * For each row (a token at a position of a sequence) a program computes, from top to bottom:
  *
- *   EMBED      out = row `token` of a weight (+ row `position` of another)
+ *   EMBED      out = row `token` of a weight (+ row `position` of another), or out += the latter
  *   ANGLES     out = cos, sin pairs of the row's position
  *   LINEAR     out = W * prepare(in) + bias, or out += the same; up to three W side by side
  *   STORE_KV   rotates q and k inside a slot, writes k and v into the cache of a layer
  *   ATTENTION  out = softmax(q K^T) V over what the row may see
  *   SELECT     keeps only rows that something is wanted of
- *   NORM       out = prepare(in), for those rows: the hidden state
+ *   NORM       out = prepare(in), for all rows or the kept ones; a norm may be in place
  */
 #ifndef PROGRAM_PROGRAM_H
 #define PROGRAM_PROGRAM_H
@@ -52,7 +52,7 @@ typedef enum op_kind {
 enum { OP_MAX_WEIGHTS = LINEAR_MAX_PARTS };
 
 typedef struct op_embed {
-    weight_id tokens;
+    weight_id tokens;    /* NO_WEIGHT: the row of `positions` is added to what `out` holds */
     weight_id positions; /* or NO_WEIGHT */
 } op_embed;
 
@@ -63,7 +63,7 @@ typedef struct op_angles {
 
 typedef struct op_linear {
     prepare_kind prepare;             /* NORM has this, the norm and n_in, and no weights */
-    weight_id norm_weight, norm_bias; /* NO_WEIGHT: none */
+    weight_id norm_weight, norm_bias; /* NO_WEIGHT: none; for LAYER_NORM: ones, zeros */
     float epsilon;
     size_t n_in; /* after prepare */
     size_t n_weight;
@@ -72,14 +72,18 @@ typedef struct op_linear {
     bool accumulate;                /* out += */
 } op_linear;
 
-/* Columns of `in`: q heads, then k heads, then v heads. */
+/* Head h of the queries begins at column q_at + h * q_step of `in`, and likewise keys and values:
+ * all q, all k, all v, or q, k, v of one head after the other, or as a file has it. */
 typedef struct op_attention {
     uint32_t kv_slot;
-    slot_id angles; /* STORE_KV: NO_SLOT: no rotation */
-    size_t n_rot;   /* values rotated at the front of each head */
+    slot_id angles;   /* STORE_KV: NO_SLOT: no rotation */
+    size_t n_rot;     /* values rotated at the front of each head */
+    bool rope_halves; /* pairs are (i, i + n_rot / 2), not (2i, 2i + 1) */
     size_t n_head, n_head_kv, head_k, head_v;
+    size_t q_at, k_at, v_at, q_step, k_step, v_step;
     size_t window; /* keys seen, the row's own included; 0: all */
     float scale;
+    bool alibi; /* scores are biased by distance: ops/attention.h */
 } op_attention;
 
 typedef struct op {
@@ -121,7 +125,8 @@ typedef struct program {
     array kv_slots;   /* kv_slot */
     array angle_sets; /* angle_set */
     slot_id hidden, logits;
-    size_t n_vocab, n_embd, n_layer;
+    size_t n_vocab, n_layer;
+    size_t n_embd;  /* width of an embedding and of a hidden state; layers may be wider */
     size_t n_table; /* tensors that only the builder read: rotary factors */
     size_t n_ctx_train;
     size_t n_ctx_limit; /* most positions that can be computed at all; 0: any */

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const prepare_names[] = {"", "rms_norm", "layer_norm", "silu_mul", "gelu"};
+static const char *const prepare_names[] = {"",     "rms_norm", "layer_norm", "silu_mul",
+                                            "gelu", "gelu_erf", "relu"};
 
 typedef struct line_writer {
     char *text;
@@ -44,14 +45,39 @@ static void put_linear(line_writer *w, const program *p, const op *o) {
     put(w, ")");
 }
 
+static void put_embed(line_writer *w, const program *p, const op *o) {
+    const op_embed *e = &o->as.embed;
+    put_slot(w, p, o->out);
+    put(w, " %s embed(", e->tokens == NO_WEIGHT ? "+=" : "=");
+    if (e->tokens != NO_WEIGHT) {
+        put_weight(w, p, e->tokens);
+    }
+    if (e->positions != NO_WEIGHT) {
+        put(w, "%s", e->tokens == NO_WEIGHT ? "" : ", ");
+        put_weight(w, p, e->positions);
+    }
+    put(w, ")");
+}
+
+/* Where heads lie, if that is not all q, all k, all v. */
+static void put_columns(line_writer *w, const op_attention *a) {
+    const size_t k_at = a->n_head * a->head_k, v_at = k_at + a->n_head_kv * a->head_k;
+    if (a->q_at != 0 || a->k_at != k_at || a->v_at != v_at || a->q_step != a->head_k ||
+        a->k_step != a->head_k || a->v_step != a->head_v) {
+        put(w, ", q at %zu by %zu, k at %zu by %zu, v at %zu by %zu", a->q_at, a->q_step, a->k_at,
+            a->k_step, a->v_at, a->v_step);
+    }
+}
+
 static void put_attention(line_writer *w, const program *p, const op *o) {
     const op_attention *a = &o->as.attention;
     if (o->kind == OP_STORE_KV) {
         put(w, "kv%u = store(", a->kv_slot);
         put_slot(w, p, o->in);
         if (a->angles != NO_SLOT) {
-            put(w, ", rotate %zu", a->n_rot);
+            put(w, ", rotate %zu%s", a->n_rot, a->rope_halves ? " by halves" : "");
         }
+        put_columns(w, a);
         put(w, ")");
         return;
     }
@@ -61,6 +87,9 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     put(w, ", kv%u, heads %zu/%zu of %zu", a->kv_slot, a->n_head, a->n_head_kv, a->head_k);
     if (a->window) {
         put(w, ", window %zu", a->window);
+    }
+    if (a->alibi) {
+        put(w, ", alibi");
     }
     put(w, ")");
 }
@@ -75,14 +104,7 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
     }
     switch (o->kind) {
     case OP_EMBED:
-        put_slot(&w, p, o->out);
-        put(&w, " = embed(");
-        put_weight(&w, p, o->as.embed.tokens);
-        if (o->as.embed.positions != NO_WEIGHT) {
-            put(&w, ", ");
-            put_weight(&w, p, o->as.embed.positions);
-        }
-        put(&w, ")");
+        put_embed(&w, p, o);
         break;
     case OP_ANGLES:
         put_slot(&w, p, o->out);

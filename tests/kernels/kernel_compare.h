@@ -353,6 +353,28 @@ static void call_gelu(const kernel_table *t, size_t n, float *out, const float *
     t->gelu_tanh(out, n);
 }
 
+static void call_gelu_erf(const kernel_table *t, size_t n, float *out, const float *x,
+                          const float *z) {
+    (void)x, (void)z;
+    t->gelu_erf(out, n);
+}
+
+static void call_relu(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)x, (void)z;
+    t->relu(out, n);
+}
+
+static void call_ramp(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    t->add_ramp(out, x[0], z[0], n);
+}
+
+/* As attention calls it: from a distance up to 0. */
+static void call_ramp_to_here(const kernel_table *t, size_t n, float *out, const float *x,
+                              const float *z) {
+    (void)z;
+    t->add_ramp(out, x[0], -(float)(n - 1), n);
+}
+
 static void call_rms(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
     t->rms_norm(x, z, 1e-5f, out, n);
 }
@@ -373,9 +395,23 @@ static void call_layer_in_place(const kernel_table *t, size_t n, float *out, con
     t->layer_norm(out, z, x, 1e-5f, out, n);
 }
 
+/* Without weights, without a bias, and without both. */
+static void call_layer_parts(const kernel_table *t, size_t n, float *out, const float *x,
+                             const float *z) {
+    t->layer_norm(out, NULL, x, 1e-5f, out, n);
+    t->layer_norm(out, z, NULL, 1e-5f, out, n);
+    t->layer_norm(out, NULL, NULL, 1e-5f, out, n);
+}
+
 static void call_rope(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
     (void)z;
     t->rope_pairs(out, x, n / 2);
+}
+
+static void call_halves(const kernel_table *t, size_t n, float *out, const float *x,
+                        const float *z) {
+    (void)z;
+    t->rope_halves(out, x, n / 2);
 }
 
 static const struct {
@@ -395,11 +431,17 @@ static const struct {
     {"silu_mul over gate", call_silu_over_gate, offsetof(kernel_table, silu_mul)},
     {"silu_mul over up", call_silu_over_up, offsetof(kernel_table, silu_mul)},
     {"gelu_tanh", call_gelu, offsetof(kernel_table, gelu_tanh)},
+    {"gelu_erf", call_gelu_erf, offsetof(kernel_table, gelu_erf)},
+    {"relu", call_relu, offsetof(kernel_table, relu)},
+    {"add_ramp", call_ramp, offsetof(kernel_table, add_ramp)},
+    {"add_ramp to here", call_ramp_to_here, offsetof(kernel_table, add_ramp)},
     {"rms_norm", call_rms, offsetof(kernel_table, rms_norm)},
     {"rms_norm in place", call_rms_in_place, offsetof(kernel_table, rms_norm)},
     {"layer_norm", call_layer, offsetof(kernel_table, layer_norm)},
     {"layer_norm in place", call_layer_in_place, offsetof(kernel_table, layer_norm)},
+    {"layer_norm of parts", call_layer_parts, offsetof(kernel_table, layer_norm)},
     {"rope_pairs", call_rope, offsetof(kernel_table, rope_pairs)},
+    {"rope_halves", call_halves, offsetof(kernel_table, rope_halves)},
 };
 
 enum { VECTOR_ENTRIES = sizeof vector_entries / sizeof vector_entries[0] };
@@ -474,7 +516,8 @@ static size_t compare_vectors(const kernel_table *plain, const kernel_table *les
             }
         }
         vector_call *const call = vector_entries[entry].call;
-        if (call == call_exp || call == call_silu_over_gate || call == call_gelu) {
+        if (call == call_exp || call == call_silu_over_gate || call == call_gelu ||
+            call == call_gelu_erf || call == call_relu) {
             compare_all_bits(plain, table, entry);
         }
     }

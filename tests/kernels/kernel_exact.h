@@ -218,6 +218,44 @@ static double exact_gelu(double v) {
     return 0.5 * v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v)));
 }
 
+/* Whether gelu_erf, relu and add_ramp do what they say; gelu_erf to so many roundings of |v| (erf
+ * within two units, its argument's rounding, sum, product). */
+static bool exact_parts(const kernel_table *plain, const float *x, size_t n) {
+    static float gelu[1024], relu[1024], ramp[1024];
+    memcpy(gelu, x, n * sizeof *x);
+    memcpy(relu, x, n * sizeof *x);
+    memcpy(ramp, x, n * sizeof *x);
+    plain->gelu_erf(gelu, n);
+    plain->relu(relu, n);
+    plain->add_ramp(ramp, 0.25f, -700, n);
+    bool right = true;
+    for (size_t k = 0; k < n; k++) {
+        const double v = x[k], sum = v + 0.25 * ((double)k - 700);
+        right &=
+            fabs(gelu[k] - 0.5 * v * (1 + erf(v * 0.70710678118654752440))) <= 8 * EPS * fabs(v);
+        right &= relu[k] == (x[k] > 0 ? x[k] : 0);
+        right &= fabs(ramp[k] - sum) <= EPS * fabs(sum) * (1 + 1e-6);
+    }
+    return right;
+}
+
+/* Whether rope_halves does to pairs (i, n_pair + i) what rope_pairs does to neighbours. */
+static bool exact_halves(const kernel_table *plain, const float *x, const float *cs,
+                         size_t n_pair) {
+    static float pairs[1024], halves[1024];
+    for (size_t i = 0; i < n_pair; i++) {
+        pairs[2 * i] = halves[i] = x[2 * i];
+        pairs[2 * i + 1] = halves[n_pair + i] = x[2 * i + 1];
+    }
+    plain->rope_pairs(pairs, cs, n_pair);
+    plain->rope_halves(halves, cs, n_pair);
+    bool same = true;
+    for (size_t i = 0; i < n_pair; i++) {
+        same &= pairs[2 * i] == halves[i] && pairs[2 * i + 1] == halves[n_pair + i];
+    }
+    return same;
+}
+
 /* Elementwise entries. Bounds are in roundings of the result: silu_mul exp within one unit (two
  * roundings), sum, quotient, product; gelu_tanh as an absolute error of so many roundings of |v|,
  * since 1 + tanh cancels (tanh within two units, its argument's four roundings, sum, product). */
@@ -251,6 +289,8 @@ static void exact_elements(const kernel_table *plain, size_t n) {
         is_right[4] &= fabs(y[i] - (a * c - b * s)) <= 2 * EPS * (fabs(a * c) + fabs(b * s));
         is_right[4] &= fabs(y[i + 1] - (a * s + b * c)) <= 2 * EPS * (fabs(a * s) + fabs(b * c));
     }
+    check(exact_parts(plain, x, n), "plain gelu_erf, relu or add_ramp n %zu", n);
+    check(exact_halves(plain, x, z, n / 2), "plain rope_halves n %zu", n);
     check(is_right[0] && is_right[1] && is_right[2] && is_right[3] && is_right[4],
           "plain elementwise entries n %zu: silu %d gelu %d mix %d exp %d rope %d", n, is_right[0],
           is_right[1], is_right[2], is_right[3], is_right[4]);

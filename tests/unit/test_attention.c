@@ -21,6 +21,8 @@ typedef struct setting {
     size_t n_head, n_head_kv, head_k, head_v, window;
     quant_type type_k, type_v;
     size_t past[2], rows[2]; /* of two sequences: positions held, rows of the batch */
+    bool alibi;
+    size_t gap; /* floats between heads of q, k and v */
 } setting;
 
 /* One layer of two sequences whose pages lie scattered in the pool. */
@@ -64,7 +66,7 @@ static void through(quant_type type, const float *from, float *to, size_t n) {
 static void store(world *w, size_t sequence, size_t position) {
     const setting *s = &w->s;
     const size_t nk = s->n_head_kv * s->head_k, nv = s->n_head_kv * s->head_v;
-    float k[MOST_WIDTH], v[MOST_WIDTH];
+    float k[MOST_WIDTH], v[MOST_WIDTH], far_k[2 * MOST_WIDTH], far_v[2 * MOST_WIDTH];
     for (size_t i = 0; i < nk; i++) {
         k[i] = 2 * uniform();
     }
@@ -74,10 +76,20 @@ static void store(world *w, size_t sequence, size_t position) {
     const uint32_t number = w->pages[sequence][position / ATTENTION_PAGE];
     uint8_t *page = w->pool + number * w->page_bytes;
     const size_t in_page = position % ATTENTION_PAGE;
-    attention_store_keys(s->type_k, k, s->n_head_kv, s->head_k, page, in_page);
-    attention_store_values(s->type_v, v, s->n_head_kv, s->head_v, page + w->v_offset, in_page);
+    const size_t k_step = s->head_k + s->gap, v_step = s->head_v + s->gap;
+    for (size_t h = 0; h < s->n_head_kv; h++) {
+        memcpy(far_k + h * k_step, k + h * s->head_k, s->head_k * sizeof *k);
+        memcpy(far_v + h * v_step, v + h * s->head_v, s->head_v * sizeof *v);
+    }
+    attention_store_keys(s->type_k, far_k, k_step, s->n_head_kv, s->head_k, page, in_page);
+    attention_store_values(s->type_v, far_v, v_step, s->n_head_kv, s->head_v, page + w->v_offset,
+                           in_page);
     through(s->type_k, k, w->keys[sequence] + position * nk, nk);
     through(s->type_v, v, w->values[sequence] + position * nv, nv);
+}
+
+static size_t q_width(const setting *s) {
+    return s->n_head * (s->head_k + s->gap);
 }
 
 /* Positions that no row may see hold NaN: the page behind the last row's is full of it. */
@@ -91,8 +103,8 @@ static world *make(const setting *s) {
     w->page_bytes = k_bytes + v_bytes;
     w->pool = memory((size_t)2 * PAGES * w->page_bytes);
     memset(w->pool, 0xff, (size_t)2 * PAGES * w->page_bytes);
-    w->q = memory(MOST_ROWS * s->n_head * s->head_k * sizeof(float));
-    for (size_t i = 0; i < MOST_ROWS * s->n_head * s->head_k; i++) {
+    w->q = memory(MOST_ROWS * q_width(s) * sizeof(float));
+    for (size_t i = 0; i < MOST_ROWS * q_width(s); i++) {
         w->q[i] = 3 * uniform();
     }
     for (size_t i = 0; i < 2; i++) {
@@ -147,8 +159,9 @@ static size_t run(const world *w, size_t first, size_t n, size_t most, size_t me
                  .rows = w->rows + first,
                  .blocks = cut,
                  .n_block = n_block,
-                 .q = w->q + first * s->n_head * s->head_k,
-                 .q_stride = s->n_head * s->head_k,
+                 .q = w->q + first * q_width(s),
+                 .q_stride = q_width(s),
+                 .q_step = s->head_k + s->gap,
                  .out = out + first * s->n_head * s->head_v,
                  .out_stride = s->n_head * s->head_v,
                  .n_head = s->n_head,
@@ -157,6 +170,7 @@ static size_t run(const world *w, size_t first, size_t n, size_t most, size_t me
                  .head_v = s->head_v,
                  .window = s->window,
                  .scale = 0.3f,
+                 .alibi = s->alibi,
                  .type_k = s->type_k,
                  .type_v = s->type_v,
                  .pool = w->pool,
@@ -182,6 +196,16 @@ static size_t run(const world *w, size_t first, size_t n, size_t most, size_t me
     return (j.counter - members) / (n_block * s->n_head_kv);
 }
 
+/* The published rule for slopes, as its authors wrote it: recursively. */
+static double slope_by_rule(size_t n_head, size_t head) {
+    const double log = log2((double)n_head);
+    if (log == floor(log)) {
+        return pow(2, -pow(2, 3 - log) * (double)(head + 1));
+    }
+    const size_t n = (size_t)pow(2, floor(log));
+    return head < n ? slope_by_rule(n, head) : slope_by_rule(2 * n, 2 * (head - n));
+}
+
 /* One query by the formula; the largest difference from what was found. */
 static double error_of(const world *w, size_t row, size_t head, const float *found) {
     const setting *s = &w->s;
@@ -192,10 +216,12 @@ static double error_of(const world *w, size_t row, size_t head, const float *fou
     for (size_t p = start; p < past; p++) {
         double score = 0;
         for (size_t d = 0; d < s->head_k; d++) {
-            score += (double)w->q[(row * s->n_head + head) * s->head_k + d] *
+            score += (double)w->q[row * q_width(s) + head * (s->head_k + s->gap) + d] *
                      w->keys[r->sequence][(p * s->n_head_kv + kv) * s->head_k + d];
         }
-        sum += weights[p] = exp((double)0.3f * score);
+        const double bias =
+            s->alibi ? slope_by_rule(s->n_head, head) * ((double)p - (double)r->position) : 0;
+        sum += weights[p] = exp((double)0.3f * score + bias);
     }
     double worst = 0;
     for (size_t d = 0; d < s->head_v; d++) {
@@ -262,8 +288,9 @@ static void every_type(void **state) {
     (void)state;
     static const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q8_0, QUANT_Q4_0};
     for (size_t i = 0; i < 5; i++) {
-        check(&(setting){8, 1, 64, 32, 0, types[i], types[(i + 1) % 5], {700, 3}, {9, 5}});
-        check(&(setting){2, 2, 32, 64, 0, types[i], types[i], {0, 255}, {40, 20}});
+        check(
+            &(setting){8, 1, 64, 32, 0, types[i], types[(i + 1) % 5], {700, 3}, {9, 5}, false, 0});
+        check(&(setting){2, 2, 32, 64, 0, types[i], types[i], {0, 255}, {40, 20}, false, 0});
     }
 }
 
@@ -271,15 +298,17 @@ static void every_window(void **state) {
     (void)state;
     static const size_t windows[] = {1, 2, 5, 31, 33, 100, 256, 300, 4000};
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
-        check(&(setting){3, 1, 24, 20, windows[i], QUANT_F16, QUANT_F16, {500, 0}, {44, 17}});
-        check(&(setting){2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}});
+        check(&(setting){
+            3, 1, 24, 20, windows[i], QUANT_F16, QUANT_F16, {500, 0}, {44, 17}, false, 0});
+        check(&(setting){
+            2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}, false, 0});
     }
 }
 
 static void rows_alone_of_several_sequences(void **state) {
     (void)state;
-    check(&(setting){6, 2, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}});
-    check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}});
+    check(&(setting){6, 2, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}, false, 0});
+    check(&(setting){1, 1, 5, 3, 0, QUANT_F16, QUANT_F32, {256, 0}, {1, 1}, false, 0});
 }
 
 /* One to four rows that end just before, at and behind the border of a part, and a window that
@@ -289,11 +318,21 @@ static void borders_of_parts(void **state) {
     enum { PART = ATTENTION_PART };
     for (size_t end = PART - 1; end <= 2 * PART + 1; end += end == PART + 1 ? PART - 2 : 1) {
         for (size_t rows = 1; rows <= 4; rows++) {
-            check(&(setting){2, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {end - rows, 0}, {rows, 1}});
-            check(
-                &(setting){1, 1, 16, 16, PART, QUANT_F16, QUANT_F16, {end - rows, 700}, {rows, 1}});
             check(&(setting){
-                1, 1, 16, 32, end - PART + 2, QUANT_F32, QUANT_Q8_0, {end - rows, 2}, {rows, 2}});
+                2, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {end - rows, 0}, {rows, 1}, false, 0});
+            check(&(setting){
+                1, 1, 16, 16, PART, QUANT_F16, QUANT_F16, {end - rows, 700}, {rows, 1}, false, 0});
+            check(&(setting){1,
+                             1,
+                             16,
+                             32,
+                             end - PART + 2,
+                             QUANT_F32,
+                             QUANT_Q8_0,
+                             {end - rows, 2},
+                             {rows, 2},
+                             false,
+                             0});
         }
     }
 }
@@ -303,16 +342,47 @@ static void odd_heads(void **state) {
     static const size_t heads[] = {1, 7, 15, 17, 31, 33, 65, 80, 96, 100, 129, 256};
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
         const size_t k = heads[i], v = heads[(i + 5) % 12];
-        check(&(setting){3, 1, k, v, 0, QUANT_F16, QUANT_BF16, {270, 0}, {8, 3}});
-        check(&(setting){2, 2, k, v, 40, QUANT_BF16, QUANT_F32, {500, 1}, {24, 1}});
+        check(&(setting){3, 1, k, v, 0, QUANT_F16, QUANT_BF16, {270, 0}, {8, 3}, false, 0});
+        check(&(setting){2, 2, k, v, 40, QUANT_BF16, QUANT_F32, {500, 1}, {24, 1}, false, 0});
     }
 }
 
 /* More heads on one key head than a block has room for otherwise. */
 static void many_heads_on_one(void **state) {
     (void)state;
-    check(&(setting){ATTENTION_QUERIES + 8, 1, 8, 8, 0, QUANT_F16, QUANT_F16, {300, 0}, {3, 1}});
-    check(&(setting){ATTENTION_QUERIES / 2, 1, 8, 8, 7, QUANT_F16, QUANT_F16, {300, 0}, {3, 2}});
+    check(&(setting){
+        ATTENTION_QUERIES + 8, 1, 8, 8, 0, QUANT_F16, QUANT_F16, {300, 0}, {3, 1}, false, 0});
+    check(&(setting){
+        ATTENTION_QUERIES / 2, 1, 8, 8, 7, QUANT_F16, QUANT_F16, {300, 0}, {3, 2}, false, 0});
+}
+
+/* With gaps between heads, windows, parts, many rows and few, for numbers of heads that are powers
+ * of two and others. */
+static void biases_by_distance(void **state) {
+    (void)state;
+    check(&(setting){8, 8, 16, 16, 0, QUANT_F16, QUANT_F16, {700, 3}, {9, 5}, true, 0});
+    check(&(setting){12, 12, 8, 8, 0, QUANT_F32, QUANT_F32, {250, 600}, {40, 3}, true, 16});
+    check(&(setting){6, 2, 24, 16, 300, QUANT_BF16, QUANT_F16, {900, 0}, {30, 20}, true, 8});
+    check(&(setting){5, 1, 32, 32, 40, QUANT_Q8_0, QUANT_Q8_0, {280, 254}, {3, 4}, true, 3});
+    check(&(setting){1, 1, 16, 16, 0, QUANT_F16, QUANT_F16, {2000, 31}, {1, 1}, true, 0});
+}
+
+static void heads_apart(void **state) {
+    (void)state;
+    check(&(setting){4, 4, 16, 16, 0, QUANT_F16, QUANT_F32, {300, 0}, {20, 9}, false, 32});
+    check(&(setting){4, 2, 32, 64, 0, QUANT_Q8_0, QUANT_Q4_0, {100, 0}, {20, 9}, false, 5});
+}
+
+static void slopes(void **state) {
+    (void)state;
+    for (size_t n_head = 1; n_head <= 130; n_head++) {
+        for (size_t h = 0; h < n_head; h++) {
+            const double expected = slope_by_rule(n_head, h);
+            assert_true(fabs((double)attention_slope(n_head, h) - expected) <= 0x1p-24 * expected);
+        }
+    }
+    assert_true(attention_slope(8, 0) == 0.5f && attention_slope(8, 7) == 0x1p-8f);
+    assert_true(attention_slope(1, 0) == 0x1p-8f);
 }
 
 int main(void) {
@@ -324,6 +394,9 @@ int main(void) {
         cmocka_unit_test(borders_of_parts),
         cmocka_unit_test(odd_heads),
         cmocka_unit_test(many_heads_on_one),
+        cmocka_unit_test(biases_by_distance),
+        cmocka_unit_test(heads_apart),
+        cmocka_unit_test(slopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_math.c - our exp, log, tanh, sin, cos and pow against the system's in greater precision.
+/* test_math.c - our exp, log, tanh, erf, sin, cos and pow against the system's in greater precision.
  *
  * The bounds are those that ref/math.c states. The system's functions are right to less than one
  * unit of their own, larger, type.
@@ -32,29 +32,32 @@ static double units(float value, double exact) {
 }
 
 /* Every 1021st float. */
-static void exp_and_tanh_are_within_bounds(void **state) {
+static void exp_tanh_and_erf_are_within_bounds(void **state) {
     (void)state;
-    double worst_exp = 0, worst_tanh = 0;
+    double worst_exp = 0, worst_tanh = 0, worst_erf = 0;
     for (uint64_t bits = 0; bits < (uint64_t)1 << 32; bits += 1021) {
         const float x = float_of((uint32_t)bits);
         const double e = exp((double)x), t = tanh((double)x);
         if (isnan(x)) {
-            assert_true(isnan(kernel_exp(x)) && isnan(kernel_tanh(x)));
+            assert_true(isnan(kernel_exp(x)) && isnan(kernel_tanh(x)) && isnan(kernel_erf(x)));
             continue;
         }
         worst_tanh = fmax(worst_tanh, units(kernel_tanh(x), t));
+        worst_erf = fmax(worst_erf, units(kernel_erf(x), erf((double)x)));
         if (e <= (double)FLT_MAX) {
             worst_exp = fmax(worst_exp, units(kernel_exp(x), e));
         } else if (e > (double)FLT_MAX * (1 + 0x1p-23)) {
             assert_true(isinf(kernel_exp(x)));
         }
     }
-    print_message("largest error: exp %.3f units, tanh %.3f units\n", worst_exp, worst_tanh);
+    print_message("largest error: exp %.3f units, tanh %.3f units, erf %.3f units\n", worst_exp,
+                  worst_tanh, worst_erf);
     assert_true(worst_exp < 1);
     assert_true(worst_tanh < 2);
+    assert_true(worst_erf < 2);
 }
 
-static void exp_and_tanh_at_special_values(void **state) {
+static void exp_tanh_and_erf_at_special_values(void **state) {
     (void)state;
     assert_true(kernel_exp(0) == 1 && kernel_exp(-0.0f) == 1);
     assert_true(kernel_exp(-INFINITY) == 0 && kernel_exp(-103.98f) == 0);
@@ -64,6 +67,8 @@ static void exp_and_tanh_at_special_values(void **state) {
     assert_true(kernel_tanh(INFINITY) == 1 && kernel_tanh(-INFINITY) == -1);
     assert_true(kernel_tanh(0) == 0 && signbit(kernel_tanh(-0.0f)));
     assert_true(kernel_tanh(0x1p-149f) == 0x1p-149f);
+    assert_true(kernel_erf(INFINITY) == 1 && kernel_erf(-INFINITY) == -1 && kernel_erf(4) == 1);
+    assert_true(kernel_erf(0) == 0 && signbit(kernel_erf(-0.0f)));
 }
 
 static void sin_and_cos_are_within_bounds(void **state) {
@@ -135,8 +140,8 @@ static void pow_at_special_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exp_and_tanh_are_within_bounds),
-        cmocka_unit_test(exp_and_tanh_at_special_values),
+        cmocka_unit_test(exp_tanh_and_erf_are_within_bounds),
+        cmocka_unit_test(exp_tanh_and_erf_at_special_values),
         cmocka_unit_test(sin_and_cos_are_within_bounds),
         cmocka_unit_test(log_is_within_bounds),
         cmocka_unit_test(pow_is_within_bounds),

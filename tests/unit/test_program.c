@@ -78,7 +78,12 @@ static void add_attention(parts *a) {
                                     .n_head = N_HEAD,
                                     .n_head_kv = 1,
                                     .head_k = HEAD,
-                                    .head_v = HEAD};
+                                    .head_v = HEAD,
+                                    .k_at = N_HEAD * HEAD,
+                                    .v_at = (N_HEAD + 1) * HEAD,
+                                    .q_step = HEAD,
+                                    .k_step = HEAD,
+                                    .v_step = HEAD};
     a->op_store = push(
         p, &(op){.kind = OP_STORE_KV, .in = a->heads, .out = NO_SLOT, .as.attention = attention});
     a->op_attend = push(
@@ -177,8 +182,19 @@ static void operations_as_text(void **state) {
     assert_line(&a, a.op_norm, "    8  L0    s6[8] = rms_norm(s5[8])");
     op_at(&a, a.op_embed)->as.embed.positions = a.tokens;
     assert_line(&a, a.op_embed, "    0        s0[8] = embed(w0 F32 11x8, w0 F32 11x8)");
+    op_at(&a, a.op_embed)->as.embed.tokens = NO_WEIGHT;
+    assert_line(&a, a.op_embed, "    0        s0[8] += embed(w0 F32 11x8)");
+    op_at(&a, a.op_attend)->as.attention.alibi = true;
+    op_at(&a, a.op_attend)->as.attention.window = 0;
+    assert_line(&a, a.op_attend,
+                "    4  L0    s3[8] = attention(s2[16], kv0, heads 2/1 of 4, alibi)");
+    op_at(&a, a.op_store)->as.attention.rope_halves = true;
+    assert_line(&a, a.op_store, "    3  L0    kv0 = store(s2[16], rotate 4 by halves)");
     op_at(&a, a.op_store)->as.attention.angles = NO_SLOT;
     assert_line(&a, a.op_store, "    3  L0    kv0 = store(s2[16])");
+    op_at(&a, a.op_store)->as.attention.k_at = 4;
+    assert_line(&a, a.op_store,
+                "    3  L0    kv0 = store(s2[16], q at 0 by 4, k at 4 by 4, v at 12 by 4)");
     program_free(&a.p);
 }
 
@@ -250,8 +266,35 @@ static void norm_of_other_length(parts *a) {
 static void rms_norm_with_bias(parts *a) {
     op_at(a, a->op_qkv)->as.linear.norm_bias = a->norm;
 }
-static void layer_norm_without(parts *a) {
-    op_at(a, a->op_qkv)->as.linear.prepare = PREPARE_LAYER_NORM;
+static void bias_without_a_norm(parts *a) {
+    op_at(a, a->op_gate)->as.linear.norm_bias = a->norm;
+}
+static void gelu_with_a_norm(parts *a) {
+    op_at(a, a->op_qkv)->as.linear.prepare = PREPARE_GELU_ERF;
+}
+static void norm_of_nothing_in_place(parts *a) {
+    op *norm = op_at(a, a->op_norm);
+    norm->as.linear.prepare = PREPARE_RELU;
+    norm->as.linear.norm_weight = NO_WEIGHT;
+    norm->out = norm->in;
+}
+static void embedding_of_nothing(parts *a) {
+    op_at(a, a->op_embed)->as.embed.tokens = NO_WEIGHT;
+}
+static void queries_over_each_other(parts *a) {
+    op_at(a, a->op_store)->as.attention.q_step--;
+}
+static void queries_beyond(parts *a) {
+    op_at(a, a->op_store)->as.attention.q_at += 2 * HEAD + 1;
+}
+static void keys_beyond(parts *a) {
+    op_at(a, a->op_attend)->as.attention.k_at = 3 * HEAD + 1;
+}
+static void values_beyond_everything(parts *a) {
+    op_at(a, a->op_attend)->as.attention.v_at = SIZE_MAX;
+}
+static void queries_too_far_apart(parts *a) {
+    op_at(a, a->op_attend)->as.attention.q_step = SIZE_MAX;
 }
 static void wrong_n_in(parts *a) {
     op_at(a, a->op_down)->as.linear.n_in++;
@@ -295,7 +338,15 @@ static const struct {
     {"norm missing", norm_missing, 2},
     {"norm of another length", norm_of_other_length, 2},
     {"rms norm with a bias", rms_norm_with_bias, 2},
-    {"layer norm without one", layer_norm_without, 2},
+    {"a norm that the preparation lacks", gelu_with_a_norm, 2},
+    {"an embedding of nothing", embedding_of_nothing, 0},
+    {"queries over each other", queries_over_each_other, 3},
+    {"queries beyond the columns", queries_beyond, 3},
+    {"keys beyond the columns", keys_beyond, 4},
+    {"values beyond everything", values_beyond_everything, 4},
+    {"queries too far apart", queries_too_far_apart, 4},
+    {"a bias without a norm", bias_without_a_norm, 5},
+    {"ReLU in place", norm_of_nothing_in_place, 8},
     {"heads of another size", heads_of_other_size, 3},
     {"rotated too far", rotated_too_far, 3},
     {"another cache", other_cache, 3},

@@ -148,6 +148,63 @@ static void vector_gelu_tanh(float *x, size_t n) {
     ref_gelu_tanh(x + k, n - k);
 }
 
+/* kernel_erf of four. */
+ARM_INLINE float32x4_t erf_4(float32x4_t x) {
+    const float32x4_t a = vabsq_f32(x), z = vmulq_f32(a, a);
+    float32x4_t p = vdupq_n_f32(0x1.4fa924p-14f);
+    p = vfmaq_f32(vdupq_n_f32(-0x1.a61810p-11f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(0x1.544b08p-8f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(-0x1.b80124p-6f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(0x1.ce2d64p-4f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(-0x1.812740p-2f), p, z);
+    p = vfmaq_f32(vdupq_n_f32(0x1.06eba8p-3f), p, z);
+    const float32x4_t near = vfmaq_f32(a, p, a);
+    const float32x4_t b = vminq_f32(a, vdupq_n_f32(4.0f)); /* keeps NaN */
+    float32x4_t q = vdupq_n_f32(0x1.6941bcp-17f);
+    q = vfmaq_f32(vdupq_n_f32(-0x1.4d8b14p-12f), q, b);
+    q = vfmaq_f32(vdupq_n_f32(0x1.dae168p-9f), q, b);
+    q = vfmaq_f32(vdupq_n_f32(-0x1.84a2d8p-6f), q, b);
+    q = vfmaq_f32(vdupq_n_f32(0x1.b2f21ep-4f), q, b);
+    q = vfmaq_f32(vdupq_n_f32(0x1.45367cp-1f), q, b);
+    q = vfmaq_f32(vdupq_n_f32(0x1.20ee9ep+0f), q, b);
+    const float32x4_t far = vsubq_f32(vdupq_n_f32(1.0f), exp_4(vnegq_f32(vmulq_f32(b, q))));
+    const float32x4_t magnitude = vbslq_f32(vcltq_f32(a, vdupq_n_f32(0.9f)), near, far);
+    return vbslq_f32(vdupq_n_u32(0x80000000), x, magnitude);
+}
+
+static void vector_gelu_erf(float *x, size_t n) {
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const float32x4_t v = vld1q_f32(x + k);
+        const float32x4_t e = erf_4(vmulq_n_f32(v, 0.70710678118654752f));
+        const float32x4_t half = vmulq_n_f32(v, 0.5f);
+        vst1q_f32(x + k, vmulq_f32(half, vaddq_f32(vdupq_n_f32(1.0f), e)));
+    }
+    ref_gelu_erf(x + k, n - k);
+}
+
+static void vector_relu(float *x, size_t n) {
+    const float32x4_t zero = vdupq_n_f32(0);
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const float32x4_t v = vld1q_f32(x + k);
+        vst1q_f32(x + k, vbslq_f32(vcltq_f32(v, zero), zero, v));
+    }
+    ref_relu(x + k, n - k);
+}
+
+static void vector_add_ramp(float *x, float slope, float first, size_t n) {
+    const float32x4_t from = vdupq_n_f32(first), by = vdupq_n_f32(slope);
+    float32x4_t count = {0, 1, 2, 3};
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4, count = vaddq_f32(count, vdupq_n_f32(4))) {
+        vst1q_f32(x + k, vfmaq_f32(vld1q_f32(x + k), by, vaddq_f32(from, count)));
+    }
+    for (; k < n; k++) {
+        x[k] = fmaf(slope, first + (float)k, x[k]);
+    }
+}
+
 static void vector_rms_norm(const float *x, const float *weight, float epsilon, float *y,
                             size_t n) {
     const float r = 1.0f / sqrtf(vector_dot(x, x, n) / (float)n + epsilon);
@@ -175,6 +232,23 @@ static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     ref_rope_pairs(x + 2 * i, cs + 2 * i, n_pair - i);
 }
 
+static void vector_rope_halves(float *x, const float *cs, size_t n_pair) {
+    float *y = x + n_pair;
+    size_t i = 0;
+    for (; i + 4 <= n_pair; i += 4) {
+        const float32x4x2_t turn = vld2q_f32(cs + 2 * i);
+        const float32x4_t a = vld1q_f32(x + i), b = vld1q_f32(y + i);
+        const float32x4_t c = turn.val[0], s = turn.val[1];
+        vst1q_f32(x + i, vfmaq_f32(vnegq_f32(vmulq_f32(b, s)), a, c));
+        vst1q_f32(y + i, vfmaq_f32(vmulq_f32(b, c), a, s));
+    }
+    for (; i < n_pair; i++) {
+        const float a = x[i], b = y[i], c = cs[2 * i], s = cs[2 * i + 1];
+        x[i] = fmaf(a, c, -(b * s));
+        y[i] = fmaf(a, s, b * c);
+    }
+}
+
 static void vector_layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
                               float *y, size_t n) {
     const float mean = neon_sum(x, n) / (float)n;
@@ -188,10 +262,12 @@ static void vector_layer_norm(const float *x, const float *weight, const float *
     const float r = 1.0f / sqrtf(vector_dot(y, y, n) / (float)n + epsilon);
     for (k = 0; k + 4 <= n; k += 4) {
         const float32x4_t scaled = vmulq_n_f32(vld1q_f32(y + k), r);
-        vst1q_f32(y + k, vfmaq_f32(vld1q_f32(bias + k), scaled, vld1q_f32(weight + k)));
+        const float32x4_t by = weight ? vld1q_f32(weight + k) : vdupq_n_f32(1.0f);
+        const float32x4_t plus = bias ? vld1q_f32(bias + k) : vdupq_n_f32(0);
+        vst1q_f32(y + k, vfmaq_f32(plus, scaled, by));
     }
     for (; k < n; k++) {
-        y[k] = fmaf(y[k] * r, weight[k], bias[k]);
+        y[k] = fmaf(y[k] * r, weight ? weight[k] : 1.0f, bias ? bias[k] : 0.0f);
     }
 }
 
@@ -204,7 +280,11 @@ void vector_fill_neon(kernel_table *table) {
     table->exp_shifted = neon_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_erf = vector_gelu_erf;
+    table->relu = vector_relu;
+    table->add_ramp = vector_add_ramp;
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
+    table->rope_halves = vector_rope_halves;
 }

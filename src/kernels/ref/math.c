@@ -1,9 +1,10 @@
-/* math.c - exp, log, tanh, sin, cos and pow, the same bits on every machine.
+/* math.c - exp, log, tanh, erf, sin, cos and pow, the same bits on every machine.
  *
  * Largest errors measured, and in brackets what tests/unit/test_math.c allows:
  *
  *   kernel_exp    0.89 units in the last place, over all floats (1); so too where subnormal
  *   kernel_tanh   1.36 units, over all floats (2)
+ *   kernel_erf    1.11 units, over all floats (2)
  *   kernel_sin, kernel_cos   1.5e-16, absolute, |x| up to 2^40 (4e-16)
  *   kernel_log    1.2e-16, relative, at all positive numbers (2e-16)
  *   kernel_pow    1.6e-16, relative, where the result is a normal number (4e-16)
@@ -74,6 +75,34 @@ float kernel_tanh(float x) {
     const float near = fmaf(z * p, a, a);
     const float far = 1.0f - 2.0f / (kernel_exp(a + a) + 1.0f);
     return copysignf(a < 0.625f ? near : far, x);
+}
+
+/* Of a = |x|, with the sign of x put back: below 0.9 a + a p(a^2), p of degree 6 fitted as above
+ * (relative error 9.1e-10); from there 1 - exp(-a q(a)), q of degree 6 fitted to -ln(erfc(a)) / a
+ * so that the result's error is smallest (8.0e-10), and a at most 4, where erf is 1 to the last
+ * bit of a float. The clamp lets NaN pass. */
+float kernel_erf(float x) {
+    const float a = fabsf(x);
+    const float z = a * a;
+    float p = 0x1.4fa924p-14f;
+    p = fmaf(p, z, -0x1.a61810p-11f);
+    p = fmaf(p, z, 0x1.544b08p-8f);
+    p = fmaf(p, z, -0x1.b80124p-6f);
+    p = fmaf(p, z, 0x1.ce2d64p-4f);
+    p = fmaf(p, z, -0x1.812740p-2f);
+    p = fmaf(p, z, 0x1.06eba8p-3f);
+    const float near = fmaf(p, a, a);
+
+    const float b = a > 4.0f ? 4.0f : a;
+    float q = 0x1.6941bcp-17f;
+    q = fmaf(q, b, -0x1.4d8b14p-12f);
+    q = fmaf(q, b, 0x1.dae168p-9f);
+    q = fmaf(q, b, -0x1.84a2d8p-6f);
+    q = fmaf(q, b, 0x1.b2f21ep-4f);
+    q = fmaf(q, b, 0x1.45367cp-1f);
+    q = fmaf(q, b, 0x1.20ee9ep+0f);
+    const float far = 1.0f - kernel_exp(-(b * q));
+    return copysignf(a < 0.9f ? near : far, x);
 }
 
 /* ---- double ------------------------------------------------------------------------------------

@@ -73,6 +73,28 @@ void ref_gelu_tanh(float *x, size_t n) {
     }
 }
 
+/* Rounds: v / sqrt(2), as a product; erf of that; 0.5 * v; 1 + erf; their product. */
+void ref_gelu_erf(float *x, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        const float v = x[k];
+        const float e = kernel_erf(0.70710678118654752f * v);
+        x[k] = 0.5f * v * (1.0f + e);
+    }
+}
+
+void ref_relu(float *x, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        x[k] = x[k] < 0.0f ? 0.0f : x[k];
+    }
+}
+
+/* Rounds: first + k; fma(slope, that, x). */
+void ref_add_ramp(float *x, float slope, float first, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        x[k] = fmaf(slope, first + (float)k, x[k]);
+    }
+}
+
 /* Rounds: dot(x, x); / n; + epsilon; sqrt; r = 1 / that; then for each x * r; that * weight. */
 void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n) {
     const float mean = ref_dot(x, x, n) / (float)n;
@@ -83,7 +105,8 @@ void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, 
 }
 
 /* Rounds: sum(x); mean = that / n; for each d = x - mean, kept in y; dot(d, d); / n; + epsilon;
- * sqrt; r = 1 / that; for each d * r; fma(that, weight, bias). */
+ * sqrt; r = 1 / that; for each d * r; fma(that, weight, bias), where a weight that is not there is
+ * 1 and a bias that is not there +0. */
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n) {
     const float mean = ref_sum(x, n) / (float)n;
@@ -93,7 +116,7 @@ void ref_layer_norm(const float *x, const float *weight, const float *bias, floa
     const float variance = ref_dot(y, y, n) / (float)n;
     const float r = 1.0f / sqrtf(variance + epsilon);
     for (size_t k = 0; k < n; k++) {
-        y[k] = fmaf(y[k] * r, weight[k], bias[k]);
+        y[k] = fmaf(y[k] * r, weight ? weight[k] : 1.0f, bias ? bias[k] : 0.0f);
     }
 }
 
@@ -104,6 +127,16 @@ void ref_rope_pairs(float *x, const float *cs, size_t n_pair) {
         const float c = cs[2 * i], s = cs[2 * i + 1];
         x[2 * i] = fmaf(a, c, -(b * s));
         x[2 * i + 1] = fmaf(a, s, b * c);
+    }
+}
+
+/* Rounds as ref_rope_pairs. */
+void ref_rope_halves(float *x, const float *cs, size_t n_pair) {
+    for (size_t i = 0; i < n_pair; i++) {
+        const float a = x[i], b = x[n_pair + i];
+        const float c = cs[2 * i], s = cs[2 * i + 1];
+        x[i] = fmaf(a, c, -(b * s));
+        x[n_pair + i] = fmaf(a, s, b * c);
     }
 }
 
@@ -149,9 +182,13 @@ void kernel_fill_ref(kernel_table *table) {
         .exp_shifted = ref_exp_shifted,
         .silu_mul = ref_silu_mul,
         .gelu_tanh = ref_gelu_tanh,
+        .gelu_erf = ref_gelu_erf,
+        .relu = ref_relu,
+        .add_ramp = ref_add_ramp,
         .rms_norm = ref_rms_norm,
         .layer_norm = ref_layer_norm,
         .rope_pairs = ref_rope_pairs,
+        .rope_halves = ref_rope_halves,
     };
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_format *format = quant_format_of(type);

@@ -133,6 +133,14 @@ X86_INLINE vec vec_rotate(vec ab, vec cs) {
     return _mm256_fmaddsub_ps(_mm256_moveldup_ps(ab), cs, product);
 }
 
+/* The values at even and at odd places of `low` and `high` side by side. */
+X86_INLINE void vec_unzip(vec low, vec high, vec *even, vec *odd) {
+    const __m256d evens = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88));
+    const __m256d odds = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(evens, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(odds, 0xd8));
+}
+
 /* Sixteen sums, s[0] the first eight: the tree 8, 4, 2, 1. */
 X86_INLINE float vec_tree(const vec *s) {
     const __m256 eight = _mm256_add_ps(s[0], s[1]);

@@ -131,6 +131,13 @@ X86_INLINE vec vec_rotate(vec ab, vec cs) {
     return _mm512_fmaddsub_ps(_mm512_moveldup_ps(ab), cs, product);
 }
 
+/* The values at even and at odd places of `low` and `high` side by side. */
+X86_INLINE void vec_unzip(vec low, vec high, vec *even, vec *odd) {
+    const __m512i at = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    *even = _mm512_permutex2var_ps(low, at, high);
+    *odd = _mm512_permutex2var_ps(low, _mm512_add_epi32(at, _mm512_set1_epi32(1)), high);
+}
+
 /* Sixteen sums: the tree 8, 4, 2, 1. */
 X86_INLINE float vec_tree(const vec *s) {
     const __m256 eight =

@@ -87,6 +87,29 @@ X86_INLINE vec tanh_of(vec x) {
     return vec_with_sign(vec_if_less(a, vec_all(0.625f), near, far), x);
 }
 
+/* kernel_erf */
+X86_INLINE vec erf_of(vec x) {
+    const vec a = vec_magnitude(x), z = vec_mul(a, a);
+    vec p = vec_all(0x1.4fa924p-14f);
+    p = vec_fma(p, z, vec_all(-0x1.a61810p-11f));
+    p = vec_fma(p, z, vec_all(0x1.544b08p-8f));
+    p = vec_fma(p, z, vec_all(-0x1.b80124p-6f));
+    p = vec_fma(p, z, vec_all(0x1.ce2d64p-4f));
+    p = vec_fma(p, z, vec_all(-0x1.812740p-2f));
+    p = vec_fma(p, z, vec_all(0x1.06eba8p-3f));
+    const vec near = vec_fma(p, a, a);
+    const vec b = vec_min(vec_all(4.0f), a);
+    vec q = vec_all(0x1.6941bcp-17f);
+    q = vec_fma(q, b, vec_all(-0x1.4d8b14p-12f));
+    q = vec_fma(q, b, vec_all(0x1.dae168p-9f));
+    q = vec_fma(q, b, vec_all(-0x1.84a2d8p-6f));
+    q = vec_fma(q, b, vec_all(0x1.b2f21ep-4f));
+    q = vec_fma(q, b, vec_all(0x1.45367cp-1f));
+    q = vec_fma(q, b, vec_all(0x1.20ee9ep+0f));
+    const vec far = vec_sub(vec_all(1.0f), exp_of(vec_negative(vec_mul(b, q))));
+    return vec_with_sign(vec_if_less(a, vec_all(0.9f), near, far), x);
+}
+
 X86_INLINE vec element_scale(vec p, vec a, vec b, vec c) {
     (void)b, (void)c;
     return vec_mul(a, p);
@@ -131,6 +154,17 @@ X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
     return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(one, tanh_of(t)));
 }
 
+X86_INLINE vec element_gelu_erf(vec p, vec a, vec b, vec c) {
+    (void)p, (void)b, (void)c;
+    const vec e = erf_of(vec_mul(vec_all(0.70710678118654752f), a));
+    return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(vec_all(1.0f), e));
+}
+
+X86_INLINE vec element_relu(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_if_less(a, p, p, a);
+}
+
 X86_INLINE vec element_rms(vec p, vec a, vec b, vec c) {
     (void)c;
     return vec_mul(vec_mul(a, p), b);
@@ -138,6 +172,12 @@ X86_INLINE vec element_rms(vec p, vec a, vec b, vec c) {
 
 X86_INLINE vec element_layer(vec p, vec a, vec b, vec c) {
     return vec_fma(vec_mul(a, p), b, c);
+}
+
+/* The same where the weights are ones. */
+X86_INLINE vec element_layer_alone(vec p, vec a, vec b, vec c) {
+    (void)b;
+    return vec_add(vec_mul(a, p), c);
 }
 
 X86_INLINE vec element_rotate(vec p, vec a, vec b, vec c) {
@@ -165,8 +205,59 @@ static void vector_gelu_tanh(float *x, size_t n) {
     each(element_gelu_tanh, 0, x, NULL, NULL, x, n);
 }
 
+static void vector_gelu_erf(float *x, size_t n) {
+    each(element_gelu_erf, 0, x, NULL, NULL, x, n);
+}
+
+static void vector_relu(float *x, size_t n) {
+    each(element_relu, 0, x, NULL, NULL, x, n);
+}
+
+/* Counts are exact, so that only their sum with `first` rounds. */
+static void vector_add_ramp(float *x, float slope, float first, size_t n) {
+    float lanes[VEC_WIDTH];
+    for (size_t j = 0; j < VEC_WIDTH; j++) {
+        lanes[j] = (float)j;
+    }
+    const vec from = vec_all(first), by = vec_all(slope), step = vec_all((float)VEC_WIDTH);
+    vec count = vec_load(lanes);
+    size_t k = 0;
+    for (; k + VEC_WIDTH <= n; k += VEC_WIDTH, count = vec_add(count, step)) {
+        vec_store(x + k, vec_fma(by, vec_add(from, count), vec_load(x + k)));
+    }
+    if (k < n) {
+        const vec old = vec_load_part(x + k, n - k);
+        vec_store_part(x + k, vec_fma(by, vec_add(from, count), old), n - k);
+    }
+}
+
 static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
     each(element_rotate, 0, x, cs, NULL, x, 2 * n_pair);
+}
+
+/* Turns n <= VEC_WIDTH pairs (a[i], b[i]); a constant n lets the whole vectors be unmasked. */
+X86_INLINE void rotate_halves(float *a, float *b, const float *cs, size_t n) {
+    const size_t low = 2 * n < VEC_WIDTH ? 2 * n : VEC_WIDTH;
+    const bool whole = n == VEC_WIDTH;
+    vec c, s;
+    vec_unzip(whole ? vec_load(cs) : vec_load_part(cs, low),
+              whole ? vec_load(cs + VEC_WIDTH) : vec_load_part(cs + low, 2 * n - low), &c, &s);
+    const vec from_a = whole ? vec_load(a) : vec_load_part(a, n);
+    const vec from_b = whole ? vec_load(b) : vec_load_part(b, n);
+    const vec to_a = vec_fma(from_a, c, vec_negative(vec_mul(from_b, s)));
+    const vec to_b = vec_fma(from_a, s, vec_mul(from_b, c));
+    vec_store_part(a, to_a, n);
+    vec_store_part(b, to_b, n);
+}
+
+static void vector_rope_halves(float *x, const float *cs, size_t n_pair) {
+    size_t i = 0;
+    for (; i + VEC_WIDTH <= n_pair; i += VEC_WIDTH) {
+        rotate_halves(x + i, x + n_pair + i, cs + 2 * i, VEC_WIDTH);
+    }
+    if (i < n_pair) {
+        rotate_halves(x + i, x + n_pair + i, cs + 2 * i, n_pair - i);
+    }
 }
 
 /* ---- sums ------------------------------------------------------------------------------------ */
@@ -265,7 +356,12 @@ static void vector_layer_norm(const float *x, const float *weight, const float *
     const float mean = vector_sum(x, n) / (float)n;
     each(element_sub, mean, x, NULL, NULL, y, n);
     const float variance = vector_dot(y, y, n) / (float)n;
-    each(element_layer, 1.0f / sqrtf(variance + epsilon), y, weight, bias, y, n);
+    const float r = 1.0f / sqrtf(variance + epsilon);
+    if (weight) {
+        each(element_layer, r, y, weight, bias, y, n);
+    } else {
+        each(element_layer_alone, r, y, NULL, bias, y, n);
+    }
 }
 
 /* ---- for attention: attention_ref.c ---------------------------------------------------------- */
@@ -346,9 +442,13 @@ static void vector_loops_fill(kernel_table *table) {
     table->exp_shifted = vector_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_erf = vector_gelu_erf;
+    table->relu = vector_relu;
+    table->add_ramp = vector_add_ramp;
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
+    table->rope_halves = vector_rope_halves;
 }
 
 #endif
