@@ -1,4 +1,5 @@
-/* Any bytes as what torch.save writes: pickles, and zip archives of them: what is accepted is then read to the last byte. */
+/* Any bytes as what torch.save writes, pickles and zip archives of them: what is accepted is then
+ * read to the last byte. */
 #include "formats/torch_file.h"
 
 #include <stdlib.h>

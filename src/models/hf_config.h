@@ -53,8 +53,8 @@ void hf_key_string(hf_config *c, const char *name, const char *value);
  * that holds them where there is one for each kind of layer; NULL: none. */
 void hf_rotary(hf_config *c, const char *set, double base, const char *known);
 
-/* The base of the layers of another kind, which are not scaled: in rope_parameters' object `set`, or
- * in the setting `old`. */
+/* The base of the layers of another kind, which are not scaled: in the object `set` of
+ * rope_parameters, or in the setting `old`. */
 double hf_local_base(hf_config *c, const char *set, const char *old, double otherwise);
 
 /* The share of a head's values that is rotated. */
