@@ -136,6 +136,9 @@ static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     }
     quant_format_of(ref->type)->decode(tensor_of(r, id)->data + ref->offset, r->vectors[id],
                                        ref->n_in);
+    for (size_t i = 0; ref->plus_one && i < ref->n_in; i++) {
+        r->vectors[id][i] += 1.0f;
+    }
     r->bytes += bytes;
     return SL_OK;
 }

@@ -59,6 +59,29 @@ str builder_string(builder *b, const char *name) {
     return value;
 }
 
+const meta_entry *builder_meta(builder *b, const char *name) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return b->status == SL_OK ? meta_find(b->file, key) : NULL;
+}
+
+void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out,
+                        size_t n_layer) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    if (b->status == SL_OK) {
+        b->status = meta_get_u64_layers(b->file, key, false, 0, high, out, n_layer, b->error);
+    }
+}
+
+bool builder_flag(builder *b, const char *key) {
+    bool flag = false;
+    if (b->status == SL_OK) {
+        b->status = meta_get_bool(b->file, key, false, &flag, b->error);
+    }
+    return flag;
+}
+
 /* ---- tensors -------------------------------------------------------------------------------- */
 
 static const tensor_entry *find_tensor(builder *b, int64_t layer, const char *name, bool required,
@@ -152,6 +175,14 @@ weight_id builder_optional_vector(builder *b, int64_t layer, const char *name, s
     return vector(b, layer, name, n, false);
 }
 
+weight_id builder_norm(builder *b, int64_t layer, const char *name, size_t n, bool plus_one) {
+    const weight_id id = vector(b, layer, name, n, true);
+    if (id != NO_WEIGHT) {
+        ((weight_ref *)b->p->weights.items)[id].plus_one = plus_one;
+    }
+    return id;
+}
+
 size_t builder_rows(builder *b, const char *name) {
     char full[NAME_BYTES];
     const tensor_entry *t = find_tensor(b, -1, name, true, full);
@@ -234,8 +265,8 @@ slot_id builder_select(builder *b, slot_id x, size_t width) {
     return chosen;
 }
 
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd,
-                    size_t n_vocab) {
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
+                    float cap) {
     const weight_id output = builder_optional_matrix(b, -1, "output.weight", n_embd, n_vocab);
     const op_linear head = {
         .norm_weight = NO_WEIGHT,
@@ -244,6 +275,7 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
         .n_weight = 1,
         .weight = {output == NO_WEIGHT ? embedding : output},
         .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
+        .cap = cap,
     };
     b->p->hidden = hidden;
     b->p->logits = builder_linear(b, UINT32_MAX, hidden, head, n_vocab);
@@ -252,11 +284,13 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
 }
 
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
+    const float cap = last.cap;
+    last.cap = 0;
     const slot_id chosen = builder_select(b, x, last.n_in);
     const slot_id hidden = builder_slot(b, last.n_in);
     builder_op(
         b,
         &(op){
             .kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = hidden, .as.linear = last});
-    builder_logits(b, hidden, embedding, last.n_in, n_vocab);
+    builder_logits(b, hidden, embedding, last.n_in, n_vocab, cap);
 }

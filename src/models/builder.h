@@ -26,6 +26,15 @@ float builder_float(builder *b, const char *name, bool required, float otherwise
 /* "" where absent */
 str builder_string(builder *b, const char *name);
 
+/* The entry, or NULL. */
+const meta_entry *builder_meta(builder *b, const char *name);
+
+/* One integer from 0 to `high` for each layer; all stay as they are where the key is absent. */
+void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out, size_t n_layer);
+
+/* Truth of a key that is not of an architecture, such as "sluice.rope_halves"; absent: false. */
+bool builder_flag(builder *b, const char *key);
+
 /* Sets the failure, if there is none yet. */
 void builder_fail(builder *b, sl_status status, const char *format, ...) SL_PRINTF(3, 4);
 
@@ -36,6 +45,9 @@ weight_id builder_optional_matrix(builder *b, int64_t layer, const char *name, s
                                   size_t n_out);
 weight_id builder_vector(builder *b, int64_t layer, const char *name, size_t n);
 weight_id builder_optional_vector(builder *b, int64_t layer, const char *name, size_t n);
+
+/* The weights of an RMS norm; plus_one: the file's values w stand for 1 + w. */
+weight_id builder_norm(builder *b, int64_t layer, const char *name, size_t n, bool plus_one);
 
 slot_id builder_slot(builder *b, size_t width);
 uint32_t builder_kv_slot(builder *b, size_t n_head_kv, size_t head_k, size_t head_v);
@@ -59,11 +71,13 @@ slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_at
 slot_id builder_select(builder *b, slot_id x, size_t width);
 
 /* Logits of the selected hidden state, of n_embd columns: output.weight, or the embedding where
- * there is none, and output.bias where there is one. */
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab);
+ * there is none, and output.bias where there is one; with a soft cap, 0: none. */
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
+                    float cap);
 
 /* A model's end: rows whose logits are wanted, last norm, output matrix (the embedding's where
- * output.weight is absent). `last` holds prepare, norm and epsilon. */
+ * output.weight is absent). `last` holds prepare, norm and epsilon, and the cap of the
+ * logits. */
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab);
 
 /* Number of rows of a two-dimensional tensor, 0 and a failure if it is missing. */

@@ -431,6 +431,9 @@ static span compute_part(const item *t, size_t part, const kernel_mixture *to) {
         if (a->alibi) {
             add_distance(t, query, seen, scores);
         }
+        if (a->soft_cap > 0) {
+            a->kernels->soft_cap(a->soft_cap, scores, seen.end - seen.begin);
+        }
         a->kernels->soften(scores, seen.end - seen.begin, &to->max[query], &to->sum[query]);
     }
     mix_part(t, to, rows, part_begin, keys);

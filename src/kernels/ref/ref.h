@@ -48,6 +48,8 @@ void ref_gelu_tanh(float *x, size_t n);
 void ref_gelu_erf(float *x, size_t n);
 void ref_relu(float *x, size_t n);
 void ref_add_ramp(float *x, float slope, float first, size_t n);
+void ref_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n);
+void ref_soft_cap(float cap, float *x, size_t n);
 void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n);
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n);

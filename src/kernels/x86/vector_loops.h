@@ -146,8 +146,7 @@ X86_INLINE vec element_silu_mul(vec p, vec a, vec b, vec c) {
     return vec_mul(vec_div(a, vec_add(vec_all(1.0f), e)), b);
 }
 
-X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
-    (void)p, (void)b, (void)c;
+X86_INLINE vec gelu_tanh_of(vec a) {
     const vec one = vec_all(1.0f);
     const vec cubic = vec_fma(vec_all(0.044715f), vec_mul(a, a), one);
     const vec t = vec_mul(vec_mul(vec_all(0.79788456080286536f), a), cubic);
@@ -163,6 +162,21 @@ X86_INLINE vec element_gelu_erf(vec p, vec a, vec b, vec c) {
 X86_INLINE vec element_relu(vec p, vec a, vec b, vec c) {
     (void)b, (void)c;
     return vec_if_less(a, p, p, a);
+}
+
+X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
+    (void)p, (void)b, (void)c;
+    return gelu_tanh_of(a);
+}
+
+X86_INLINE vec element_gelu_tanh_mul(vec p, vec a, vec b, vec c) {
+    (void)p, (void)c;
+    return vec_mul(gelu_tanh_of(a), b);
+}
+
+X86_INLINE vec element_soft_cap(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_mul(tanh_of(vec_div(a, p)), p);
 }
 
 X86_INLINE vec element_rms(vec p, vec a, vec b, vec c) {
@@ -229,6 +243,14 @@ static void vector_add_ramp(float *x, float slope, float first, size_t n) {
         const vec old = vec_load_part(x + k, n - k);
         vec_store_part(x + k, vec_fma(by, vec_add(from, count), old), n - k);
     }
+}
+
+static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    each(element_gelu_tanh_mul, 0, gate, up, NULL, y, n);
+}
+
+static void vector_soft_cap(float cap, float *x, size_t n) {
+    each(element_soft_cap, cap, x, NULL, NULL, x, n);
 }
 
 static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
@@ -445,6 +467,8 @@ static void vector_loops_fill(kernel_table *table) {
     table->gelu_erf = vector_gelu_erf;
     table->relu = vector_relu;
     table->add_ramp = vector_add_ramp;
+    table->gelu_tanh_mul = vector_gelu_tanh_mul;
+    table->soft_cap = vector_soft_cap;
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
