@@ -293,6 +293,9 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
             const void *values =
                 residency_row(e->weights, o->as.embed.tokens, (size_t)r->token, scratch);
             e->kernels.decode[tokens->type](values, out, tokens->n_in);
+            if (o->as.embed.scale > 0) {
+                e->kernels.scale(o->as.embed.scale, out, tokens->n_in);
+            }
         }
     }
     if (o->as.embed.positions != NO_WEIGHT) {
@@ -306,12 +309,16 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
 }
 
 static void angles_row(const executor *e, const op *o, size_t row) {
-    const angle_set *set = program_angle_set(e->p, o->as.angles.set);
+    const op_angles *a = &o->as.angles;
+    const size_t most = e->options.n_context ? e->options.n_context : e->options.n_positions;
+    const bool is_long = a->long_from > 0 && most > a->long_from;
+    const angle_set *set = program_angle_set(e->p, is_long ? a->long_set : a->set);
+    const double magnitude = a->magnitude > 0 ? (double)a->magnitude : 1.0;
     float *out = slot_row(e, o->out, row);
     for (size_t i = 0; i < set->n_pair; i++) {
         const double angle = (double)e->batch[row].position * set->frequency[i];
-        out[2 * i] = (float)kernel_cos(angle);
-        out[2 * i + 1] = (float)kernel_sin(angle);
+        out[2 * i] = (float)(kernel_cos(angle) * magnitude);
+        out[2 * i + 1] = (float)(kernel_sin(angle) * magnitude);
     }
 }
 
@@ -332,6 +339,7 @@ static linear_args linear_of(const executor *e, const op *o) {
         .out = slot_rows(e, o->out),
         .out_stride = slot_stride(program_slot(e->p, o->out)),
         .accumulate = l->accumulate,
+        .cap = l->cap,
     };
     for (size_t i = 0; i < l->n_weight; i++) {
         const weight_ref *ref = program_weight(e->p, l->weight[i]);
@@ -363,6 +371,16 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 
+/* RMS norm of n heads, in place. */
+static void norm_heads(const executor *e, weight_id weight, float epsilon, float *heads,
+                       size_t step, size_t n) {
+    const float *factors = residency_vector(e->weights, weight);
+    const size_t width = program_weight(e->p, weight)->n_in;
+    for (size_t h = 0; h < n; h++) {
+        e->kernels.rms_norm(heads + h * step, factors, epsilon, heads + h * step, width);
+    }
+}
+
 /* n heads that begin `step` floats apart. */
 static void rotate_heads(const executor *e, const op_attention *a, float *heads, size_t step,
                          size_t n, const float *angles) {
@@ -376,6 +394,10 @@ static void rotate_heads(const executor *e, const op_attention *a, float *heads,
 static void store_kv_row(const executor *e, const op *o, size_t row) {
     const op_attention *a = &o->as.attention;
     float *in = slot_row(e, o->in, row);
+    if (a->norms_heads) {
+        norm_heads(e, a->q_norm, a->epsilon, in + a->q_at, a->q_step, a->n_head);
+        norm_heads(e, a->k_norm, a->epsilon, in + a->k_at, a->k_step, a->n_head_kv);
+    }
     if (a->angles != NO_SLOT) {
         const float *angles = slot_row(e, a->angles, row);
         rotate_heads(e, a, in + a->q_at, a->q_step, a->n_head, angles);
@@ -412,6 +434,7 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
         .head_v = a->head_v,
         .window = a->window,
         .scale = a->scale,
+        .soft_cap = a->soft_cap,
         .alibi = a->alibi,
         .type_k = kv.type_k,
         .type_v = kv.type_v,
@@ -445,7 +468,12 @@ static void run_row(const executor *e, const op *o, size_t row, size_t member) {
         break;
     case OP_NORM: {
         const linear_args args = linear_of(e, o);
-        linear_prepare_row(&args, slot_row(e, o->in, row), slot_row(e, o->out, row));
+        float *out = slot_row(e, o->out, row);
+        float *to = args.accumulate ? (float *)(member_memory(e, member) + e->at.member_row) : out;
+        linear_prepare_row(&args, slot_row(e, o->in, row), to);
+        if (args.accumulate) {
+            e->kernels.add(to, out, args.n_in);
+        }
         break;
     }
     case OP_LINEAR:

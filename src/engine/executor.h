@@ -30,6 +30,7 @@ typedef struct executor_options {
     size_t n_output; /* most rows with an output of a call */
     size_t n_seq;
     size_t n_positions; /* of the cache, all sequences together */
+    size_t n_context;   /* most of one sequence, for rotations that go by it; 0: n_positions */
     quant_type type_k, type_v;
     uint32_t hidden_features; /* CPU_* bits of the processor to do without */
 } executor_options;

@@ -65,6 +65,7 @@ static sl_status choose_options(const program *p, const sl_session_options *want
         .n_output = size_max(size_min(wanted->n_logits, n_batch), count),
         .n_seq = count,
         .n_positions = size_min(size_round_up(pool, ATTENTION_PAGE), all),
+        .n_context = n_ctx,
         .type_k = session_cache_type(wanted->type_k),
         .type_v = session_cache_type(wanted->type_v),
     };

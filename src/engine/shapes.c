@@ -16,35 +16,51 @@
 /* clang-format off */
 static const model_shape shapes[] = {
     /* name            arch    layers embd    ff  heads kv   vocab    ctx
-     * parts, n_rot, rope_base, n_word */
-    {"gpt2-117m",      "gpt2",  12,   768,  3072, 12, 12,  50257,   1024, TIED, 0, 0, 0},
-    {"gpt2-345m",      "gpt2",  24,  1024,  4096, 16, 16,  50257,   1024, TIED, 0, 0, 0},
-    {"gpt2-774m",      "gpt2",  36,  1280,  5120, 20, 20,  50257,   1024, TIED, 0, 0, 0},
-    {"gpt2-1558m",     "gpt2",  48,  1600,  6400, 25, 25,  50257,   1024, TIED, 0, 0, 0},
-    {"gpt-j-6b",       "gptj",  28,  4096, 16384, 16, 16,  50400,   2048, UNTIED, 64, 0, 0},
-    {"opt-125m",       "opt",   12,   768,  3072, 12, 12,  50272,   2048, TIED, 0, 0, 0},
+     * parts, n_rot, rope_base, n_word, head, window */
+    {"gpt2-117m",      "gpt2",  12,   768,  3072, 12, 12,  50257,   1024, TIED, 0, 0, 0, 0, 0},
+    {"gpt2-345m",      "gpt2",  24,  1024,  4096, 16, 16,  50257,   1024, TIED, 0, 0, 0, 0, 0},
+    {"gpt2-774m",      "gpt2",  36,  1280,  5120, 20, 20,  50257,   1024, TIED, 0, 0, 0, 0, 0},
+    {"gpt2-1558m",     "gpt2",  48,  1600,  6400, 25, 25,  50257,   1024, TIED, 0, 0, 0, 0, 0},
+    {"gpt-j-6b",       "gptj",  28,  4096, 16384, 16, 16,  50400,   2048, UNTIED, 64, 0, 0, 0, 0},
+    {"opt-125m",       "opt",   12,   768,  3072, 12, 12,  50272,   2048, TIED, 0, 0, 0, 0, 0},
     {"opt-350m",       "opt",   24,  1024,  4096, 16, 16,  50272,   2048,
-     SHAPE_PROJECTED, 0, 0, 512},
-    {"opt-1.3b",       "opt",   24,  2048,  8192, 32, 32,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-2.7b",       "opt",   32,  2560, 10240, 32, 32,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-6.7b",       "opt",   32,  4096, 16384, 32, 32,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-13b",        "opt",   40,  5120, 20480, 40, 40,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-30b",        "opt",   48,  7168, 28672, 56, 56,  50272,   2048, TIED, 0, 0, 0},
-    {"opt-66b",        "opt",   64,  9216, 36864, 72, 72,  50272,   2048, TIED, 0, 0, 0},
-    {"bloom-560m",     "bloom", 24,  1024,  4096, 16, 16, 250880,   2048, TIED, 0, 0, 0},
-    {"bloom-1b1",      "bloom", 24,  1536,  6144, 16, 16, 250880,   2048, TIED, 0, 0, 0},
-    {"bloom-1b7",      "bloom", 24,  2048,  8192, 16, 16, 250880,   2048, TIED, 0, 0, 0},
-    {"bloom-3b",       "bloom", 30,  2560, 10240, 32, 32, 250880,   2048, TIED, 0, 0, 0},
-    {"bloom-7b1",      "bloom", 30,  4096, 16384, 32, 32, 250880,   2048, TIED, 0, 0, 0},
-    {"tinyllama-1.1b", "llama", 22,  2048,  5632, 32,  4,  32000,   2048, UNTIED, 0, 0, 0},
-    {"llama-7b",       "llama", 32,  4096, 11008, 32, 32,  32000,   2048, UNTIED, 0, 0, 0},
-    {"llama-13b",      "llama", 40,  5120, 13824, 40, 40,  32000,   2048, UNTIED, 0, 0, 0},
-    {"llama-30b",      "llama", 60,  6656, 17920, 52, 52,  32000,   2048, UNTIED, 0, 0, 0},
-    {"llama-65b",      "llama", 80,  8192, 22016, 64, 64,  32000,   2048, UNTIED, 0, 0, 0},
-    {"llama3-1b",      "llama", 16,  2048,  8192, 32,  8, 128256, 131072, TIED, 0, 5e5f, 0},
-    {"llama3-3b",      "llama", 28,  3072,  8192, 24,  8, 128256, 131072, TIED, 0, 5e5f, 0},
-    {"llama3-8b",      "llama", 32,  4096, 14336, 32,  8, 128256,   8192, UNTIED, 0, 5e5f, 0},
-    {"llama3-70b",     "llama", 80,  8192, 28672, 64,  8, 128256,   8192, UNTIED, 0, 5e5f, 0},
+     SHAPE_PROJECTED, 0, 0, 512, 0, 0},
+    {"opt-1.3b",       "opt",   24,  2048,  8192, 32, 32,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"opt-2.7b",       "opt",   32,  2560, 10240, 32, 32,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"opt-6.7b",       "opt",   32,  4096, 16384, 32, 32,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"opt-13b",        "opt",   40,  5120, 20480, 40, 40,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"opt-30b",        "opt",   48,  7168, 28672, 56, 56,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"opt-66b",        "opt",   64,  9216, 36864, 72, 72,  50272,   2048, TIED, 0, 0, 0, 0, 0},
+    {"bloom-560m",     "bloom", 24,  1024,  4096, 16, 16, 250880,   2048, TIED, 0, 0, 0, 0, 0},
+    {"bloom-1b1",      "bloom", 24,  1536,  6144, 16, 16, 250880,   2048, TIED, 0, 0, 0, 0, 0},
+    {"bloom-1b7",      "bloom", 24,  2048,  8192, 16, 16, 250880,   2048, TIED, 0, 0, 0, 0, 0},
+    {"bloom-3b",       "bloom", 30,  2560, 10240, 32, 32, 250880,   2048, TIED, 0, 0, 0, 0, 0},
+    {"bloom-7b1",      "bloom", 30,  4096, 16384, 32, 32, 250880,   2048, TIED, 0, 0, 0, 0, 0},
+    {"tinyllama-1.1b", "llama", 22,  2048,  5632, 32,  4,  32000,   2048, UNTIED, 0, 0, 0, 0, 0},
+    {"llama-7b",       "llama", 32,  4096, 11008, 32, 32,  32000,   2048, UNTIED, 0, 0, 0, 0, 0},
+    {"llama-13b",      "llama", 40,  5120, 13824, 40, 40,  32000,   2048, UNTIED, 0, 0, 0, 0, 0},
+    {"llama-30b",      "llama", 60,  6656, 17920, 52, 52,  32000,   2048, UNTIED, 0, 0, 0, 0, 0},
+    {"llama-65b",      "llama", 80,  8192, 22016, 64, 64,  32000,   2048, UNTIED, 0, 0, 0, 0, 0},
+    {"llama3-1b",      "llama", 16,  2048,  8192, 32,  8, 128256, 131072, TIED, 0, 5e5f, 0, 0, 0},
+    {"llama3-3b",      "llama", 28,  3072,  8192, 24,  8, 128256, 131072, TIED, 0, 5e5f, 0, 0, 0},
+    {"llama3-8b",      "llama", 32,  4096, 14336, 32,  8, 128256,   8192, UNTIED, 0, 5e5f, 0, 0, 0},
+    {"llama3-70b",     "llama", 80,  8192, 28672, 64,  8, 128256,   8192, UNTIED, 0, 5e5f, 0, 0, 0},
+    {"qwen2.5-0.5b",   "qwen2", 24,   896,  4864, 14,  2, 151936,  32768, TIED, 0, 1e6f, 0, 0, 0},
+    {"qwen2.5-1.5b",   "qwen2", 28,  1536,  8960, 12,  2, 151936,  32768, TIED, 0, 1e6f, 0, 0, 0},
+    {"qwen2.5-7b",     "qwen2", 28,  3584, 18944, 28,  4, 152064,  32768, UNTIED, 0, 1e6f, 0, 0, 0},
+    {"qwen3-0.6b",     "qwen3", 28,  1024,  3072, 16,  8, 151936,  40960, TIED, 0, 1e6f, 0, 128, 0},
+    {"qwen3-4b",       "qwen3", 36,  2560,  9728, 32,  8, 151936,  40960, TIED, 0, 1e6f, 0, 128, 0},
+    {"qwen3-8b",       "qwen3", 36,  4096, 12288, 32,  8, 151936,  40960,
+     UNTIED, 0, 1e6f, 0, 128, 0},
+    {"gemma2-2b",      "gemma2", 26, 2304,  9216,  8,  4, 256000,   8192, TIED, 0, 0, 0, 256, 4096},
+    {"gemma2-9b",      "gemma2", 42, 3584, 14336, 16,  8, 256000,   8192, TIED, 0, 0, 0, 256, 4096},
+    {"gemma3-1b",      "gemma3", 26, 1152,  6912,  4,  1, 262144,  32768,
+     TIED | SHAPE_NORMED_HEADS, 0, 1e6f, 0, 256, 512},
+    {"gemma3-4b",      "gemma3", 34, 2560, 10240,  8,  4, 262208, 131072,
+     TIED | SHAPE_NORMED_HEADS, 0, 1e6f, 0, 256, 1024},
+    {"gemma3-12b",     "gemma3", 48, 3840, 15360, 16,  8, 262208, 131072,
+     TIED | SHAPE_NORMED_HEADS, 0, 1e6f, 0, 256, 1024},
+    {"phi3-mini",      "phi3",  32,  3072,  8192, 32, 32,  32064,   4096, UNTIED, 0, 0, 0, 0, 2047},
 };
 /* clang-format on */
 
@@ -67,10 +83,12 @@ typedef enum extent {
     ONE = 0, /* rows of a vector */
     EMBD,
     WORD,    /* width of the embedding */
+    HEAD,    /* one head */
     HEADS_Q, /* all heads side by side */
     HEADS_KV,
     QKV,
     FF,
+    FF_2, /* gate and up in one */
     VOCAB,
     CTX,
 } extent;
@@ -190,12 +208,72 @@ static const tensor_rule bloom_once[] = {
     {"output_norm.bias",       TENSOR_BIAS,      EMBD, ONE,   0},
     {.name = NULL},
 };
+
+static const tensor_rule qwen2_layer[] = {
+    {"attn_norm.weight",   TENSOR_NORM,        EMBD,     ONE,      0},
+    {"attn_q.weight",      TENSOR_MATRIX,      EMBD,     HEADS_Q,  0},
+    {"attn_q.bias",        TENSOR_BIAS,        HEADS_Q,  ONE,      0},
+    {"attn_k.weight",      TENSOR_MATRIX,      EMBD,     HEADS_KV, 0},
+    {"attn_k.bias",        TENSOR_BIAS,        HEADS_KV, ONE,      0},
+    {"attn_v.weight",      TENSOR_ATTENTION_V, EMBD,     HEADS_KV, 0},
+    {"attn_v.bias",        TENSOR_BIAS,        HEADS_KV, ONE,      0},
+    {"attn_output.weight", TENSOR_MATRIX,      HEADS_Q,  EMBD,     0},
+    {"ffn_norm.weight",    TENSOR_NORM,        EMBD,     ONE,      0},
+    {"ffn_gate.weight",    TENSOR_MATRIX,      EMBD,     FF,       0},
+    {"ffn_up.weight",      TENSOR_MATRIX,      EMBD,     FF,       0},
+    {"ffn_down.weight",    TENSOR_FFN_DOWN,    FF,       EMBD,     0},
+    {.name = NULL},
+};
+static const tensor_rule qwen3_layer[] = {
+    {"attn_norm.weight",   TENSOR_NORM,        EMBD,    ONE,      0},
+    {"attn_q.weight",      TENSOR_MATRIX,      EMBD,    HEADS_Q,  0},
+    {"attn_q_norm.weight", TENSOR_NORM,        HEAD,    ONE,      0},
+    {"attn_k.weight",      TENSOR_MATRIX,      EMBD,    HEADS_KV, 0},
+    {"attn_k_norm.weight", TENSOR_NORM,        HEAD,    ONE,      0},
+    {"attn_v.weight",      TENSOR_ATTENTION_V, EMBD,    HEADS_KV, 0},
+    {"attn_output.weight", TENSOR_MATRIX,      HEADS_Q, EMBD,     0},
+    {"ffn_norm.weight",    TENSOR_NORM,        EMBD,    ONE,      0},
+    {"ffn_gate.weight",    TENSOR_MATRIX,      EMBD,    FF,       0},
+    {"ffn_up.weight",      TENSOR_MATRIX,      EMBD,    FF,       0},
+    {"ffn_down.weight",    TENSOR_FFN_DOWN,    FF,      EMBD,     0},
+    {.name = NULL},
+};
+
+/* Gemma 3 norms heads, Gemma 2 does not. */
+static const tensor_rule gemma_layer[] = {
+    {"attn_norm.weight",           TENSOR_NORM,        EMBD,    ONE,      0},
+    {"attn_q.weight",              TENSOR_MATRIX,      EMBD,    HEADS_Q,  0},
+    {"attn_q_norm.weight",         TENSOR_NORM,        HEAD,    ONE,      SHAPE_NORMED_HEADS},
+    {"attn_k.weight",              TENSOR_MATRIX,      EMBD,    HEADS_KV, 0},
+    {"attn_k_norm.weight",         TENSOR_NORM,        HEAD,    ONE,      SHAPE_NORMED_HEADS},
+    {"attn_v.weight",              TENSOR_ATTENTION_V, EMBD,    HEADS_KV, 0},
+    {"attn_output.weight",         TENSOR_MATRIX,      HEADS_Q, EMBD,     0},
+    {"post_attention_norm.weight", TENSOR_NORM,        EMBD,    ONE,      0},
+    {"ffn_norm.weight",            TENSOR_NORM,        EMBD,    ONE,      0},
+    {"ffn_gate.weight",            TENSOR_MATRIX,      EMBD,    FF,       0},
+    {"ffn_up.weight",              TENSOR_MATRIX,      EMBD,    FF,       0},
+    {"ffn_down.weight",            TENSOR_FFN_DOWN,    FF,      EMBD,     0},
+    {"post_ffw_norm.weight",       TENSOR_NORM,        EMBD,    ONE,      0},
+    {.name = NULL},
+};
+
+static const tensor_rule phi3_layer[] = {
+    {"attn_norm.weight",   TENSOR_NORM,          EMBD,    ONE,  0},
+    {"attn_qkv.weight",    TENSOR_ATTENTION_QKV, EMBD,    QKV,  0},
+    {"attn_output.weight", TENSOR_MATRIX,        HEADS_Q, EMBD, 0},
+    {"ffn_norm.weight",    TENSOR_NORM,          EMBD,    ONE,  0},
+    {"ffn_up.weight",      TENSOR_MATRIX,        EMBD,    FF_2, 0},
+    {"ffn_down.weight",    TENSOR_FFN_DOWN,      FF,      EMBD, 0},
+    {.name = NULL},
+};
 /* clang-format on */
 
 static const tensor_rules all_rules[] = {
-    {"llama", llama_once, llama_layer}, {"gpt2", gpt2_once, gpt2_layer},
-    {"gptj", gptj_once, gptj_layer},    {"opt", opt_once, opt_layer},
-    {"bloom", bloom_once, gpt2_layer},
+    {"llama", llama_once, llama_layer},  {"gpt2", gpt2_once, gpt2_layer},
+    {"gptj", gptj_once, gptj_layer},     {"opt", opt_once, opt_layer},
+    {"bloom", bloom_once, gpt2_layer},   {"qwen2", llama_once, qwen2_layer},
+    {"qwen3", llama_once, qwen3_layer},  {"gemma2", llama_once, gemma_layer},
+    {"gemma3", llama_once, gemma_layer}, {"phi3", llama_once, phi3_layer},
 };
 
 static const tensor_rules *rules_of(const model_shape *shape) {
@@ -219,22 +297,31 @@ static size_t count_rules(const model_shape *shape, const tensor_rule *rules, si
     return count;
 }
 
+size_t shape_head(const model_shape *shape) {
+    return shape->head ? shape->head : shape->n_embd / shape->n_head;
+}
+
 static size_t extent_of(const model_shape *s, extent e) {
-    const size_t head = s->n_embd / s->n_head;
+    const size_t head = shape_head(s);
     switch (e) {
     case ONE:
         return 1;
     case EMBD:
-    case HEADS_Q:
         return s->n_embd;
+    case HEAD:
+        return head;
+    case HEADS_Q:
+        return s->n_head * head;
     case WORD:
         return s->n_word ? s->n_word : s->n_embd;
     case HEADS_KV:
         return s->n_head_kv * head;
     case QKV:
-        return s->n_embd + 2 * s->n_head_kv * head;
+        return (s->n_head + 2 * s->n_head_kv) * head;
     case FF:
         return s->n_ff;
+    case FF_2:
+        return 2 * s->n_ff;
     case VOCAB:
         return s->n_vocab;
     case CTX:

@@ -10,9 +10,10 @@
 
 /* What some models of an architecture have and others lack. */
 enum {
-    SHAPE_OUTPUT = 1 << 0,    /* an output matrix of its own, not that of the embedding */
-    SHAPE_LAST_NORM = 1 << 1, /* a norm after the last layer */
-    SHAPE_PROJECTED = 1 << 2, /* an embedding narrower than the layers (n_word) */
+    SHAPE_OUTPUT = 1 << 0,       /* an output matrix of its own, not that of the embedding */
+    SHAPE_LAST_NORM = 1 << 1,    /* a norm after the last layer */
+    SHAPE_PROJECTED = 1 << 2,    /* an embedding narrower than the layers (n_word) */
+    SHAPE_NORMED_HEADS = 1 << 3, /* norms of each head of q and k */
 };
 
 typedef struct model_shape {
@@ -23,6 +24,8 @@ typedef struct model_shape {
     size_t n_rot;    /* values of a head that are rotated; 0: all */
     float rope_base; /* 0: 10000 */
     size_t n_word;   /* width of the embedding; 0: n_embd */
+    size_t head;     /* values of a head; 0: n_embd / n_head */
+    size_t window;   /* keys that a token sees in layers that have one; 0: all */
 } model_shape;
 
 /* What a tensor is, as far as the choice of its type and of its values goes. */
@@ -45,6 +48,9 @@ typedef struct shape_tensor {
     size_t n_in;   /* values of a row */
     size_t n_rows; /* 1: a vector */
 } shape_tensor;
+
+/* Values of a head. */
+size_t shape_head(const model_shape *shape);
 
 /* The index-th of the table, NULL behind its end. */
 const model_shape *shape_at(size_t index);

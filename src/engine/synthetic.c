@@ -107,7 +107,7 @@ uint64_t synthetic_bytes(const model_shape *shape, const synthetic_type *type) {
 /* ---- tables --------------------------------------------------------------------------------- */
 
 /* The most of one entry in model->table_text: a tensor's name, or a key and its value. */
-enum { TEXT_BYTES = 128, META_COUNT = 14 };
+enum { TEXT_BYTES = 128, META_COUNT = 17 };
 
 typedef struct table_writer {
     model_file *file;
@@ -166,7 +166,10 @@ static void put_all_meta(table_writer *w, const model_shape *s) {
     put_count(w, "feed_forward_length", s->n_ff);
     put_count(w, "attention.head_count", s->n_head);
     put_count(w, "attention.head_count_kv", s->n_head_kv);
-    put_count(w, "rope.dimension_count", s->n_rot ? s->n_rot : s->n_embd / s->n_head);
+    put_count(w, "rope.dimension_count", s->n_rot ? s->n_rot : shape_head(s));
+    put_count(w, "attention.key_length", shape_head(s));
+    put_count(w, "attention.value_length", shape_head(s));
+    put_count(w, "attention.sliding_window", s->window);
     put_float(w, "rope.freq_base", s->rope_base > 0 ? s->rope_base : 10000);
     put_float(w, "attention.layer_norm_epsilon", 1e-5f);
     put_float(w, "attention.layer_norm_rms_epsilon", 1e-5f);

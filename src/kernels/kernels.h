@@ -160,6 +160,12 @@ typedef struct kernel_table {
      * the following round stands at each function of ref/vector_ref.c. */
     void (*gelu_tanh)(float *x, size_t n);
 
+    /* y[k] = the same of gate[k], times up[k]. y may be gate or up. */
+    void (*gelu_tanh_mul)(const float *gate, const float *up, float *y, size_t n);
+
+    /* x[k] = cap * tanh(x[k] / cap), cap > 0: Gemma 2's. */
+    void (*soft_cap)(float cap, float *x, size_t n);
+
     /* x[k] = 0.5 v (1 + erf(v / sqrt(2))), the exact GELU. */
     void (*gelu_erf)(float *x, size_t n);
 

@@ -59,6 +59,25 @@ str builder_string(builder *b, const char *name) {
     return value;
 }
 
+const meta_entry *builder_meta(builder *b, const char *name) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return b->status == SL_OK ? meta_find(b->file, key) : NULL;
+}
+
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    const meta_entry *entry = builder_meta(b, name);
+    if (entry && entry->element_type == META_BOOL && entry->count == n_layer) {
+        for (size_t i = 0; i < n_layer; i++) {
+            flags[i] = meta_array_int(entry, i) != 0;
+        }
+    } else if (entry) {
+        b->status = meta_get_u64_layers(b->file, key, false, 0, 1, flags, n_layer, b->error);
+    }
+}
+
 static bool read_bool(builder *b, const char *key, bool otherwise) {
     bool value = otherwise;
     if (b->status == SL_OK) {
@@ -170,6 +189,14 @@ weight_id builder_optional_vector(builder *b, int64_t layer, const char *name, s
     return vector(b, layer, name, n, false);
 }
 
+weight_id builder_norm(builder *b, int64_t layer, const char *name, size_t n, bool plus_one) {
+    const weight_id id = vector(b, layer, name, n, true);
+    if (id != NO_WEIGHT) {
+        ((weight_ref *)b->p->weights.items)[id].plus_one = plus_one;
+    }
+    return id;
+}
+
 size_t builder_rows(builder *b, const char *name) {
     char full[NAME_BYTES];
     const tensor_entry *t = find_tensor(b, -1, name, true, full);
@@ -262,6 +289,7 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
         .n_weight = 1,
         .weight = {output == NO_WEIGHT ? embedding : output},
         .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
+        .cap = b->logit_cap,
     };
     b->p->hidden = hidden;
     b->p->logits = builder_linear(b, UINT32_MAX, hidden, head, n_vocab);

@@ -15,6 +15,7 @@ typedef struct builder {
     str architecture;
     sl_status status;
     sl_error *error;
+    float logit_cap; /* soft cap of the logits, set before them; 0: none */
 } builder;
 
 /* Hyper-parameter "<architecture>.<name>". `otherwise` where it is absent; BUILDER_REQUIRED refuses
@@ -25,6 +26,12 @@ float builder_float(builder *b, const char *name, bool required, float otherwise
                     double high);
 /* "" where absent */
 str builder_string(builder *b, const char *name);
+
+/* The entry, or NULL. */
+const meta_entry *builder_meta(builder *b, const char *name);
+
+/* 0 or 1 for each layer, from integers or truths; all stay as they are where the key is absent. */
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer);
 
 /* A truth value; `otherwise` where it is absent. */
 bool builder_bool(builder *b, const char *name, bool otherwise);
@@ -42,6 +49,9 @@ weight_id builder_optional_matrix(builder *b, int64_t layer, const char *name, s
                                   size_t n_out);
 weight_id builder_vector(builder *b, int64_t layer, const char *name, size_t n);
 weight_id builder_optional_vector(builder *b, int64_t layer, const char *name, size_t n);
+
+/* The weights of an RMS norm; plus_one: the file's values w stand for 1 + w. */
+weight_id builder_norm(builder *b, int64_t layer, const char *name, size_t n, bool plus_one);
 
 slot_id builder_slot(builder *b, size_t width);
 uint32_t builder_kv_slot(builder *b, size_t n_head_kv, size_t head_k, size_t head_v);

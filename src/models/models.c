@@ -3,11 +3,13 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "models/bloom.h"
+#include "models/gemma.h"
 #include "models/gpt2.h"
 #include "models/gptj.h"
 #include "models/gptneox.h"
 #include "models/llama.h"
 #include "models/opt.h"
+#include "models/phi3.h"
 
 #include <stdio.h>
 
@@ -16,8 +18,10 @@ static const struct {
     const char *name;
     void (*build)(builder *b);
 } families[] = {
-    {"llama", llama_build},     {"gpt2", gpt2_build}, {"gptj", gptj_build},
-    {"gptneox", gptneox_build}, {"opt", opt_build},   {"bloom", bloom_build},
+    {"llama", llama_build},     {"gpt2", gpt2_build},   {"gptj", gptj_build},
+    {"gptneox", gptneox_build}, {"opt", opt_build},     {"bloom", bloom_build},
+    {"qwen2", qwen2_build},     {"qwen3", qwen3_build}, {"gemma2", gemma2_build},
+    {"gemma3", gemma3_build},   {"phi3", phi3_build},
 };
 
 /* "a, b, c" */

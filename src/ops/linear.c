@@ -29,6 +29,9 @@ void linear_prepare_row(const linear_args *args, const float *in, float *out) {
         memcpy(out, in, n * sizeof *out);
         k->gelu_tanh(out, n);
         break;
+    case PREPARE_GELU_MUL:
+        k->gelu_tanh_mul(in, in + n, out, n);
+        break;
     case PREPARE_GELU_ERF:
         memcpy(out, in, n * sizeof *out);
         k->gelu_erf(out, n);
@@ -96,9 +99,12 @@ static void multiply_columns(const linear_args *args, const linear_scratch *scra
     const size_t y_stride = args->accumulate ? LINEAR_TILE_OUT : args->out_stride;
     multiply_rows(args, scratch, part, rows, count, y, y_stride);
     source->release(source->context, part->matrix, begin, count);
-    for (size_t i = 0; i < args->n_row && (part->bias || args->accumulate); i++) {
+    for (size_t i = 0; i < args->n_row && (part->bias || args->cap > 0 || args->accumulate); i++) {
         if (part->bias) {
             k->add(part->bias + begin, y + i * y_stride, count);
+        }
+        if (args->cap > 0) {
+            k->soft_cap(args->cap, y + i * y_stride, count);
         }
         if (args->accumulate) {
             k->add(y + i * y_stride, out + i * args->out_stride, count);

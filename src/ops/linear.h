@@ -14,6 +14,7 @@ typedef enum prepare_kind {
     PREPARE_GELU,     /* GPT-2's, by tanh */
     PREPARE_GELU_ERF, /* the exact one */
     PREPARE_RELU,
+    PREPARE_GELU_MUL, /* in as for SILU_MUL: gelu_tanh(gate) * up */
 } prepare_kind;
 
 enum { LINEAR_MAX_PARTS = 3 };
@@ -46,7 +47,7 @@ typedef struct linear_part {
 typedef struct linear_args {
     const kernel_table *kernels;
     linear_source source;
-    const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for PREPARE_SILU_MUL */
+    const float *in; /* n_row rows, in_stride floats apart; 2 n_in wide for those with MUL */
     size_t in_stride, n_row, n_in;
     prepare_kind prepare;
     const float *norm_weight, *norm_bias; /* n_in; NULL where unused; LAYER_NORM: ones, zeros */
@@ -56,6 +57,7 @@ typedef struct linear_args {
     float *out; /* n_row rows, out_stride floats apart; parts side by side */
     size_t out_stride;
     bool accumulate;              /* out += instead of = */
+    float cap;                    /* out = cap * tanh(out / cap); 0: no cap */
     void *rows[KERNEL_ROW_LIMIT]; /* where prepared rows go, for the forms that the parts need */
 } linear_args;
 

@@ -84,7 +84,8 @@ static bool is_vector(const program *p, weight_id id, size_t length) {
 static bool prepare_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
     const size_t in_width = program_slot(p, o->in)->width;
-    const size_t wanted = linear->prepare == PREPARE_SILU_MUL ? 2 * linear->n_in : linear->n_in;
+    const bool gated = linear->prepare == PREPARE_SILU_MUL || linear->prepare == PREPARE_GELU_MUL;
+    const size_t wanted = gated ? 2 * linear->n_in : linear->n_in;
     const bool rms = linear->prepare == PREPARE_RMS_NORM;
     const bool layer = linear->prepare == PREPARE_LAYER_NORM;
     return in_width == wanted && (!rms || linear->norm_weight != NO_WEIGHT) &&
@@ -95,7 +96,8 @@ static bool prepare_fits(const program *p, const op *o) {
 
 static bool linear_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
-    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS) {
+    if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS ||
+        (linear->accumulate && linear->cap > 0)) {
         return false;
     }
     size_t out_width = 0;
@@ -128,8 +130,11 @@ static bool attention_fits(const program *p, const op *o) {
     const kv_slot *kv = program_kv_slot(p, a->kv_slot);
     const bool rotated = a->angles == NO_SLOT ||
                          (a->n_rot <= a->head_k && program_slot(p, a->angles)->width == a->n_rot);
+    const bool normed =
+        !a->norms_heads || (a->q_norm != NO_WEIGHT && is_vector(p, a->q_norm, a->head_k) &&
+                            a->k_norm != NO_WEIGHT && is_vector(p, a->k_norm, a->head_k));
     return columns_fit(a, program_slot(p, o->in)->width) && a->n_head % a->n_head_kv == 0 &&
-           rotated && kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k &&
+           rotated && normed && kv->n_head_kv == a->n_head_kv && kv->head_k == a->head_k &&
            kv->head_v == a->head_v &&
            (o->kind == OP_STORE_KV || program_slot(p, o->out)->width == a->n_head * a->head_v);
 }
@@ -152,12 +157,19 @@ static bool norm_fits(const program *p, const op *o) {
            o->as.linear.n_in == program_slot(p, o->out)->width;
 }
 
+static bool angles_fit(const program *p, const op *o) {
+    const op_angles *a = &o->as.angles;
+    const size_t width = program_slot(p, o->out)->width;
+    return 2 * program_angle_set(p, a->set)->n_pair == width &&
+           (a->long_from == 0 || 2 * program_angle_set(p, a->long_set)->n_pair == width);
+}
+
 static bool op_fits(const program *p, const op *o) {
     switch (o->kind) {
     case OP_EMBED:
         return embed_fits(p, o);
     case OP_ANGLES:
-        return 2 * program_angle_set(p, o->as.angles.set)->n_pair == program_slot(p, o->out)->width;
+        return angles_fit(p, o);
     case OP_LINEAR:
         return linear_fits(p, o);
     case OP_STORE_KV:

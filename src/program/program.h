@@ -6,10 +6,12 @@
  *
  * For each row (a token at a position of a sequence) a program computes, from top to bottom:
  *
- *   EMBED      out = row `token` of a weight (+ row `position` of another), or out += the latter
+ *   EMBED      out = row `token` of a weight, scaled (+ row `position` of another), or out += the
+ *              latter
  *   ANGLES     out = cos, sin pairs of the row's position
- *   LINEAR     out = W * prepare(in) + bias, or out += the same; up to three W side by side
- *   STORE_KV   rotates q and k inside a slot, writes k and v into the cache of a layer
+ *   LINEAR     out = W * prepare(in) + bias, or out += the same; up to three W side by side; a soft
+ *              cap on the result
+ *   STORE_KV   norms and rotates q and k inside a slot, writes k and v into the cache of a layer
  *   ATTENTION  out = softmax(q K^T) V over what the row may see
  *   SELECT     keeps only rows that something is wanted of
  *   NORM       out = prepare(in), for all rows or the kept ones; a norm may be in place
@@ -34,7 +36,8 @@ typedef uint32_t weight_id;
 typedef struct weight_ref {
     uint32_t tensor; /* number in the file's table */
     quant_type type;
-    bool vector; /* used as floats: norm weights, biases */
+    bool vector;   /* used as floats: norm weights, biases */
+    bool plus_one; /* of a vector: the file's values w stand for 1 + w */
     size_t n_in, n_out;
     size_t offset, row_stride; /* bytes */
 } weight_ref;
@@ -54,11 +57,16 @@ enum { OP_MAX_WEIGHTS = LINEAR_MAX_PARTS };
 typedef struct op_embed {
     weight_id tokens;    /* NO_WEIGHT: the row of `positions` is added to what `out` holds */
     weight_id positions; /* or NO_WEIGHT */
+    float scale;         /* of the token's row; rows of vectors stay as they are. 0: none */
 } op_embed;
 
-/* angle of pair i = position * scale * frequency[i] (program.angle_sets[set]) */
+/* angle of pair i = position * frequency[i] (program.angle_sets[set]). Where sequences may become
+ * longer than long_from positions, long_set holds for all of them: what a token comes to then still
+ * depends on nothing but the tokens before it and on the room that was asked for. */
 typedef struct op_angles {
-    uint32_t set;
+    uint32_t set, long_set;
+    size_t long_from; /* 0: long_set is not used */
+    float magnitude;  /* cosine and sine times this; 0: as they are */
 } op_angles;
 
 typedef struct op_linear {
@@ -69,7 +77,8 @@ typedef struct op_linear {
     size_t n_weight;
     weight_id weight[OP_MAX_WEIGHTS];
     weight_id bias[OP_MAX_WEIGHTS]; /* NO_WEIGHT: none */
-    bool accumulate;                /* out += */
+    bool accumulate;                /* out +=, NORM's too */
+    float cap;                      /* out = cap * tanh(out / cap), not with accumulate; 0: none */
 } op_linear;
 
 /* Head h of the queries begins at column q_at + h * q_step of `in`, and likewise keys and values:
@@ -83,7 +92,11 @@ typedef struct op_attention {
     size_t q_at, k_at, v_at, q_step, k_step, v_step;
     size_t window; /* keys seen, the row's own included; 0: all */
     float scale;
-    bool alibi; /* scores are biased by distance: ops/attention.h */
+    float soft_cap;           /* of scores, once scaled; 0: none */
+    bool norms_heads;         /* STORE_KV: RMS norm of each head of q and k before the rotation */
+    weight_id q_norm, k_norm; /* head_k factors each, for all heads; read only if norms_heads */
+    float epsilon;            /* of these norms */
+    bool alibi;               /* scores are biased by distance: ops/attention.h */
 } op_attention;
 
 typedef struct op {

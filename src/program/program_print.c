@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const char *const prepare_names[] = {"",     "rms_norm", "layer_norm", "silu_mul",
-                                            "gelu", "gelu_erf", "relu"};
+                                            "gelu", "gelu_erf", "relu",       "gelu_mul"};
 
 typedef struct line_writer {
     char *text;
@@ -43,6 +43,9 @@ static void put_linear(line_writer *w, const program *p, const op *o) {
         put(w, "%s", linear->bias[i] != NO_WEIGHT ? " + bias" : "");
     }
     put(w, ")");
+    if (linear->cap > 0) {
+        put(w, " cap %g", (double)linear->cap);
+    }
 }
 
 static void put_embed(line_writer *w, const program *p, const op *o) {
@@ -51,6 +54,9 @@ static void put_embed(line_writer *w, const program *p, const op *o) {
     put(w, " %s embed(", e->tokens == NO_WEIGHT ? "+=" : "=");
     if (e->tokens != NO_WEIGHT) {
         put_weight(w, p, e->tokens);
+        if (e->scale > 0) {
+            put(w, " * %g", (double)e->scale);
+        }
     }
     if (e->positions != NO_WEIGHT) {
         put(w, "%s", e->tokens == NO_WEIGHT ? "" : ", ");
@@ -74,6 +80,9 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     if (o->kind == OP_STORE_KV) {
         put(w, "kv%u = store(", a->kv_slot);
         put_slot(w, p, o->in);
+        if (a->norms_heads) {
+            put(w, ", rms_norm");
+        }
         if (a->angles != NO_SLOT) {
             put(w, ", rotate %zu%s", a->n_rot, a->rope_halves ? " by halves" : "");
         }
@@ -87,6 +96,9 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     put(w, ", kv%u, heads %zu/%zu of %zu", a->kv_slot, a->n_head, a->n_head_kv, a->head_k);
     if (a->window) {
         put(w, ", window %zu", a->window);
+    }
+    if (a->soft_cap > 0) {
+        put(w, ", cap %g", (double)a->soft_cap);
     }
     if (a->alibi) {
         put(w, ", alibi");
@@ -109,6 +121,9 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
     case OP_ANGLES:
         put_slot(&w, p, o->out);
         put(&w, " = angles(position)");
+        if (o->as.angles.long_from > 0) {
+            put(&w, " or, beyond %zu, long ones", o->as.angles.long_from);
+        }
         break;
     case OP_LINEAR:
         put_linear(&w, p, o);
@@ -125,7 +140,8 @@ void program_print_op(const program *p, size_t index, char *line, size_t line_by
         break;
     case OP_NORM:
         put_slot(&w, p, o->out);
-        put(&w, " = %s(", prepare_names[o->as.linear.prepare]);
+        put(&w, " %s %s(", o->as.linear.accumulate ? "+=" : "=",
+            prepare_names[o->as.linear.prepare]);
         put_slot(&w, p, o->in);
         put(&w, ")");
         break;

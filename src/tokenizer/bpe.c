@@ -177,7 +177,11 @@ sl_status bpe_build(bpe *b, merge_table *merges, const vocabulary *v, const str 
     b->vocabulary = v->count;
     b->unknown = v->unknown;
     assign_bytes(b, v);
-    const sl_status status = read_merges(b, merges, v, pieces, error);
+    bool by_id = false;
+    sl_status status = meta_get_bool(v->file, "sluice.tokenizer.ranks", false, &by_id, error);
+    if (status == SL_OK) {
+        status = (by_id ? bpe_add_ranks : read_merges)(b, merges, v, pieces, error);
+    }
     return status == SL_OK && b->pre.whole_words ? index_words(b, v, pieces, error) : status;
 }
 
@@ -247,18 +251,16 @@ static sl_status encode_word(const bpe *b, encoder *e, str word) {
 sl_status bpe_encode(const bpe *b, encoder *e, str text) {
     for (size_t at = 0; at < text.len;) {
         const size_t valid = utf8_valid_prefix(text.ptr + at, text.len - at);
-        const str run = {text.ptr + at, valid};
-        for (size_t in_run = 0; in_run < valid;) {
-            size_t length;
-            sl_status status =
-                pretokenizer_next(&b->pre, &e->match, run, in_run, &length, e->error);
-            if (status == SL_OK) {
-                status = encode_word(b, e, (str){run.ptr + in_run, length});
+        pretokenizer_begin(&e->match, (str){text.ptr + at, valid});
+        for (str word;;) {
+            sl_status status = pretokenizer_next(&b->pre, &e->match, &word, e->error);
+            if (status == SL_OK && word.len == 0) {
+                break;
             }
+            status = status == SL_OK ? encode_word(b, e, word) : status;
             if (status != SL_OK) {
                 return status;
             }
-            in_run += length;
         }
         at += valid;
         /* Bytes that are no characters make a word together, up to the next character. */

@@ -258,7 +258,9 @@ static bool exact_halves(const kernel_table *plain, const float *x, const float 
 
 /* Elementwise entries. Bounds are in roundings of the result: silu_mul exp within one unit (two
  * roundings), sum, quotient, product; gelu_tanh as an absolute error of so many roundings of |v|,
- * since 1 + tanh cancels (tanh within two units, its argument's four roundings, sum, product). */
+ * since 1 + tanh cancels (tanh within two units, its argument's four roundings, sum, product);
+ * gelu_tanh_mul one more; soft_cap the quotient (handed on by the slope of tanh, at most 1), tanh
+ * within two units, the product. */
 static void exact_elements(const kernel_table *plain, size_t n) {
     static float x[1024], z[1024], y[1024], g[1024];
     random_floats(ORDINARY, x, n);
@@ -272,6 +274,16 @@ static void exact_elements(const kernel_table *plain, size_t n) {
         is_right[0] &= fabs(y[k] - silu) <= 5 * EPS * fabs(silu);
         is_right[1] &= fabs(g[k] - exact_gelu(x[k])) <= 10 * EPS * fabs(x[k]);
     }
+    bool gated = true, capped = true;
+    plain->gelu_tanh_mul(x, z, y, n);
+    memcpy(g, x, sizeof g);
+    plain->soft_cap(0.75f, g, n);
+    for (size_t k = 0; k < n; k++) {
+        const double gelu = exact_gelu(x[k]) * z[k], cap = 0.75 * tanh(x[k] / 0.75);
+        gated &= fabs(y[k] - gelu) <= 11 * EPS * fabs((double)x[k] * z[k]);
+        capped &= fabs(g[k] - cap) <= 6 * EPS * fabs(cap);
+    }
+    check(gated && capped, "plain gelu_tanh_mul %d, soft_cap %d, n %zu", gated, capped, n);
     memcpy(y, z, sizeof y);
     const float factor = 1.7f;
     plain->mix[QUANT_F32](1, 1, n, &factor, 1, x, n * sizeof *x, 0, y, n, true);

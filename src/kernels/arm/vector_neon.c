@@ -135,17 +135,36 @@ ARM_INLINE float32x4_t tanh_4(float32x4_t x) {
     return vbslq_f32(vdupq_n_u32(0x80000000), x, magnitude);
 }
 
-static void vector_gelu_tanh(float *x, size_t n) {
+ARM_INLINE float32x4_t gelu_tanh_4(float32x4_t v) {
     const float32x4_t one = vdupq_n_f32(1.0f);
+    const float32x4_t cubic = vfmaq_n_f32(one, vmulq_f32(v, v), 0.044715f);
+    const float32x4_t t = vmulq_f32(vmulq_n_f32(v, 0.79788456080286536f), cubic);
+    return vmulq_f32(vmulq_n_f32(v, 0.5f), vaddq_f32(one, tanh_4(t)));
+}
+
+static void vector_gelu_tanh(float *x, size_t n) {
     size_t k = 0;
     for (; k + 4 <= n; k += 4) {
-        const float32x4_t v = vld1q_f32(x + k);
-        const float32x4_t cubic = vfmaq_n_f32(one, vmulq_f32(v, v), 0.044715f);
-        const float32x4_t t = vmulq_f32(vmulq_n_f32(v, 0.79788456080286536f), cubic);
-        const float32x4_t half = vmulq_n_f32(v, 0.5f);
-        vst1q_f32(x + k, vmulq_f32(half, vaddq_f32(one, tanh_4(t))));
+        vst1q_f32(x + k, gelu_tanh_4(vld1q_f32(x + k)));
     }
     ref_gelu_tanh(x + k, n - k);
+}
+
+static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        vst1q_f32(y + k, vmulq_f32(gelu_tanh_4(vld1q_f32(gate + k)), vld1q_f32(up + k)));
+    }
+    ref_gelu_tanh_mul(gate + k, up + k, y + k, n - k);
+}
+
+static void vector_soft_cap(float cap, float *x, size_t n) {
+    const float32x4_t all = vdupq_n_f32(cap);
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        vst1q_f32(x + k, vmulq_f32(tanh_4(vdivq_f32(vld1q_f32(x + k), all)), all));
+    }
+    ref_soft_cap(cap, x + k, n - k);
 }
 
 /* kernel_erf of four. */
@@ -280,6 +299,8 @@ void vector_fill_neon(kernel_table *table) {
     table->exp_shifted = neon_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_tanh_mul = vector_gelu_tanh_mul;
+    table->soft_cap = vector_soft_cap;
     table->gelu_erf = vector_gelu_erf;
     table->relu = vector_relu;
     table->add_ramp = vector_add_ramp;

@@ -45,6 +45,8 @@ void ref_add(const float *x, float *y, size_t n);
 void ref_exp_shifted(float *x, float shift, size_t n);
 void ref_silu_mul(const float *gate, const float *up, float *y, size_t n);
 void ref_gelu_tanh(float *x, size_t n);
+void ref_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n);
+void ref_soft_cap(float cap, float *x, size_t n);
 void ref_gelu_erf(float *x, size_t n);
 void ref_relu(float *x, size_t n);
 void ref_add_ramp(float *x, float slope, float first, size_t n);

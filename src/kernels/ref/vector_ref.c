@@ -64,12 +64,29 @@ void ref_silu_mul(const float *gate, const float *up, float *y, size_t n) {
 
 /* With c = sqrt(2 / pi): rounds v * v; b = fma(0.044715, that, 1); c * v; t = that * b; tanh(t);
  * 0.5 * v; 1 + tanh; their product. */
+static float gelu_tanh(float v) {
+    const float b = fmaf(0.044715f, v * v, 1.0f);
+    const float t = 0.79788456080286536f * v * b;
+    return 0.5f * v * (1.0f + kernel_tanh(t));
+}
+
 void ref_gelu_tanh(float *x, size_t n) {
     for (size_t k = 0; k < n; k++) {
-        const float v = x[k];
-        const float b = fmaf(0.044715f, v * v, 1.0f);
-        const float t = 0.79788456080286536f * v * b;
-        x[k] = 0.5f * v * (1.0f + kernel_tanh(t));
+        x[k] = gelu_tanh(x[k]);
+    }
+}
+
+/* Rounds: as gelu_tanh; that * up. */
+void ref_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        y[k] = gelu_tanh(gate[k]) * up[k];
+    }
+}
+
+/* Rounds: x / cap; tanh; that * cap. */
+void ref_soft_cap(float cap, float *x, size_t n) {
+    for (size_t k = 0; k < n; k++) {
+        x[k] = kernel_tanh(x[k] / cap) * cap;
     }
 }
 
@@ -182,6 +199,8 @@ void kernel_fill_ref(kernel_table *table) {
         .exp_shifted = ref_exp_shifted,
         .silu_mul = ref_silu_mul,
         .gelu_tanh = ref_gelu_tanh,
+        .gelu_tanh_mul = ref_gelu_tanh_mul,
+        .soft_cap = ref_soft_cap,
         .gelu_erf = ref_gelu_erf,
         .relu = ref_relu,
         .add_ramp = ref_add_ramp,

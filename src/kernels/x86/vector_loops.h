@@ -146,12 +146,26 @@ X86_INLINE vec element_silu_mul(vec p, vec a, vec b, vec c) {
     return vec_mul(vec_div(a, vec_add(vec_all(1.0f), e)), b);
 }
 
-X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
-    (void)p, (void)b, (void)c;
+X86_INLINE vec gelu_tanh_of(vec a) {
     const vec one = vec_all(1.0f);
     const vec cubic = vec_fma(vec_all(0.044715f), vec_mul(a, a), one);
     const vec t = vec_mul(vec_mul(vec_all(0.79788456080286536f), a), cubic);
     return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(one, tanh_of(t)));
+}
+
+X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
+    (void)p, (void)b, (void)c;
+    return gelu_tanh_of(a);
+}
+
+X86_INLINE vec element_gelu_tanh_mul(vec p, vec a, vec b, vec c) {
+    (void)p, (void)c;
+    return vec_mul(gelu_tanh_of(a), b);
+}
+
+X86_INLINE vec element_soft_cap(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_mul(tanh_of(vec_div(a, p)), p);
 }
 
 X86_INLINE vec element_gelu_erf(vec p, vec a, vec b, vec c) {
@@ -203,6 +217,14 @@ static void vector_silu_mul(const float *gate, const float *up, float *y, size_t
 
 static void vector_gelu_tanh(float *x, size_t n) {
     each(element_gelu_tanh, 0, x, NULL, NULL, x, n);
+}
+
+static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    each(element_gelu_tanh_mul, 0, gate, up, NULL, y, n);
+}
+
+static void vector_soft_cap(float cap, float *x, size_t n) {
+    each(element_soft_cap, cap, x, NULL, NULL, x, n);
 }
 
 static void vector_gelu_erf(float *x, size_t n) {
@@ -442,6 +464,8 @@ static void vector_loops_fill(kernel_table *table) {
     table->exp_shifted = vector_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_tanh_mul = vector_gelu_tanh_mul;
+    table->soft_cap = vector_soft_cap;
     table->gelu_erf = vector_gelu_erf;
     table->relu = vector_relu;
     table->add_ramp = vector_add_ramp;
