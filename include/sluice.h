@@ -692,6 +692,41 @@ typedef struct sl_plan {
 SL_API SL_CHECK sl_status sl_plan_make(const sl_plan_options *options, const sl_figures *figures,
                                        sl_plan *plan, sl_error *error);
 
+/* ---- converting ----------------------------------------------------------------------------- */
+
+typedef struct sl_convert_options {
+    const char *type;        /* of matrices: "f32", "f16", "bf16", "q8_0"; NULL: each as it is */
+    uint64_t split_bytes;    /* most bytes of a file's tensors, where one has less; 0: one file */
+    size_t threads;          /* 0: the cores that this process may use */
+    sl_progress_fn progress; /* may be NULL */
+    sl_notice_fn notice;     /* may be NULL */
+    void *user;
+} sl_convert_options;
+
+/* All zero. */
+SL_API void sl_convert_options_init(sl_convert_options *options);
+
+/* A model of any kind that can be read, on its way into GGUF files. For one thread at a time. */
+typedef struct sl_conversion sl_conversion;
+
+/* Reads the model's tables. options may be NULL. On success the caller closes *conversion. */
+SL_API SL_CHECK sl_status sl_conversion_open(const char *path, const sl_convert_options *options,
+                                             sl_conversion **conversion, sl_error *error);
+SL_API void sl_conversion_close(sl_conversion *conversion); /* NULL is allowed */
+
+/* How many files there will be, and the bytes of file number `index`, exactly. */
+SL_API size_t sl_conversion_files(const sl_conversion *conversion);
+SL_API uint64_t sl_conversion_bytes(const sl_conversion *conversion, size_t index);
+
+/* Takes the next bytes of a file; false if that failed: then sl_conversion_write ends with
+ * SL_ERR_CANCELLED. */
+typedef bool (*sl_write_fn)(void *user, const void *bytes, size_t size);
+
+/* Gives out file number `index` from its first byte to its last. Memory for some MiB is used,
+ * whatever the model's size. Progress counts the bytes of all files. */
+SL_API SL_CHECK sl_status sl_conversion_write(sl_conversion *conversion, size_t index,
+                                              sl_write_fn write, void *user, sl_error *error);
+
 /* Peak resident memory of this process so far. */
 SL_API uint64_t sl_peak_memory(void);
 

@@ -6,6 +6,7 @@
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
+#define LIMIT_MODEL_FILES 1000u     /* files of one model */
 #define LIMIT_METADATA 65536u       /* metadata entries of a file */
 #define LIMIT_TENSORS 1048576u      /* tensors of a file */
 #define LIMIT_NAME_BYTES 65535u     /* a metadata key (GGUF says 2^16 - 1) */

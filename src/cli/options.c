@@ -289,14 +289,16 @@ static void set_defaults(cli_options *options) {
 }
 
 static int parse_positional(const command *c, const char *value, cli_options *options) {
-    if (!c->argument || options->model) {
+    const bool first = !options->model;
+    const char *const name = first ? c->argument : c->second;
+    if (!name || (!first && options->output)) {
         return usage_error("%s: unexpected argument '%s' (sluice %s --help)", c->name, value,
                            c->name);
     }
     if (!*value) {
-        return usage_error("%s: expected the name of a file, found ''", c->argument);
+        return usage_error("%s: expected the name of a file, found ''", name);
     }
-    options->model = value;
+    *(first ? &options->model : &options->output) = value;
     return CLI_DONE;
 }
 

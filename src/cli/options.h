@@ -77,6 +77,7 @@ typedef struct cli_options {
     double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
     const char *output;
+    uint64_t split_size; /* 0: one file */
     bool ids, json, tensors, program;
     bool quiet, verbose, help;
 } cli_options;
@@ -108,6 +109,7 @@ enum {
     COMMAND_BENCH = 32,
     COMMAND_BATCH = 64,
     COMMAND_PLAN = 128,
+    COMMAND_CONVERT = 256,
 };
 
 typedef struct option {
@@ -132,7 +134,8 @@ typedef struct command {
     const char *summary;  /* for the list of sub-commands */
     const char *usage;    /* behind "sluice NAME" */
     const char *details;  /* paragraphs for its own help */
-    const char *argument; /* name of the one positional argument, which goes to `model`, or NULL */
+    const char *argument; /* name of the positional argument that goes to `model`, or NULL */
+    const char *second;   /* of the one that goes to `output`, or NULL */
 } command;
 
 /* Ended by an entry without a name. */

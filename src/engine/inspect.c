@@ -32,9 +32,7 @@ sl_status sl_file_open(const char *path, sl_file **file, sl_error *error) {
 
 void sl_file_close(sl_file *file) {
     if (file) {
-        model_file_free(&file->tables);
-        os_guard_remove(file->mapping.bytes);
-        os_unmap(&file->mapping);
+        model_close(&file->mapping, &file->tables);
         free(file);
     }
 }

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "cpu/cpu.h"
-#include "formats/gguf.h"
+#include "engine/make_rows.h"
 #include "kernels/kernels.h"
 #include "models/models.h"
 
@@ -33,35 +33,6 @@ void sl_model_options_init(sl_model_options *options) {
     *options = (sl_model_options){0};
 }
 
-sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl_error *error) {
-    *file = (model_file){0};
-    *mapping = (os_mapping){0};
-    sl_error inner;
-    sl_status status = os_map(path, mapping, error);
-    if (status != SL_OK) {
-        return status;
-    }
-    os_guard_add(mapping->bytes, mapping->size);
-    if (!gguf_detect(mapping->bytes, mapping->size)) {
-        status = error_set(error, SL_ERR_FORMAT,
-                           "%s: is no model file that is known; expected GGUF, which begins with "
-                           "the bytes 'GGUF'",
-                           path);
-    } else if ((status = gguf_parse(mapping->bytes, mapping->size, file, &inner)) != SL_OK) {
-        error_set(error, status, "%s: %s", path, inner.message);
-    }
-    if (status == SL_OK && os_guard_faulted(mapping->bytes)) {
-        model_file_free(file);
-        status = error_set(error, SL_ERR_FILE, "%s: was cut short while it was read", path);
-    }
-    if (status != SL_OK) {
-        *file = (model_file){0};
-        os_guard_remove(mapping->bytes);
-        os_unmap(mapping);
-    }
-    return status;
-}
-
 /* All but what holds the weights. */
 static uint64_t table_memory(const sl_model *model) {
     return process_bytes + model_file_bytes(&model->file) + program_bytes(&model->computation) +
@@ -72,11 +43,12 @@ static uint64_t tables_in_file(const sl_model *model) {
     return size_min((size_t)model->file.data_offset, model->mapping.size);
 }
 
-/* Of the file's pages all may come to be resident, unless the weights are placed: then only those
- * of the tables before them. */
+/* Of the files' pages all may come to be resident, unless the weights are placed: then only those
+ * of the tables before them. Those that weights in memory of their own came from are given back. */
 static uint64_t mapping_memory(const sl_model *model) {
-    return model->weights && residency_placement(model->weights) ? tables_in_file(model)
-                                                                 : model->mapping.size;
+    return model->weights && residency_placement(model->weights)
+               ? tables_in_file(model)
+               : model->mapping.size - size_min(model->mapping.size, model->page_bytes);
 }
 
 uint64_t model_memory(const sl_model *model) {
@@ -100,8 +72,8 @@ static uint64_t memory_beside_weights(const sl_model *model) {
 }
 
 uint64_t model_least_memory(const sl_model *model) {
-    if (!model->mapping.bytes || !model->weights) {
-        return UINT64_MAX;
+    if (!model->mapping.bytes || !model->weights || model->page_bytes > 0) {
+        return UINT64_MAX; /* not all weights are rows of a file */
     }
     const uint64_t ring = placement_least_room(&model->computation);
     return ring > 0 ? memory_beside_weights(model) + ring : UINT64_MAX;
@@ -115,10 +87,13 @@ static sl_status check_budget(const sl_model *model, sl_error *error) {
     }
     char reserved[64];
     return error_set(error, SL_ERR_MEMORY,
-                     "the model needs %llu MiB of memory at least%s, but the budget is %llu MiB",
+                     "the model needs %llu MiB of memory at least%s, but the budget is %llu MiB%s",
                      (unsigned long long)(need + (1 << 20) - 1) >> 20,
                      model_reserved_text(model, reserved),
-                     (unsigned long long)model->memory_budget >> 20);
+                     (unsigned long long)model->memory_budget >> 20,
+                     model->mapping.bytes && model->page_bytes > 0
+                         ? "; its weights do not lie in rows and cannot be read as they are used"
+                         : "");
 }
 
 static bool fits(const sl_model *model) {
@@ -215,6 +190,16 @@ void model_rearrange(sl_model *model, const sl_model_options *options) {
     }
 }
 
+static sl_status put_into_rows(sl_model *model, const sl_model_options *options, sl_error *error) {
+    if (model->page_bytes == 0) {
+        return SL_OK;
+    }
+    model->pages = os_pages_allocate(model->page_bytes);
+    return model->pages
+               ? make_rows(&model->file, model->pages, options->progress, options->user, error)
+               : error_memory(error, "weights", model->page_bytes);
+}
+
 static sl_status load(sl_model *model, const char *path, const sl_model_options *options,
                       sl_error *error) {
     sl_status status = model_open(path, &model->mapping, &model->file, error);
@@ -227,6 +212,7 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
     if (!model->architecture || !model->name) {
         return error_memory(error, "a name", 0);
     }
+    model->page_bytes = make_rows_bytes(&model->file);
     status = tokenizer_create(&model->file, &model->words, &inner);
     if (status == SL_OK && !options->vocabulary_only) {
         status = build(model, &inner);
@@ -250,8 +236,14 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
                                      options->user, error);
     }
     if (status == SL_OK) {
+        status = put_into_rows(model, options, error);
+    }
+    if (status == SL_OK) {
         model_notify(model, options);
         model_rearrange(model, options);
+        if (model->page_bytes > 0) {
+            residency_wait(model->weights); /* pages that it drops on the way are no file's */
+        }
     }
     return status;
 }
@@ -306,11 +298,7 @@ void sl_model_free(sl_model *model) {
     residency_free(model->weights);
     program_free(&model->computation);
     tokenizer_free(model->words);
-    model_file_free(&model->file);
-    if (model->mapping.bytes) {
-        os_guard_remove(model->mapping.bytes);
-        os_unmap(&model->mapping);
-    }
+    model_close(&model->mapping, &model->file);
     os_pages_free(model->pages, model->page_bytes);
     free(model->table_text);
     free(model->architecture);

@@ -2,6 +2,7 @@
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H
 
+#include "engine/model_files.h"
 #include "engine/residency.h"
 #include "formats/model_file.h"
 #include "os/os.h"
@@ -11,8 +12,8 @@
 #include <stdatomic.h>
 
 struct sl_model {
-    os_mapping mapping; /* of the file; none if the model is synthetic */
-    void *pages;        /* a synthetic model's weights, page_bytes of them */
+    os_mapping mapping; /* of the files; none if the model is synthetic */
+    void *pages;        /* weights that are in no file, or not in rows there: page_bytes */
     size_t page_bytes;
     char *table_text; /* names, keys and values of a synthetic model's tables */
     model_file file;
@@ -58,9 +59,5 @@ SL_CHECK sl_status model_place(sl_model *model, uint64_t session, const sl_sessi
 
 /* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
 const char *model_reserved_text(const sl_model *model, char text[64]);
-
-/* Maps a file of any format that is known and reads its tables. On failure both are zeroed. */
-SL_CHECK sl_status model_open(const char *path, os_mapping *mapping, model_file *file,
-                              sl_error *error);
 
 #endif

@@ -28,7 +28,7 @@ static sl_status open_file(const sl_plan_options *options, plan_subject *s, sl_e
     }
     sl_error inner = {0};
     if (options->quick) {
-        s->tokenizer_bytes = TOKENIZER_FACTOR * m->file.data_offset;
+        s->tokenizer_bytes = TOKENIZER_FACTOR * (m->file.data_offset + model_file_bytes(&m->file));
     } else {
         status = tokenizer_create(&m->file, &m->words, &inner);
     }

@@ -64,12 +64,24 @@ residency_copy residency_copy_of(quant_type type) {
                                         : COPY_NONE;
 }
 
-static void choose_copies(residency *r, bool from_file) {
+static void choose_copies(residency *r) {
     for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        const residency_copy copy = residency_copy_of((quant_type)type);
-        /* Memory of its own has huge pages already. */
-        r->copies[type] = copy == COPY_ROWS && !from_file ? COPY_NONE : copy;
+        r->copies[type] = residency_copy_of((quant_type)type);
     }
+}
+
+/* Memory of its own has huge pages already. A plan has no file yet, but will have one. */
+static bool has_huge_pages(const residency *r, weight_id id) {
+    if (!r->file) {
+        return false;
+    }
+    const uint8_t *data = tensor_of(r, id)->data;
+    return !r->mapping || data < r->mapping->bytes || data >= r->mapping->bytes + r->mapping->size;
+}
+
+static bool is_packable(const residency *r, weight_id id) {
+    const residency_copy copy = r->copies[program_weight(r->p, id)->type];
+    return copy == COPY_PANELS || (copy == COPY_ROWS && !has_huge_pages(r, id));
 }
 
 /* Calls `visit` for every matrix that is multiplied with and is better copied, in the order of
@@ -79,7 +91,7 @@ static void each_packable(residency *r, void (*visit)(residency *r, weight_id id
         const op *o = program_op(r->p, i);
         for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
             const weight_id id = o->as.linear.weight[k];
-            if (r->copies[program_weight(r->p, id)->type] != COPY_NONE) {
+            if (is_packable(r, id)) {
                 visit(r, id);
             }
         }
@@ -108,7 +120,7 @@ uint64_t residency_packing_bytes(const residency *r) {
 
 uint64_t residency_plan_packing(const program *p) {
     residency r = {.p = p};
-    choose_copies(&r, true);
+    choose_copies(&r);
     each_packable(&r, count_matrix);
     return residency_packing_bytes(&r);
 }
@@ -152,7 +164,7 @@ sl_status residency_create(const program *p, const model_file *file, const os_ma
             return SL_ERR_MEMORY;
         }
     }
-    choose_copies(r, mapping != NULL);
+    choose_copies(r);
     each_packable(r, count_matrix);
     *out = r;
     return SL_OK;

@@ -1,6 +1,7 @@
 #include "formats/model_file.h"
 
 #include "base/error.h"
+#include "base/size.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -65,11 +66,44 @@ void model_file_free(model_file *file) {
     name_index_free(&file->tensor_index);
     free(file->meta);
     free(file->tensors);
+    while (file->words) {
+        model_file_words *next = file->words->next;
+        free(file->words);
+        file->words = next;
+    }
     *file = (model_file){0};
 }
 
+/* Pieces of some KiB, so that a vocabulary's words cost no header each. */
+void *model_file_room(model_file *file, size_t bytes) {
+    enum { PIECE = 16 << 10, ALIGN = 16 };
+    model_file_words *piece = file->words;
+    if (bytes > SIZE_MAX / 2) {
+        return NULL;
+    }
+    bytes = size_round_up(bytes, ALIGN);
+    if (!piece || piece->capacity - piece->used < bytes) {
+        const size_t capacity = size_max(bytes, PIECE);
+        const size_t header = size_round_up(sizeof *piece, ALIGN);
+        piece = malloc(header + capacity);
+        if (!piece) {
+            return NULL;
+        }
+        *piece = (model_file_words){file->words, header, header + capacity};
+        file->words = piece;
+    }
+    void *room = (uint8_t *)piece + piece->used;
+    piece->used += bytes;
+    return room;
+}
+
 size_t model_file_bytes(const model_file *file) {
-    return file->meta_count * sizeof *file->meta + file->tensor_count * sizeof *file->tensors +
+    size_t words = 0;
+    for (const model_file_words *piece = file->words; piece; piece = piece->next) {
+        words += piece->capacity;
+    }
+    return words + file->meta_count * sizeof *file->meta +
+           file->tensor_count * sizeof *file->tensors +
            file->meta_index.size * sizeof *file->meta_index.slots +
            file->tensor_index.size * sizeof *file->tensor_index.slots;
 }

@@ -2,7 +2,7 @@
  *
  * formats/ takes bytes and gives tables. It opens no file, knows no model and believes nothing:
  * every count is compared with its ceiling and every offset with the file's end before use. The
- * tables point into the bytes, which must outlive them.
+ * tables point into the bytes, which must outlive them, or into memory of their own (tables.h).
  *
  * A model_file is read-only once made: any number of threads may read one.
  */
@@ -46,18 +46,31 @@ typedef struct meta_entry {
     uint64_t offset; /* of the entry in the file, for messages */
 } meta_entry;
 
+/* How a tensor's values lie. */
+typedef enum tensor_layout {
+    TENSOR_ROWS,       /* row after row, each dims[0] values: what all else takes for granted */
+    TENSOR_TRANSPOSED, /* of floats: value after value, each dims[1] rows */
+} tensor_layout;
+
 typedef struct tensor_entry {
     str name; /* stays first: name_index reads it there */
     quant_type type;
+    tensor_layout layout;
     size_t n_dims;
     uint64_t dims[4]; /* dims[0]: values of a row; unused ones are 1 */
     const uint8_t *data;
     size_t bytes;
-    uint64_t offset; /* of the data in the file */
+    uint64_t offset; /* of the data in the file, or in the files one behind the other */
 } tensor_entry;
 
+/* A piece of memory for words that are not the file's. */
+typedef struct model_file_words {
+    struct model_file_words *next;
+    size_t used, capacity;
+} model_file_words;
+
 typedef struct model_file {
-    char format[16]; /* "GGUF v3" */
+    char format[48]; /* "GGUF v3" */
     const uint8_t *bytes;
     size_t size;
     uint64_t data_offset; /* where tensor data begins; may be past the end if there is none */
@@ -67,7 +80,8 @@ typedef struct model_file {
     size_t meta_count;
     tensor_entry *tensors;
     size_t tensor_count;
-    name_index meta_index; /* over meta and tensors, made by model_file_index */
+    model_file_words *words; /* the tables' own, where they are not the file's; NULL: none */
+    name_index meta_index;   /* over meta and tensors, made by model_file_index */
     name_index tensor_index;
 } model_file;
 
@@ -78,7 +92,10 @@ SL_CHECK sl_status model_file_index(model_file *file, sl_error *error);
 /* Frees the tables and zeroes *file; the bytes are the caller's. A zeroed model_file is allowed. */
 void model_file_free(model_file *file);
 
-/* Bytes of the tables, for the memory plan. */
+/* For readers of formats: memory that lives as long as the file's tables; NULL if there is none. */
+void *model_file_room(model_file *file, size_t bytes);
+
+/* Bytes of the tables and their words, for the memory plan. */
 size_t model_file_bytes(const model_file *file);
 
 /* "a 32-bit unsigned integer", for messages; "an unknown type" for other numbers. */

@@ -269,8 +269,8 @@ slot_id builder_select(builder *b, slot_id x, size_t width) {
     return chosen;
 }
 
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd,
-                    size_t n_vocab) {
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
+                    float cap) {
     const weight_id output = builder_optional_matrix(b, -1, "output.weight", n_embd, n_vocab);
     const op_linear head = {
         .norm_weight = NO_WEIGHT,
@@ -279,7 +279,7 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
         .n_weight = 1,
         .weight = {output == NO_WEIGHT ? embedding : output},
         .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
-        .cap = b->logit_cap,
+        .cap = cap,
     };
     b->p->hidden = hidden;
     b->p->logits = builder_linear(b, UINT32_MAX, hidden, head, n_vocab);
@@ -288,11 +288,13 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
 }
 
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
+    const float cap = last.cap;
+    last.cap = 0;
     const slot_id chosen = builder_select(b, x, last.n_in);
     const slot_id hidden = builder_slot(b, last.n_in);
     builder_op(
         b,
         &(op){
             .kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = hidden, .as.linear = last});
-    builder_logits(b, hidden, embedding, last.n_in, n_vocab);
+    builder_logits(b, hidden, embedding, last.n_in, n_vocab, cap);
 }

@@ -15,7 +15,6 @@ typedef struct builder {
     str architecture;
     sl_status status;
     sl_error *error;
-    float logit_cap; /* soft cap of the logits, set before them; 0: none */
 } builder;
 
 /* Hyper-parameter "<architecture>.<name>". `otherwise` where it is absent; BUILDER_REQUIRED refuses
@@ -72,11 +71,13 @@ slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_at
 slot_id builder_select(builder *b, slot_id x, size_t width);
 
 /* Logits of the selected hidden state, of n_embd columns: output.weight, or the embedding where
- * there is none, and output.bias where there is one. */
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab);
+ * there is none, and output.bias where there is one; with a soft cap, 0: none. */
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
+                    float cap);
 
 /* A model's end: rows whose logits are wanted, last norm, output matrix (the embedding's where
- * output.weight is absent). `last` holds prepare, norm and epsilon. */
+ * output.weight is absent). `last` holds prepare, norm and epsilon, and the cap of the
+ * logits. */
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab);
 
 /* Number of rows of a two-dimensional tensor, 0 and a failure if it is missing. */

@@ -14,26 +14,55 @@
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* A whole file mapped read-only and shared. */
+/* Whether there is anything at the path, and whether it is a directory. */
+bool os_exists(const char *path);
+bool os_is_directory(const char *path);
+
+/* Reads a whole file of at most `most` bytes into *bytes, from malloc, with a 0 behind them that
+ * *size does not count. Refuses what is no regular file, empty or larger. */
+SL_CHECK sl_status os_read_file(const char *path, size_t most, uint8_t **bytes, size_t *size,
+                                sl_error *error);
+
+/* A file of a mapping. */
+typedef struct os_part {
+    size_t start, size; /* bytes into the mapping; begins at a page */
+    int descriptor;     /* open as long as the mapping */
+    int64_t modified;   /* nanoseconds of the time at which the content was last changed */
+    char *path;
+} os_part;
+
+/* Whole files mapped read-only and shared, one behind the other in one range of addresses, so that
+ * an offset into the range is all that anybody needs to know of where a weight is. Between them
+ * there are no more than the zeros that fill a file's last page. */
 typedef struct os_mapping {
     const uint8_t *bytes;
     size_t size;
-    int descriptor;   /* of the file, open as long as the mapping */
-    int64_t modified; /* nanoseconds of the time at which the content was last changed */
-    bool opaque;      /* the kernel does not tell this user what of the file is in the page cache */
+    os_part *parts; /* in the order of their addresses */
+    size_t n_part;
+    bool opaque; /* the kernel does not tell this user what of the files is in the page cache */
 } os_mapping;
 
 /* Refuses what is no regular file, and empty files. The file may be removed afterwards; see
  * os_guard_add for a file that shrinks. */
 SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error);
 
+/* The same for 1 to LIMIT_MODEL_FILES files. */
+SL_CHECK sl_status os_map_files(const char *const *paths, size_t n, os_mapping *mapping,
+                                sl_error *error);
+
 /* A zeroed mapping is allowed. */
 void os_unmap(os_mapping *mapping);
 
-/* SL_ERR_FILE if the file's size or time of change are not those that it was mapped with. */
+/* The file in which an offset below the mapping's size lies. */
+const os_part *os_mapping_part(const os_mapping *mapping, uint64_t offset);
+
+/* For messages: "NAME: " where there are several files, "" for the only one. */
+const char *os_part_label(const os_mapping *mapping, const os_part *part, char text[64]);
+
+/* SL_ERR_FILE if a file's size or time of change are not those that it was mapped with. */
 SL_CHECK sl_status os_mapping_check(const os_mapping *mapping, sl_error *error);
 
-/* Copies bytes of the file without touching the mapping's pages. SL_ERR_FILE if they are not
+/* Copies bytes of one file without touching the mapping's pages. SL_ERR_FILE if they are not
  * there. */
 SL_CHECK sl_status os_mapping_read(const os_mapping *mapping, uint64_t offset, size_t size,
                                    void *to, sl_error *error);

@@ -1,4 +1,5 @@
-/* os_linux.c - os.h on Linux: files, faults, memory, threads, time. Limits: os_linux_limits.c. */
+/* os_linux.c - os.h on Linux: faults, memory, threads, time. Files: os_linux_files.c; limits:
+ * os_linux_limits.c. */
 #include "os/os.h"
 
 #include "base/error.h"
@@ -12,192 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#endif
-
-enum { HUGE_PAGE = 2 << 20, POPULATE_STEP = 8 << 20 };
-
-static size_t page_size(void) {
-    return (size_t)sysconf(_SC_PAGESIZE); /* 4, 16 or 64 KiB */
-}
-
-/* ---- files ---------------------------------------------------------------------------------- */
-
-static int64_t modified_at(const struct stat *status) {
-    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
-}
-
-static sl_status map_descriptor(int fd, const char *path, os_mapping *mapping, sl_error *error) {
-    struct stat status;
-    if (fstat(fd, &status) != 0) {
-        return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
-    }
-    if (S_ISDIR(status.st_mode)) {
-        return error_set(error, SL_ERR_FILE, "%s: is a directory, expected a model file", path);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return error_set(error, SL_ERR_FILE, "%s: is not a regular file", path);
-    }
-    if (status.st_size <= 0) {
-        return error_set(error, SL_ERR_FORMAT, "%s: is empty", path);
-    }
-    const size_t size = (size_t)status.st_size;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (bytes == MAP_FAILED) {
-        return error_set(error, errno == ENOMEM ? SL_ERR_MEMORY : SL_ERR_FILE,
-                         "%s: cannot be mapped: %s", path, strerror(errno));
-    }
-    /* To others than the owner and who may write, mincore calls every page present. */
-    const bool opaque = status.st_uid != geteuid() && access(path, W_OK) != 0;
-    *mapping = (os_mapping){
-        .bytes = bytes,
-        .size = size,
-        .descriptor = fd,
-        .modified = modified_at(&status),
-        .opaque = opaque,
-    };
-    return SL_OK;
-}
-
-sl_status os_map(const char *path, os_mapping *mapping, sl_error *error) {
-    /* Non-blocking, so that a pipe without a writer is refused and not waited for. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
-    }
-    const sl_status result = map_descriptor(fd, path, mapping, error);
-    if (result != SL_OK) {
-        close(fd);
-    }
-    return result;
-}
-
-void os_unmap(os_mapping *mapping) {
-    if (mapping->bytes) {
-        munmap((void *)mapping->bytes, mapping->size);
-        close(mapping->descriptor);
-    }
-    *mapping = (os_mapping){0};
-}
-
-sl_status os_mapping_check(const os_mapping *mapping, sl_error *error) {
-    struct stat status;
-    if (fstat(mapping->descriptor, &status) != 0) {
-        return error_set(error, SL_ERR_FILE, "cannot be looked at: %s", strerror(errno));
-    }
-    if (status.st_size < 0 || (uint64_t)status.st_size != mapping->size) {
-        return error_set(error, SL_ERR_FILE, "has %lld bytes now, expected %zu",
-                         (long long)status.st_size, mapping->size);
-    }
-    if (modified_at(&status) != mapping->modified) {
-        return error_set(error, SL_ERR_FILE, "was changed while in use");
-    }
-    return SL_OK;
-}
-
-sl_status os_mapping_read(const os_mapping *mapping, uint64_t offset, size_t size, void *to,
-                          sl_error *error) {
-    for (size_t done = 0; done < size;) {
-        const ssize_t n =
-            pread(mapping->descriptor, (uint8_t *)to + done, size - done, (off_t)(offset + done));
-        if (n == 0 || (n < 0 && errno != EINTR)) {
-            return error_set(error, SL_ERR_FILE, "reading %zu bytes at byte %llu: %s", size,
-                             (unsigned long long)offset, n == 0 ? "the end" : strerror(errno));
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return SL_OK;
-}
-
-size_t os_mapping_cold_bytes(const os_mapping *mapping) {
-    enum { PAGES = 4096, SAMPLE = 8, SMALL = 64 << 20 };
-    unsigned char present[PAGES];
-    const size_t page_bytes = page_size();
-    const size_t step = PAGES * page_bytes;
-    const size_t sample = mapping->size > SMALL ? SAMPLE : 1;
-    size_t cold = 0;
-    if (mapping->opaque) {
-        return mapping->size;
-    }
-    for (size_t at = 0; at < mapping->size; at += step) {
-        const size_t length = size_min(step / sample, mapping->size - at);
-        if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
-            return 0;
-        }
-        for (size_t page = 0; page < (length + page_bytes - 1) / page_bytes; page++) {
-            cold += (present[page] & 1) ? 0 : sample * page_bytes;
-        }
-    }
-    return size_min(cold, mapping->size);
-}
-
-typedef struct populate_job {
-    const os_mapping *mapping;
-    _Atomic size_t next, done;
-    _Atomic uint32_t running;
-    _Atomic bool stop;
-} populate_job;
-
-static void populate_touch(const uint8_t *bytes, size_t length) {
-    volatile uint8_t sink = 0;
-    const size_t step = page_size();
-    for (size_t i = 0; i < length; i += step) {
-        sink = (uint8_t)(sink + bytes[i]);
-    }
-}
-
-static void populate_worker(void *argument) {
-    populate_job *job = argument;
-    while (!atomic_load(&job->stop)) {
-        const size_t at = atomic_fetch_add(&job->next, POPULATE_STEP);
-        if (at >= job->mapping->size) {
-            break;
-        }
-        const uint8_t *bytes = job->mapping->bytes + at;
-        const size_t length = size_min(POPULATE_STEP, job->mapping->size - at);
-        if (madvise((void *)bytes, length, MADV_POPULATE_READ) != 0) {
-            populate_touch(bytes, length);
-        }
-        atomic_fetch_add(&job->done, length);
-    }
-    atomic_fetch_sub(&job->running, 1);
-}
-
-sl_status os_mapping_populate(const os_mapping *mapping, size_t threads, sl_progress_fn progress,
-                              void *user, sl_error *error) {
-    enum { MOST = 8 };
-    os_thread *started[MOST];
-    size_t count = 0;
-    populate_job job = {.mapping = mapping};
-    threads = size_max(1, size_min(threads, MOST));
-    for (; count < threads; count++) {
-        atomic_fetch_add(&job.running, 1);
-        if (os_thread_start(populate_worker, &job, &started[count], error) != SL_OK) {
-            atomic_fetch_sub(&job.running, 1);
-            break;
-        }
-    }
-    if (count == 0) {
-        return SL_ERR_MEMORY;
-    }
-    while (atomic_load(&job.running) > 0) {
-        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
-        if (progress && !progress(user, "loading", atomic_load(&job.done), mapping->size)) {
-            atomic_store(&job.stop, true);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        os_thread_join(started[i]);
-    }
-    return atomic_load(&job.stop) ? error_set(error, SL_ERR_CANCELLED, "loading was interrupted")
-                                  : SL_OK;
-}
+enum { HUGE_PAGE = 2 << 20 };
 
 /* ---- faults --------------------------------------------------------------------------------- */
 
@@ -260,7 +80,7 @@ void os_guard_install(void) {
     if (!atomic_exchange(&installed, true)) {
         struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
         sigemptyset(&action.sa_mask);
-        guard_page_size = page_size();
+        guard_page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
         sigaction(SIGBUS, &action, &previous_bus_action);
     }
 }

@@ -22,7 +22,8 @@ enum { MOST_THREADS = 8 };
 
 typedef struct request {
     size_t tag;
-    uint64_t offset;
+    const os_part *part;
+    uint64_t offset; /* into the part */
     size_t size;
     uint8_t *buffer;
     ssize_t result; /* bytes, or -errno */
@@ -36,7 +37,7 @@ typedef struct number_queue {
 
 struct os_reader {
     const os_mapping *mapping;
-    int direct;        /* a description of the file for direct reads; -1: none */
+    int *direct;       /* descriptions of the files for direct reads; NULL: none */
     bool uring, fixed; /* fixed: the buffers are registered */
     size_t depth;
     request requests[OS_READER_DEPTH];
@@ -67,15 +68,15 @@ static size_t take(number_queue *q) {
 /* ---- one read ------------------------------------------------------------------------------- */
 
 /* Bytes that a read must give: all, but for those behind the end of the file. */
-static size_t expected_bytes(const os_reader *r, const request *q) {
-    const uint64_t size = r->mapping->size;
+static size_t expected_bytes(const request *q) {
+    const uint64_t size = q->part->size;
     return q->offset >= size ? 0 : size_min(q->size, (size_t)(size - q->offset));
 }
 
 /* The part from `done` on, in as many steps as it takes, through the page cache, which is what
  * can always be done. Returns all bytes there are now, or -errno. */
-static ssize_t read_buffered(const os_reader *r, const request *q, size_t done) {
-    const int fd = r->mapping->descriptor;
+static ssize_t read_buffered(const request *q, size_t done) {
+    const int fd = q->part->descriptor;
     while (done < q->size) {
         const ssize_t n = pread(fd, q->buffer + done, q->size - done, (off_t)(q->offset + done));
         if (n == 0) {
@@ -92,22 +93,28 @@ static ssize_t read_buffered(const os_reader *r, const request *q, size_t done) 
 
 /* A short read that is not the file's end, or one that was refused for its form, is not yet a
  * failure. */
-static ssize_t complete(const os_reader *r, const request *q, ssize_t result) {
+static ssize_t complete(const request *q, ssize_t result) {
     if (result == -EINVAL || result == -EINTR || result == -EAGAIN) {
-        return read_buffered(r, q, 0);
+        return read_buffered(q, 0);
     }
-    if (result >= 0 && (size_t)result < expected_bytes(r, q)) {
-        return read_buffered(r, q, (size_t)result);
+    if (result >= 0 && (size_t)result < expected_bytes(q)) {
+        return read_buffered(q, (size_t)result);
     }
     return result;
 }
 
+/* For direct reads, or -1. */
+static int direct_of(const os_reader *r, const request *q) {
+    return r->direct ? r->direct[q->part - r->mapping->parts] : -1;
+}
+
 static ssize_t read_now(const os_reader *r, const request *q) {
-    if (r->direct < 0) {
-        return read_buffered(r, q, 0);
+    const int direct = direct_of(r, q);
+    if (direct < 0) {
+        return read_buffered(q, 0);
     }
-    const ssize_t n = pread(r->direct, q->buffer, q->size, (off_t)q->offset);
-    return complete(r, q, n < 0 ? -errno : n);
+    const ssize_t n = pread(direct, q->buffer, q->size, (off_t)q->offset);
+    return complete(q, n < 0 ? -errno : n);
 }
 
 /* ---- io_uring ------------------------------------------------------------------------------- */
@@ -135,7 +142,7 @@ static void uring_close(os_reader *r) {
 static void uring_start(os_reader *r, size_t number) {
     const request *q = &r->requests[number];
     struct io_uring_sqe *entry = io_uring_get_sqe(&r->ring); /* there are as many as requests */
-    const int fd = r->direct >= 0 ? r->direct : r->mapping->descriptor;
+    const int fd = r->direct ? direct_of(r, q) : q->part->descriptor;
     if (r->fixed) {
         io_uring_prep_read_fixed(entry, fd, q->buffer, (unsigned)q->size, q->offset, 0);
     } else {
@@ -153,9 +160,9 @@ static size_t uring_wait(os_reader *r) {
     request *q = io_uring_cqe_get_data(entry);
     q->result = entry->res;
     io_uring_cqe_seen(&r->ring, entry);
-    q->result = complete(r, q, q->result);
-    if (r->direct < 0) {
-        (void)posix_fadvise(r->mapping->descriptor, (off_t)q->offset, (off_t)q->size,
+    q->result = complete(q, q->result);
+    if (!r->direct) {
+        (void)posix_fadvise(q->part->descriptor, (off_t)q->offset, (off_t)q->size,
                             POSIX_FADV_DONTNEED);
     }
     return (size_t)(q - r->requests);
@@ -229,13 +236,38 @@ static void threads_close(os_reader *r) {
 
 /* ---- the reader ----------------------------------------------------------------------------- */
 
-/* A description of its own, since direct reading is a property of a description: the mapping's is
- * read through the page cache. Returns NULL, or why not. */
+static void direct_close(os_reader *r) {
+    for (size_t i = 0; r->direct && i < r->mapping->n_part; i++) {
+        if (r->direct[i] >= 0) {
+            close(r->direct[i]);
+        }
+    }
+    free(r->direct);
+    r->direct = NULL;
+}
+
+/* Descriptions of its own, since direct reading is a property of a description: the mapping's are
+ * read through the page cache. Returns NULL, or why not: then for none of the files. */
 static const char *direct_open(os_reader *r) {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", r->mapping->descriptor);
-    r->direct = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-    return r->direct < 0 ? strerror(errno) : NULL;
+    const size_t n = r->mapping->n_part;
+    r->direct = malloc(n * sizeof *r->direct);
+    if (!r->direct) {
+        return strerror(ENOMEM);
+    }
+    for (size_t i = 0; i < n; i++) {
+        r->direct[i] = -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", r->mapping->parts[i].descriptor);
+        r->direct[i] = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+        if (r->direct[i] < 0) {
+            const char *reason = strerror(errno);
+            direct_close(r);
+            return reason;
+        }
+    }
+    return NULL;
 }
 
 /* Whether the environment hides one of the means. */
@@ -250,7 +282,7 @@ sl_status os_reader_open(const os_mapping *mapping, const os_reader_options *opt
     if (!r) {
         return error_memory(error, "a reader of the file", sizeof *r);
     }
-    *r = (os_reader){.mapping = mapping, .direct = -1, .depth = options->depth};
+    *r = (os_reader){.mapping = mapping, .depth = options->depth};
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->asked, NULL);
     pthread_cond_init(&r->answered, NULL);
@@ -271,7 +303,7 @@ sl_status os_reader_open(const os_mapping *mapping, const os_reader_options *opt
     snprintf(r->how, sizeof r->how, "%s%s%s%s%s, %s%s%s%s", r->uring ? "io_uring" : "threads",
              no_uring ? " (io_uring: " : "", no_uring ? no_uring : "", no_uring ? ")" : "",
              r->uring && !r->fixed ? " without registered buffers" : "",
-             r->direct < 0 ? "through the page cache" : "direct", no_direct ? " (direct: " : "",
+             !r->direct ? "through the page cache" : "direct", no_direct ? " (direct: " : "",
              no_direct ? no_direct : "", no_direct ? ")" : "");
     *out = r;
     return SL_OK;
@@ -289,9 +321,7 @@ void os_reader_close(os_reader *r) {
         uring_close(r);
     }
     threads_close(r);
-    if (r->direct >= 0) {
-        close(r->direct);
-    }
+    direct_close(r);
     pthread_cond_destroy(&r->answered);
     pthread_cond_destroy(&r->asked);
     pthread_mutex_destroy(&r->lock);
@@ -303,15 +333,17 @@ const char *os_reader_how(const os_reader *r) {
 }
 
 bool os_reader_is_direct(const os_reader *r) {
-    return r->direct >= 0;
+    return r->direct != NULL;
 }
 
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer) {
     const size_t number = take(&r->unused);
     const size_t before = (size_t)(offset % OS_READER_ALIGN);
+    const os_part *part = os_mapping_part(r->mapping, offset);
     r->requests[number] = (request){
         .tag = tag,
-        .offset = offset - before,
+        .part = part,
+        .offset = offset - part->start - before,
         .size = size_round_up(before + size, OS_READER_ALIGN),
         .buffer = buffer,
     };
@@ -338,16 +370,19 @@ static size_t threads_wait(os_reader *r) {
 sl_status os_reader_wait(os_reader *r, size_t *tag, sl_error *error) {
     const size_t number = r->uring ? uring_wait(r) : threads_wait(r);
     const request *q = &r->requests[number];
-    const size_t expected = expected_bytes(r, q);
+    const size_t expected = expected_bytes(q);
+    char label[64];
     *tag = q->tag;
     put(&r->unused, number);
     if (q->result < 0) {
-        return error_set(error, SL_ERR_FILE, "reading %zu bytes at byte %llu: %s", expected,
+        return error_set(error, SL_ERR_FILE, "%sreading %zu bytes at byte %llu: %s",
+                         os_part_label(r->mapping, q->part, label), expected,
                          (unsigned long long)q->offset, strerror((int)-q->result));
     }
     if ((size_t)q->result < expected) {
-        return error_set(error, SL_ERR_FILE, "ends at byte %llu, expected %zu bytes",
-                         (unsigned long long)q->offset + (size_t)q->result, r->mapping->size);
+        return error_set(error, SL_ERR_FILE, "%sends at byte %llu, expected %zu bytes",
+                         os_part_label(r->mapping, q->part, label),
+                         (unsigned long long)q->offset + (size_t)q->result, q->part->size);
     }
     return SL_OK;
 }

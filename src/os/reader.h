@@ -24,7 +24,7 @@ typedef struct os_reader_options {
     bool no_direct;  /* through the page cache, which is asked to forget what was read */
 } os_reader_options;
 
-/* Reads the file that is mapped; the mapping must outlive the reader. The environment variable
+/* Reads the files that are mapped; the mapping must outlive the reader. The environment variable
  * SLUICE_IO hides means, too: "threads" leaves no io_uring, "buffered" no direct reads, "threads
  * buffered" neither. */
 SL_CHECK sl_status os_reader_open(const os_mapping *mapping, const os_reader_options *options,
@@ -38,11 +38,11 @@ void os_reader_close(os_reader *r);
 const char *os_reader_how(const os_reader *r);
 bool os_reader_is_direct(const os_reader *r);
 
-/* Starts a read of the `size` bytes at `offset`, of any alignment, which ends early only at the end
- * of the file. It is widened to multiples of OS_READER_ALIGN, for which `buffer` has room, and the
- * first byte wanted comes to buffer + offset % OS_READER_ALIGN. `tag` is
- * the caller's and comes back from os_reader_wait. At most `depth` may be under way. Allocates
- * nothing. */
+/* Starts a read of the `size` bytes at `offset` into the mapping, of any alignment, all of one
+ * file, which ends early only at the end of the file. It is widened to multiples of
+ * OS_READER_ALIGN, for which `buffer` has room, and the first byte wanted comes to
+ * buffer + offset % OS_READER_ALIGN. `tag` is the caller's and comes back from os_reader_wait. At
+ * most `depth` may be under way. Allocates nothing. */
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer);
 
 /* Waits until one of the reads under way is done, whichever. *tag says which, also on failure:

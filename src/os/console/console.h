@@ -61,6 +61,9 @@ console_file_kind console_file_at(const char *path);
 /* The path behind all symbolic links, from malloc; NULL if there is none or memory is out. */
 char *console_real_path(const char *path);
 
+/* Bytes that this user may still write where the file at `path` is, or would be; -1: not known. */
+int64_t console_free_bytes(const char *path);
+
 /* Marks the open file as in use by this process, until it is closed or the process ends. Returns 0,
  * or an errno: EWOULDBLOCK if another process has marked it. Where files cannot be marked this is
  * 0. */

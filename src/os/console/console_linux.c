@@ -6,10 +6,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,6 +138,15 @@ int console_sync(FILE *file) {
         return 0;
     }
     return errno;
+}
+
+int64_t console_free_bytes(const char *path) {
+    struct statvfs found;
+    const char *const slash = strrchr(path, '/');
+    char *const folder = slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : NULL;
+    const bool known = (!slash || folder) && statvfs(folder ? folder : ".", &found) == 0;
+    free(folder);
+    return known ? (int64_t)(found.f_bavail * found.f_frsize) : -1;
 }
 
 int console_lock(FILE *file) {

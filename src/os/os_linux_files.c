@@ -1,0 +1,337 @@
+/* os_linux_files.c - os.h on Linux: files and their mappings. */
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/size.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+enum { POPULATE_STEP = 8 << 20 };
+
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE); /* 4, 16 or 64 KiB */
+}
+
+/* ---- looking at files ----------------------------------------------------------------------- */
+
+bool os_is_directory(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool os_exists(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+static int64_t modified_at(const struct stat *status) {
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
+/* Returns the descriptor of a regular file that is not empty, or -1 with *status and *error
+ * filled. */
+static int open_regular(const char *path, struct stat *found, sl_status *status, sl_error *error) {
+    /* Non-blocking, so that a pipe without a writer is refused and not waited for. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, found) != 0) {
+        *status = error_set(error, SL_ERR_FILE, "%s: %s", path, strerror(errno));
+    } else if (S_ISDIR(found->st_mode)) {
+        *status = error_set(error, SL_ERR_FILE, "%s: is a directory, expected a model file", path);
+    } else if (!S_ISREG(found->st_mode)) {
+        *status = error_set(error, SL_ERR_FILE, "%s: is not a regular file", path);
+    } else if (found->st_size <= 0) {
+        *status = error_set(error, SL_ERR_FORMAT, "%s: is empty", path);
+    } else {
+        return fd;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
+/* All of `size` bytes at `offset`, or what is wrong: 0 for the file's end, else an errno. */
+static bool read_all(int fd, uint64_t offset, size_t size, uint8_t *to, int *wrong) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(fd, to + done, size - done, (off_t)(offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            *wrong = n == 0 ? 0 : errno;
+            return false;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+sl_status os_read_file(const char *path, size_t most, uint8_t **bytes, size_t *size,
+                       sl_error *error) {
+    struct stat found;
+    sl_status status = SL_OK;
+    const int fd = open_regular(path, &found, &status, error);
+    if (fd < 0) {
+        return status;
+    }
+    int wrong;
+    const size_t all = (size_t)found.st_size;
+    uint8_t *copy = NULL;
+    if (all > most) {
+        status = error_set(error, SL_ERR_FORMAT, "%s: has %zu bytes, expected at most %zu", path,
+                           all, most);
+    } else if (!(copy = malloc(all + 1))) {
+        status = error_memory(error, path, all + 1);
+    } else if (!read_all(fd, 0, all, copy, &wrong)) {
+        status = error_set(error, SL_ERR_FILE, "%s: %s", path,
+                           wrong ? strerror(wrong) : "was cut short while it was read");
+    }
+    close(fd);
+    if (status != SL_OK) {
+        free(copy);
+        return status;
+    }
+    copy[all] = 0;
+    *bytes = copy;
+    *size = all;
+    return SL_OK;
+}
+
+/* ---- mappings ------------------------------------------------------------------------------- */
+
+static sl_status open_part(const char *path, os_mapping *mapping, sl_error *error) {
+    struct stat found;
+    sl_status status = SL_OK;
+    const int fd = open_regular(path, &found, &status, error);
+    if (fd < 0) {
+        return status;
+    }
+    os_part *part = &mapping->parts[mapping->n_part];
+    *part = (os_part){
+        .start = size_round_up(mapping->size, page_size()),
+        .size = (size_t)found.st_size,
+        .descriptor = fd,
+        .modified = modified_at(&found),
+        .path = strdup(path),
+    };
+    mapping->n_part++;
+    /* To others than the owner and who may write, mincore calls every page present. */
+    mapping->opaque |= found.st_uid != geteuid() && access(path, W_OK) != 0;
+    if (!part->path) {
+        return error_memory(error, path, strlen(path));
+    }
+    if (part->size > SIZE_MAX / 4 || part->start > SIZE_MAX / 4) {
+        return error_set(error, SL_ERR_MEMORY, "%s: is too large to be mapped", path);
+    }
+    mapping->size = part->start + part->size;
+    return SL_OK;
+}
+
+/* Room for all parts is taken first, and then filled: nothing else can come to lie between. */
+static sl_status map_parts(os_mapping *mapping, sl_error *error) {
+    uint8_t *bytes =
+        mmap(NULL, mapping->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bytes == MAP_FAILED) {
+        return error_set(error, SL_ERR_MEMORY, "%s: cannot be mapped: %s", mapping->parts[0].path,
+                         strerror(errno));
+    }
+    mapping->bytes = bytes;
+    for (size_t i = 0; i < mapping->n_part; i++) {
+        const os_part *part = &mapping->parts[i];
+        if (mmap(bytes + part->start, part->size, PROT_READ, MAP_SHARED | MAP_FIXED,
+                 part->descriptor, 0) == MAP_FAILED) {
+            return error_set(error, errno == ENOMEM ? SL_ERR_MEMORY : SL_ERR_FILE,
+                             "%s: cannot be mapped: %s", part->path, strerror(errno));
+        }
+    }
+    return SL_OK;
+}
+
+sl_status os_map_files(const char *const *paths, size_t n, os_mapping *mapping, sl_error *error) {
+    os_mapping m = {0};
+    if (n < 1 || n > LIMIT_MODEL_FILES) {
+        return error_set(error, SL_ERR_FORMAT, "a model of %zu files, expected 1 to %u", n,
+                         LIMIT_MODEL_FILES);
+    }
+    m.parts = calloc(n, sizeof *m.parts);
+    if (!m.parts) {
+        return error_memory(error, "a list of files", n * sizeof *m.parts);
+    }
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < n && status == SL_OK; i++) {
+        status = open_part(paths[i], &m, error);
+    }
+    status = status == SL_OK ? map_parts(&m, error) : status;
+    if (status != SL_OK) {
+        os_unmap(&m);
+        return status;
+    }
+    *mapping = m;
+    return SL_OK;
+}
+
+sl_status os_map(const char *path, os_mapping *mapping, sl_error *error) {
+    return os_map_files(&path, 1, mapping, error);
+}
+
+void os_unmap(os_mapping *mapping) {
+    if (mapping->bytes) {
+        munmap((void *)mapping->bytes, mapping->size);
+    }
+    for (size_t i = 0; i < mapping->n_part; i++) {
+        close(mapping->parts[i].descriptor);
+        free(mapping->parts[i].path);
+    }
+    free(mapping->parts);
+    *mapping = (os_mapping){0};
+}
+
+const os_part *os_mapping_part(const os_mapping *mapping, uint64_t offset) {
+    size_t low = 0, high = mapping->n_part;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        *(offset >= mapping->parts[middle].start ? &low : &high) = middle;
+    }
+    return &mapping->parts[low];
+}
+
+const char *os_part_label(const os_mapping *mapping, const os_part *part, char text[64]) {
+    const char *slash = strrchr(part->path, '/');
+    text[0] = 0;
+    if (mapping->n_part > 1) {
+        snprintf(text, 64, "%.60s: ", slash ? slash + 1 : part->path);
+    }
+    return text;
+}
+
+static sl_status check_part(const os_part *part, const char *label, sl_error *error) {
+    struct stat status;
+    if (fstat(part->descriptor, &status) != 0) {
+        return error_set(error, SL_ERR_FILE, "%scannot be looked at: %s", label, strerror(errno));
+    }
+    if (status.st_size < 0 || (uint64_t)status.st_size != part->size) {
+        return error_set(error, SL_ERR_FILE, "%shas %lld bytes now, expected %zu", label,
+                         (long long)status.st_size, part->size);
+    }
+    if (modified_at(&status) != part->modified) {
+        return error_set(error, SL_ERR_FILE, "%swas changed while in use", label);
+    }
+    return SL_OK;
+}
+
+sl_status os_mapping_check(const os_mapping *mapping, sl_error *error) {
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < mapping->n_part && status == SL_OK; i++) {
+        char label[64];
+        status = check_part(&mapping->parts[i], os_part_label(mapping, &mapping->parts[i], label),
+                            error);
+    }
+    return status;
+}
+
+sl_status os_mapping_read(const os_mapping *mapping, uint64_t offset, size_t size, void *to,
+                          sl_error *error) {
+    int wrong;
+    char label[64];
+    const os_part *part = os_mapping_part(mapping, offset);
+    const uint64_t at = offset - part->start;
+    if (read_all(part->descriptor, at, size, to, &wrong)) {
+        return SL_OK;
+    }
+    return error_set(error, SL_ERR_FILE, "%sreading %zu bytes at byte %llu: %s",
+                     os_part_label(mapping, part, label), size, (unsigned long long)at,
+                     wrong ? strerror(wrong) : "the end");
+}
+
+size_t os_mapping_cold_bytes(const os_mapping *mapping) {
+    enum { PAGES = 4096, SAMPLE = 8, SMALL = 64 << 20 };
+    unsigned char present[PAGES];
+    const size_t page_bytes = page_size();
+    const size_t step = PAGES * page_bytes;
+    const size_t sample = mapping->size > SMALL ? SAMPLE : 1;
+    size_t cold = 0;
+    if (mapping->opaque) {
+        return mapping->size;
+    }
+    for (size_t at = 0; at < mapping->size; at += step) {
+        const size_t length = size_min(step / sample, mapping->size - at);
+        if (mincore((void *)(mapping->bytes + at), length, present) != 0) {
+            return 0;
+        }
+        for (size_t page = 0; page < (length + page_bytes - 1) / page_bytes; page++) {
+            cold += (present[page] & 1) ? 0 : sample * page_bytes;
+        }
+    }
+    return size_min(cold, mapping->size);
+}
+
+typedef struct populate_job {
+    const os_mapping *mapping;
+    _Atomic size_t next, done;
+    _Atomic uint32_t running;
+    _Atomic bool stop;
+} populate_job;
+
+static void populate_touch(const uint8_t *bytes, size_t length) {
+    volatile uint8_t sink = 0;
+    const size_t step = page_size();
+    for (size_t i = 0; i < length; i += step) {
+        sink = (uint8_t)(sink + bytes[i]);
+    }
+}
+
+static void populate_worker(void *argument) {
+    populate_job *job = argument;
+    while (!atomic_load(&job->stop)) {
+        const size_t at = atomic_fetch_add(&job->next, POPULATE_STEP);
+        if (at >= job->mapping->size) {
+            break;
+        }
+        const uint8_t *bytes = job->mapping->bytes + at;
+        const size_t length = size_min(POPULATE_STEP, job->mapping->size - at);
+        if (madvise((void *)bytes, length, MADV_POPULATE_READ) != 0) {
+            populate_touch(bytes, length);
+        }
+        atomic_fetch_add(&job->done, length);
+    }
+    atomic_fetch_sub(&job->running, 1);
+}
+
+sl_status os_mapping_populate(const os_mapping *mapping, size_t threads, sl_progress_fn progress,
+                              void *user, sl_error *error) {
+    enum { MOST = 8 };
+    os_thread *started[MOST];
+    size_t count = 0;
+    populate_job job = {.mapping = mapping};
+    threads = size_max(1, size_min(threads, MOST));
+    for (; count < threads; count++) {
+        atomic_fetch_add(&job.running, 1);
+        if (os_thread_start(populate_worker, &job, &started[count], error) != SL_OK) {
+            atomic_fetch_sub(&job.running, 1);
+            break;
+        }
+    }
+    if (count == 0) {
+        return SL_ERR_MEMORY;
+    }
+    while (atomic_load(&job.running) > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
+        if (progress && !progress(user, "loading", atomic_load(&job.done), mapping->size)) {
+            atomic_store(&job.stop, true);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        os_thread_join(started[i]);
+    }
+    return atomic_load(&job.stop) ? error_set(error, SL_ERR_CANCELLED, "loading was interrupted")
+                                  : SL_OK;
+}

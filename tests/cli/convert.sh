@@ -1,0 +1,84 @@
+# sluice convert: the same model in another file; whole or absent, also when it is killed.
+. "$(dirname "$0")/common.inc"
+need_model
+folder=$scratch/folder
+mkdir "$folder"
+tokens=1,15,7,30,2,2,9
+
+# logits FILE NAME: what the model computes, in NAME.npy
+logits() {
+    run 0 logits -m "$1" --tokens $tokens -o "$scratch/$2.npy"
+}
+
+# As it is: nothing changes. To floats: the values are those of before, so that floats of a smaller
+# type that came from f32 do not change either.
+logits "$model" source
+run 0 convert "$model" "$folder/same.gguf"
+[ ! -s "$out" ] || fail "something on standard output"
+logits "$folder/same.gguf" same
+cmp -s "$scratch/source.npy" "$scratch/same.npy" || fail "a copy computes something else"
+for type in f32 f16 bf16 q8_0; do
+    run 0 convert "$model" "$folder/$type.gguf" --type $type
+    upper=$(echo $type | tr a-z A-Z)
+    run 0 inspect "$folder/$type.gguf" --tensors
+    grep -q "token_embd.weight  *$upper" "$out" || fail "$type: the embedding has another type"
+    grep -q "output_norm.weight  *F32" "$out" || fail "$type: a norm is not F32"
+done
+run 0 convert "$folder/f32.gguf" "$folder/again.gguf" --type f16
+cmp -s "$folder/f16.gguf" "$folder/again.gguf" || fail "f32 to f16 is not the same as f16"
+run 0 convert "$folder/f16.gguf" "$folder/one.gguf" --type q8_0 -t 1
+run 0 convert "$folder/f16.gguf" "$folder/two.gguf" --type q8_0 -t 2
+cmp -s "$folder/one.gguf" "$folder/two.gguf" || fail "threads change the bytes"
+rm "$folder"/*
+
+# Onto itself, as the new file takes the old one's place at the end.
+cp "$model" "$folder/self.gguf"
+run 0 convert "$folder/self.gguf" "$folder/self.gguf"
+logits "$folder/self.gguf" self
+cmp -s "$scratch/source.npy" "$scratch/self.npy" || fail "a model onto itself is another"
+rm "$folder"/*
+
+# A set of files.
+run 0 convert "$model" "$folder/set.gguf" --split-max-size 1M
+count=$(ls "$folder" | wc -l)
+[ "$count" -ge 3 ] || fail "only $count files"
+for i in $(seq 1 "$count"); do
+    [ -f "$folder/set-$(printf '%05d-of-%05d' "$i" "$count").gguf" ] || fail "no file $i of $count"
+done
+rm "$folder"/*
+
+# What is refused leaves nothing.
+refuse 2 "no model: give SOURCE" convert
+refuse 2 "no file to write" convert "$model"
+refuse 2 "unexpected argument 'x'" convert "$model" "$folder/a" x
+refuse 2 "no type is named 'q9'; known: f32, f16, bf16, q8_0" \
+    convert "$model" "$folder/a.gguf" --type q9
+refuse 2 "No such file" convert "$scratch/none" "$folder/a.gguf"
+refuse 2 "cannot write $scratch/none/a" convert "$model" "$scratch/none/a"
+head -c 100000 "$model" >"$scratch/cut"
+refuse 2 "" convert "$scratch/cut" "$folder/a.gguf"
+[ -z "$(ls -A "$folder")" ] || fail "something is left: $(ls -A "$folder")"
+
+# A file that may not become so large stands in for a full disk.
+(
+    trap '' XFSZ
+    ulimit -f 1000
+    "$sluice" convert "$model" "$folder/a.gguf" >"$out" 2>"$err"
+    echo $? >"$scratch/status"
+)
+[ "$(cat "$scratch/status")" -eq 1 ] || fail "a full disk: status $(cat "$scratch/status")"
+grep -q "cannot write $folder/a.gguf: File too large" "$err" || fail "a full disk: no reason"
+[ -z "$(ls -A "$folder")" ] || fail "a full disk: something is left: $(ls -A "$folder")"
+
+# Killed at any moment: no file of the final name, or a whole one.
+run 0 convert "$model" "$scratch/whole.gguf" --type f32
+for i in 1 2 3 4 5 6 7 8; do
+    "$sluice" convert "$model" "$folder/k.gguf" --type f32 2>/dev/null &
+    sleep "0.0$i"
+    kill -9 $! 2>/dev/null
+    wait $! 2>/dev/null
+    [ ! -f "$folder/k.gguf" ] || cmp -s "$folder/k.gguf" "$scratch/whole.gguf" ||
+        fail "a part of a file stands under its final name"
+    rm -f "$folder"/*
+done
+exit 0
