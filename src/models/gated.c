@@ -191,7 +191,6 @@ slot_id gated_embed(builder *b, const gated_shape *s, float scale, weight_id *em
 }
 
 void gated_output(builder *b, const gated_shape *s, slot_id x, weight_id embedding, float cap) {
-    op_linear last = normed(b, s, -1, "output_norm.weight");
-    last.cap = cap;
-    builder_output(b, x, embedding, last, s->n_vocab);
+    b->logit_cap = cap;
+    builder_output(b, x, embedding, normed(b, s, -1, "output_norm.weight"), s->n_vocab);
 }

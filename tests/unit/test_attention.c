@@ -224,9 +224,9 @@ static double error_of(const world *w, size_t row, size_t head, const float *fou
         }
         const double bias =
             s->alibi ? slope_by_rule(s->n_head, head) * ((double)p - (double)r->position) : 0;
-        score = (double)0.3f * score + bias;
+        score *= (double)0.3f;
         score = soft_cap > 0 ? (double)soft_cap * tanh(score / (double)soft_cap) : score;
-        sum += weights[p] = exp(score);
+        sum += weights[p] = exp(score + bias);
     }
     double worst = 0;
     for (size_t d = 0; d < s->head_v; d++) {

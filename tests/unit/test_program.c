@@ -202,7 +202,7 @@ static void variants_as_text(void **state) {
     (void)state;
     parts a = make_parts();
     op_at(&a, a.op_embed)->as.embed.scale = 2.5f;
-    assert_line(&a, a.op_embed, "    0        s0[8] = embed(w0 F32 11x8) * 2.5");
+    assert_line(&a, a.op_embed, "    0        s0[8] = embed(w0 F32 11x8 * 2.5)");
     op_at(&a, a.op_angles)->as.angles.long_from = 4096;
     assert_line(&a, a.op_angles,
                 "    1        s1[4] = angles(position) or, beyond 4096, long ones");
