@@ -65,21 +65,35 @@ const meta_entry *builder_meta(builder *b, const char *name) {
     return b->status == SL_OK ? meta_find(b->file, key) : NULL;
 }
 
-void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out,
-                        size_t n_layer) {
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer) {
     char key[NAME_BYTES];
     key_of(b, name, key);
-    if (b->status == SL_OK) {
-        b->status = meta_get_u64_layers(b->file, key, false, 0, high, out, n_layer, b->error);
+    const meta_entry *entry = builder_meta(b, name);
+    if (entry && entry->element_type == META_BOOL && entry->count == n_layer) {
+        for (size_t i = 0; i < n_layer; i++) {
+            flags[i] = meta_array_int(entry, i) != 0;
+        }
+    } else if (entry) {
+        b->status = meta_get_u64_layers(b->file, key, false, 0, 1, flags, n_layer, b->error);
     }
 }
 
-bool builder_flag(builder *b, const char *key) {
-    bool flag = false;
+static bool read_bool(builder *b, const char *key, bool otherwise) {
+    bool value = otherwise;
     if (b->status == SL_OK) {
-        b->status = meta_get_bool(b->file, key, false, &flag, b->error);
+        b->status = meta_get_bool(b->file, key, false, &value, b->error);
     }
-    return flag;
+    return value;
+}
+
+bool builder_bool(builder *b, const char *name, bool otherwise) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return read_bool(b, key, otherwise);
+}
+
+bool builder_flag(builder *b, const char *key) {
+    return read_bool(b, key, false);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------- */

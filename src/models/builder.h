@@ -30,8 +30,11 @@ str builder_string(builder *b, const char *name);
 /* The entry, or NULL. */
 const meta_entry *builder_meta(builder *b, const char *name);
 
-/* One integer from 0 to `high` for each layer; all stay as they are where the key is absent. */
-void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out, size_t n_layer);
+/* 0 or 1 for each layer, from integers or truths; all stay as they are where the key is absent. */
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer);
+
+/* A truth value; `otherwise` where it is absent. */
+bool builder_bool(builder *b, const char *name, bool otherwise);
 
 /* Truth of a key that is not of an architecture, such as "sluice.rope_halves"; absent: false. */
 bool builder_flag(builder *b, const char *key);

@@ -63,7 +63,7 @@ void gated_windows(builder *b, uint64_t otherwise, size_t period, uint64_t *wind
     memset(windows, 0, n_layer * sizeof *windows); /* after a failure nothing is read */
     const bool by_layer = pattern && pattern->type == META_ARRAY;
     if (by_layer) {
-        builder_u64_layers(b, "attention.sliding_window_pattern", 1, windows, n_layer);
+        builder_layer_flags(b, "attention.sliding_window_pattern", windows, n_layer);
     } else {
         period = builder_u64(b, "attention.sliding_window_pattern", period, 0, LIMIT_LAYERS);
     }
