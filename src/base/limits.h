@@ -32,4 +32,9 @@
 #define LIMIT_THREADS 1024u
 #define LIMIT_DRAFT 256u /* tokens drafted at once */
 
+#define LIMIT_TOKENIZER_BYTES (1u << 28) /* a tokenizer's own file: 256 MiB */
+
+/* A tensor's name in ggml's formats before GGUF. */
+#define LIMIT_LEGACY_NAME_BYTES 512u
+
 #endif

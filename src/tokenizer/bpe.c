@@ -53,6 +53,25 @@ bool bpe_decode_text(str text, char *out, size_t *length) {
     return decode_text(&codes, text, out, length);
 }
 
+size_t bpe_encode_bytes(str bytes, char *out) {
+    const byte_codes codes = make_byte_codes();
+    size_t length = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        length += utf8_encode(codes.code[(unsigned char)bytes.ptr[i]], out + length);
+    }
+    return length;
+}
+
+void bpe_byte_order(uint8_t order[256]) {
+    const byte_codes codes = make_byte_codes();
+    size_t count = 0;
+    for (unsigned code = 0; code < BYTE_CODES; code++) {
+        if (codes.byte[code] >= 0) {
+            order[count++] = (uint8_t)codes.byte[code];
+        }
+    }
+}
+
 /* ---- building ------------------------------------------------------------------------------- */
 
 static void assign_bytes(bpe *b, const vocabulary *v) {
@@ -177,7 +196,11 @@ sl_status bpe_build(bpe *b, merge_table *merges, const vocabulary *v, const str 
     b->vocabulary = v->count;
     b->unknown = v->unknown;
     assign_bytes(b, v);
-    const sl_status status = read_merges(b, merges, v, pieces, error);
+    bool by_id = false;
+    sl_status status = meta_get_bool(v->file, "sluice.tokenizer.ranks", false, &by_id, error);
+    if (status == SL_OK) {
+        status = (by_id ? bpe_add_ranks : read_merges)(b, merges, v, pieces, error);
+    }
     return status == SL_OK && b->pre.whole_words ? index_words(b, v, pieces, error) : status;
 }
 
@@ -247,18 +270,16 @@ static sl_status encode_word(const bpe *b, encoder *e, str word) {
 sl_status bpe_encode(const bpe *b, encoder *e, str text) {
     for (size_t at = 0; at < text.len;) {
         const size_t valid = utf8_valid_prefix(text.ptr + at, text.len - at);
-        const str run = {text.ptr + at, valid};
-        for (size_t in_run = 0; in_run < valid;) {
-            size_t length;
-            sl_status status =
-                pretokenizer_next(&b->pre, &e->match, run, in_run, &length, e->error);
-            if (status == SL_OK) {
-                status = encode_word(b, e, (str){run.ptr + in_run, length});
+        pretokenizer_begin(&e->match, (str){text.ptr + at, valid});
+        for (str word;;) {
+            sl_status status = pretokenizer_next(&b->pre, &e->match, &word, e->error);
+            if (status == SL_OK && word.len == 0) {
+                break;
             }
+            status = status == SL_OK ? encode_word(b, e, word) : status;
             if (status != SL_OK) {
                 return status;
             }
-            in_run += length;
         }
         at += valid;
         /* Bytes that are no characters make a word together, up to the next character. */

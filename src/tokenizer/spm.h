@@ -56,6 +56,11 @@ static inline uint64_t *spm_seam(const spm *s, uint64_t key) {
     return &s->seams[slot];
 }
 
+/* A text with U+2581 for its spaces. `out` has room for SPM_MARK_BYTES for each of its bytes;
+ * returns how much was written. */
+enum { SPM_MARK_BYTES = 3 };
+size_t spm_marks_from_spaces(str text, char *out);
+
 /* Fills a zeroed *s and the merges from the vocabulary. SL_ERR_FORMAT if a byte has neither a token
  * nor an unknown token to stand for it. The caller frees both in any case. */
 SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,

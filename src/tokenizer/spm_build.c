@@ -2,19 +2,26 @@
  *
  * SentencePiece merges any two neighbours whose texts together are a piece; the better its score,
  * the sooner. So each piece gives one pair for every place where it can be cut into two that are
- * pieces or single characters. Cutting places are found without looking at all of them: among the
- * pieces sorted by text, those that begin a piece form a chain (the longest, the longest that
- * begins that one, ...), and among the pieces sorted by reversed text so do those that end it. */
+ * pieces or single characters; text_chains.h finds them. */
 #include "base/error.h"
 #include "base/limits.h"
 #include "tokenizer/spm.h"
+#include "tokenizer/text_chains.h"
 #include "tokenizer/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-typedef enum piece_end { PREFIX, SUFFIX } piece_end;
+size_t spm_marks_from_spaces(str text, char *out) {
+    size_t length = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const bool space = text.ptr[i] == ' ';
+        memcpy(out + length, space ? "\xe2\x96\x81" : &text.ptr[i], space ? SPM_MARK_BYTES : 1);
+        length += space ? SPM_MARK_BYTES : 1;
+    }
+    return length;
+}
 
 typedef struct piece {
     str text;
@@ -23,7 +30,6 @@ typedef struct piece {
     float score;
     uint32_t first, last;             /* its first and last character */
     uint32_t first_bytes, last_bytes; /* their lengths */
-    uint32_t inner[2];                /* the longest other that begins it, that ends it, or NONE */
 } piece;
 
 typedef struct builder {
@@ -32,7 +38,7 @@ typedef struct builder {
     const vocabulary *v;
     piece *pieces;
     size_t count;
-    uint32_t *piece_of; /* by token; while sorting */
+    text_chains chains; /* of the pieces, by their place in the array */
     uint32_t *left_at;  /* by length: the symbol of that much of the piece at hand */
     size_t rank_count;
     size_t pair_count; /* counted first, then added */
@@ -78,10 +84,8 @@ static sl_status collect(builder *b) {
                          scores->offset, b->v->count, scores->count);
     }
     for (size_t i = 0; i < b->v->count; i++) {
-        piece p = {.text = b->v->texts[i],
-                   .token = (uint32_t)i,
-                   .score = meta_array_float(scores, i),
-                   .inner = {MERGE_NONE, MERGE_NONE}};
+        piece p = {
+            .text = b->v->texts[i], .token = (uint32_t)i, .score = meta_array_float(scores, i)};
         if (isnan(p.score)) {
             return error_set(b->error, SL_ERR_FORMAT,
                              "metadata \"tokenizer.ggml.scores\": the score of token %zu is not a "
@@ -102,27 +106,6 @@ static int by_score(const void *a, const void *b) {
     return p->score > q->score ? -1 : p->score < q->score;
 }
 
-static int by_length(size_t a, size_t b) {
-    return a < b ? -1 : a > b;
-}
-
-static int by_text(const void *a, const void *b) {
-    const str s = ((const piece *)a)->text, t = ((const piece *)b)->text;
-    const int order = memcmp(s.ptr, t.ptr, s.len < t.len ? s.len : t.len);
-    return order ? order : by_length(s.len, t.len);
-}
-
-static int by_reversed_text(const void *a, const void *b) {
-    const str s = ((const piece *)a)->text, t = ((const piece *)b)->text;
-    for (size_t i = 1; i <= s.len && i <= t.len; i++) {
-        const uint8_t x = (uint8_t)s.ptr[s.len - i], y = (uint8_t)t.ptr[t.len - i];
-        if (x != y) {
-            return x < y ? -1 : 1;
-        }
-    }
-    return by_length(s.len, t.len);
-}
-
 static void rank_by_score(builder *b) {
     qsort(b->pieces, b->count, sizeof *b->pieces, by_score);
     for (size_t i = 0; i < b->count; i++) {
@@ -134,34 +117,17 @@ static void rank_by_score(builder *b) {
     b->rank_count++;
 }
 
-static bool begins(str part, str text) {
-    return part.len < text.len && memcmp(part.ptr, text.ptr, part.len) == 0;
-}
-
-static bool ends(str part, str text) {
-    return part.len < text.len && memcmp(part.ptr, text.ptr + text.len - part.len, part.len) == 0;
-}
-
-/* What is part of others comes before them in this order, and in the chain of each. Tokens are kept
- * in `inner`, as sorting moves the pieces. */
-static void link_pieces(builder *b, piece_end end) {
-    static int (*const order[])(const void *, const void *) = {by_text, by_reversed_text};
-    static bool (*const is_part[])(str part, str text) = {begins, ends};
-    qsort(b->pieces, b->count, sizeof *b->pieces, order[end]);
+static sl_status link_pieces(builder *b) {
+    str *texts = malloc((b->count + 1) * sizeof *texts);
+    if (!texts) {
+        return error_memory(b->error, "the vocabulary", b->count * sizeof *texts);
+    }
     for (size_t i = 0; i < b->count; i++) {
-        b->piece_of[b->pieces[i].token] = (uint32_t)i;
+        texts[i] = b->pieces[i].text;
     }
-    for (size_t i = 1; i < b->count; i++) {
-        uint32_t token = b->pieces[i - 1].token;
-        while (token != MERGE_NONE) {
-            const piece *p = &b->pieces[b->piece_of[token]];
-            if (is_part[end](p->text, b->pieces[i].text)) {
-                break;
-            }
-            token = p->inner[end];
-        }
-        b->pieces[i].inner[end] = token;
-    }
+    const sl_status status = text_chains_build(&b->chains, texts, b->count, b->error);
+    free(texts);
+    return status;
 }
 
 /* ---- characters ----------------------------------------------------------------------------- */
@@ -259,27 +225,26 @@ static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_by
     }
 }
 
-static void cut_piece(builder *b, const piece *p) {
+static void cut_piece(builder *b, size_t number) {
+    const piece *p = &b->pieces[number];
     const bool odd_first = spm_symbol(b->s, p->first) >= b->s->vocabulary;
     const bool odd_last = spm_symbol(b->s, p->last) >= b->s->vocabulary;
+    const uint32_t *begins = b->chains.begins, *ends = b->chains.ends;
     if (odd_first) {
         b->left_at[p->first_bytes] = spm_symbol(b->s, p->first);
     }
-    for (uint32_t token = p->inner[PREFIX]; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].inner[PREFIX]) {
-        b->left_at[b->v->texts[token].len] = token;
+    for (uint32_t i = begins[number]; i != CHAIN_END; i = begins[i]) {
+        b->left_at[b->pieces[i].text.len] = b->pieces[i].token;
     }
-    for (uint32_t token = p->inner[SUFFIX]; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].inner[SUFFIX]) {
-        add_pair(b, p, token, b->v->texts[token].len);
+    for (uint32_t i = ends[number]; i != CHAIN_END; i = ends[i]) {
+        add_pair(b, p, b->pieces[i].token, b->pieces[i].text.len);
     }
     if (odd_last) {
         add_pair(b, p, spm_symbol(b->s, p->last), p->last_bytes);
     }
     b->left_at[p->first_bytes] = MERGE_NONE;
-    for (uint32_t token = p->inner[PREFIX]; token != MERGE_NONE;
-         token = b->pieces[b->piece_of[token]].inner[PREFIX]) {
-        b->left_at[b->v->texts[token].len] = MERGE_NONE;
+    for (uint32_t i = begins[number]; i != CHAIN_END; i = begins[i]) {
+        b->left_at[b->pieces[i].text.len] = MERGE_NONE;
     }
 }
 
@@ -288,7 +253,7 @@ static void cut_pieces(builder *b, bool adding) {
     b->pair_count = 0;
     for (size_t i = 0; i < b->count; i++) {
         if (b->pieces[i].text.len > b->pieces[i].first_bytes) {
-            cut_piece(b, &b->pieces[i]);
+            cut_piece(b, i);
         }
     }
 }
@@ -343,21 +308,18 @@ static sl_status assign_bytes(spm *s, const vocabulary *v, sl_error *error) {
 static sl_status build(builder *b) {
     const size_t count = b->v->count;
     b->pieces = malloc(count * sizeof *b->pieces);
-    b->piece_of = malloc(count * sizeof *b->piece_of);
     b->left_at = malloc((LIMIT_TOKEN_BYTES + 1) * sizeof *b->left_at);
-    if (!b->pieces || !b->piece_of || !b->left_at) {
+    if (!b->pieces || !b->left_at) {
         return error_memory(b->error, "the vocabulary", count * sizeof *b->pieces);
     }
     memset(b->left_at, 0xff, (LIMIT_TOKEN_BYTES + 1) * sizeof *b->left_at);
-    const sl_status status = collect(b);
-    if (status != SL_OK) {
-        return status;
+    sl_status status = collect(b);
+    if (status == SL_OK) {
+        rank_by_score(b);
+        status = link_pieces(b);
     }
-    rank_by_score(b);
-    link_pieces(b, PREFIX);
-    link_pieces(b, SUFFIX);
-    const sl_status assigned = assign_symbols(b);
-    return assigned == SL_OK ? add_pairs(b) : assigned;
+    status = status == SL_OK ? assign_symbols(b) : status;
+    return status == SL_OK ? add_pairs(b) : status;
 }
 
 sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,
@@ -372,7 +334,7 @@ sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_s
     builder b = {.s = s, .merges = merges, .v = v, .error = error};
     status = build(&b);
     free(b.pieces);
-    free(b.piece_of);
+    text_chains_free(&b.chains);
     free(b.left_at);
     return status;
 }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/size.h"
 #include "tokenizer/tokenizer_parts.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static size_t spaces_from_marks(str text, char *out) {
     return length;
 }
 
-/* The bytes that token number i stands for; no more than its text has. */
+/* The bytes that token number i stands for; at most one more than its text has. */
 static size_t write_piece(const tokenizer *t, const vocabulary *v, size_t i, char *out) {
     const str text = v->texts[i];
     const uint8_t type = v->types[i];
@@ -30,11 +31,15 @@ static size_t write_piece(const tokenizer *t, const vocabulary *v, size_t i, cha
         out[0] = (char)vocabulary_byte_value(text);
         return 1;
     }
-    if (t->sentencepiece && type != TOKEN_CONTROL && type != TOKEN_UNKNOWN) {
+    if (t->kind == TOKENIZER_SPM && type != TOKEN_CONTROL && type != TOKEN_UNKNOWN) {
         return spaces_from_marks(text, out);
     }
+    if (t->kind == TOKENIZER_WORDPIECE && vocabulary_is_plain(v, i)) {
+        return wordpiece_decode_text(text, t->wordpiece.marked, out);
+    }
     size_t length;
-    if (!t->sentencepiece && vocabulary_is_plain(v, i) && bpe_decode_text(text, out, &length)) {
+    if (t->kind == TOKENIZER_BPE && vocabulary_is_plain(v, i) &&
+        bpe_decode_text(text, out, &length)) {
         return length;
     }
     memcpy(out, text.len ? text.ptr : "", text.len);
@@ -44,7 +49,7 @@ static size_t write_piece(const tokenizer *t, const vocabulary *v, size_t i, cha
 static sl_status write_pieces(tokenizer *t, const vocabulary *v, sl_error *error) {
     size_t room = 1;
     for (size_t i = 0; i < v->count; i++) {
-        room += v->texts[i].len;
+        room += v->texts[i].len + 1;
     }
     t->pieces = malloc(v->count * sizeof *t->pieces);
     t->piece_bytes = malloc(room);
@@ -69,7 +74,7 @@ static sl_status find_specials(tokenizer *t, const vocabulary *v, sl_error *erro
     size_t count = 0;
     for (size_t i = 0; i < v->count; i++) {
         if (v->types[i] == TOKEN_USER_DEFINED) {
-            sources[count++] = (special_source){v->texts[i], (uint32_t)i, t->sentencepiece};
+            sources[count++] = (special_source){v->texts[i], (uint32_t)i, t->kind == TOKENIZER_SPM};
         }
     }
     sl_status status = special_tokens_build(&t->user_defined, sources, count, error);
@@ -92,23 +97,32 @@ static sl_status read_kind(tokenizer *t, const model_file *file, sl_error *error
     if (status != SL_OK) {
         return status;
     }
-    t->sentencepiece = str_is(model, "llama");
-    if (!t->sentencepiece && !str_is(model, "gpt2")) {
+    static const char *const kinds[] = {
+        [TOKENIZER_SPM] = "llama", [TOKENIZER_BPE] = "gpt2", [TOKENIZER_WORDPIECE] = "bert"};
+    size_t kind = 0;
+    while (kind < COUNT_OF(kinds) && !str_is(model, kinds[kind])) {
+        kind++;
+    }
+    if (kind == COUNT_OF(kinds)) {
         return error_set(error, SL_ERR_UNSUPPORTED,
                          "metadata \"tokenizer.ggml.model\": unknown tokenizer \"%.*s\" (known: "
-                         "llama, gpt2)",
+                         "llama, gpt2, bert)",
                          STR_ARG(model));
     }
-    if (t->sentencepiece) {
+    t->kind = (tokenizer_kind)kind;
+    if (t->kind != TOKENIZER_BPE) {
         return SL_OK;
     }
     status = meta_get_string(file, "tokenizer.ggml.pre", false, &pre, error);
     return status == SL_OK ? pretokenizer_create(&t->bpe.pre, pre, error) : status;
 }
 
-static sl_status build_merges(tokenizer *t, const vocabulary *v, sl_error *error) {
-    if (!t->sentencepiece) {
+static sl_status build_part(tokenizer *t, const vocabulary *v, sl_error *error) {
+    if (t->kind == TOKENIZER_BPE) {
         return bpe_build(&t->bpe, &t->merges, v, t->pieces, error);
+    }
+    if (t->kind == TOKENIZER_WORDPIECE) {
+        return wordpiece_build(&t->wordpiece, v, t->pieces, error);
     }
     bool add_space = true;
     const sl_status status =
@@ -119,13 +133,19 @@ static sl_status build_merges(tokenizer *t, const vocabulary *v, sl_error *error
 static sl_status build(tokenizer *t, vocabulary *v, const model_file *file, sl_error *error) {
     sl_status status = read_kind(t, file, error);
     if (status == SL_OK) {
-        const vocabulary_defaults defaults = {.sentencepiece = t->sentencepiece,
-                                              .add_bos = t->sentencepiece || t->bpe.pre.add_bos};
+        const vocabulary_defaults defaults = {.sentencepiece = t->kind == TOKENIZER_SPM,
+                                              .wordpiece = t->kind == TOKENIZER_WORDPIECE,
+                                              .add_bos =
+                                                  t->kind != TOKENIZER_BPE || t->bpe.pre.add_bos,
+                                              .add_eos = t->kind == TOKENIZER_WORDPIECE};
         status = vocabulary_read(v, file, &defaults, error);
+    }
+    if (status == SL_OK && t->kind == TOKENIZER_WORDPIECE) {
+        t->wordpiece.marked = wordpiece_is_marked(v);
     }
     status = status == SL_OK ? write_pieces(t, v, error) : status;
     status = status == SL_OK ? find_specials(t, v, error) : status;
-    return status == SL_OK ? build_merges(t, v, error) : status;
+    return status == SL_OK ? build_part(t, v, error) : status;
 }
 
 sl_status tokenizer_create(const model_file *file, tokenizer **out, sl_error *error) {
@@ -159,6 +179,7 @@ void tokenizer_free(tokenizer *t) {
     }
     spm_free(&t->spm);
     bpe_free(&t->bpe);
+    wordpiece_free(&t->wordpiece);
     merge_table_free(&t->merges);
     special_tokens_free(&t->user_defined);
     special_tokens_free(&t->all_special);
@@ -197,14 +218,18 @@ bool tokenizer_is_control(const tokenizer *t, int32_t token) {
 }
 
 bool tokenizer_adds_space(const tokenizer *t) {
-    return t->sentencepiece && t->spm.add_space;
+    return t->kind == TOKENIZER_SPM && t->spm.add_space;
+}
+
+bool tokenizer_drops_space(const tokenizer *t) {
+    return tokenizer_adds_space(t) || t->kind == TOKENIZER_WORDPIECE;
 }
 
 size_t tokenizer_bytes(const tokenizer *t) {
     return sizeof *t + t->count * (sizeof *t->types + sizeof *t->ends + sizeof *t->pieces) +
            t->piece_total + special_tokens_bytes(&t->user_defined) +
            special_tokens_bytes(&t->all_special) + merge_table_bytes(&t->merges) +
-           spm_bytes(&t->spm) + bpe_bytes(&t->bpe);
+           spm_bytes(&t->spm) + bpe_bytes(&t->bpe) + wordpiece_bytes(&t->wordpiece);
 }
 
 size_t tokenizer_work_bytes(const tokenizer *t) {
@@ -226,7 +251,11 @@ size_t tokenizer_longest_piece(const tokenizer *t) {
 /* ---- encoding ------------------------------------------------------------------------------- */
 
 static sl_status encode_plain(const tokenizer *t, encoder *e, str text, bool space) {
-    return t->sentencepiece ? spm_encode(&t->spm, e, text, space) : bpe_encode(&t->bpe, e, text);
+    if (t->kind == TOKENIZER_WORDPIECE) {
+        return wordpiece_encode(&t->wordpiece, e, text);
+    }
+    return t->kind == TOKENIZER_SPM ? spm_encode(&t->spm, e, text, space)
+                                    : bpe_encode(&t->bpe, e, text);
 }
 
 /* The text between special tokens, and these. Positions count the space that is put before a
@@ -279,8 +308,9 @@ static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool pars
         /* Without it, it only takes longer. */
         e->cache = calloc(WORD_CACHE_ENTRIES, sizeof *e->cache);
     }
-    sl_status status =
-        t->sentencepiece ? SL_OK : pretokenizer_match_create(&e->match, &t->bpe.pre, e->error);
+    sl_status status = t->kind == TOKENIZER_BPE
+                           ? pretokenizer_match_create(&e->match, &t->bpe.pre, e->error)
+                           : SL_OK;
     const special_tokens *special = parse_special ? &t->all_special : &t->user_defined;
     array matches = array_new(sizeof(special_match),
                               text_ceiling(room / ENCODER_MATCH_BYTES + ENCODER_MATCHES));

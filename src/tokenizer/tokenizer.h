@@ -1,7 +1,7 @@
 /* tokenizer.h - text to tokens and back, as the model file's metadata says.
  *
- * tokenizer/ holds SentencePiece-style BPE ("llama") and byte-level BPE ("gpt2") with its
- * pre-tokenizers, and the streaming decoder.
+ * tokenizer/ holds SentencePiece-style BPE ("llama"), byte-level BPE ("gpt2") with its
+ * pre-tokenizers, WordPiece ("bert"), and the streaming decoder.
  */
 #ifndef TOKENIZER_TOKENIZER_H
 #define TOKENIZER_TOKENIZER_H
@@ -32,6 +32,10 @@ bool tokenizer_is_control(const tokenizer *t, int32_t token);
 /* Whether a text is tokenized with a space put before it. */
 bool tokenizer_adds_space(const tokenizer *t);
 
+/* Whether the first piece of a text loses the space that it begins with: one was put before it, or
+ * every word has one (WordPiece). */
+bool tokenizer_drops_space(const tokenizer *t);
+
 /* Bytes held, for the memory plan. */
 size_t tokenizer_bytes(const tokenizer *t);
 
@@ -46,8 +50,9 @@ size_t tokenizer_work_bytes(const tokenizer *t);
  * SL_TOKENIZE_SPECIAL only, the longest first; plain text never becomes a control token. The
  * pieces put together are the text, less the space that SentencePiece puts before it, but for
  * these: U+2581 is a space to SentencePiece; after a control token a SentencePiece text begins
- * anew, with a space; what the vocabulary has no token for, not even as bytes, becomes its unknown
- * token (without one: SL_ERR_UNSUPPORTED). */
+ * anew, with a space; WordPiece keeps neither spaces nor, in most vocabularies, capitals and
+ * accents; what the vocabulary has no token for, not even as bytes, becomes its unknown token
+ * (without one: SL_ERR_UNSUPPORTED). */
 SL_CHECK sl_status tokenizer_encode(const tokenizer *t, str text, unsigned flags, array *out,
                                     sl_error *error);
 
@@ -65,8 +70,7 @@ str tokenizer_piece(const tokenizer *t, int32_t token, bool special);
 size_t tokenizer_longest_piece(const tokenizer *t);
 
 /* Streaming decoder, see sl_decoder in sluice.h. tokenizer_decoder_create allocates all it will
- * need. The first text piece after a start loses the leading space that the encoder added, if the
- * tokenizer adds one. */
+ * need. The first text piece after a start loses its leading space where tokenizer_drops_space. */
 typedef struct tokenizer_decoder tokenizer_decoder;
 SL_CHECK sl_status tokenizer_decoder_create(const tokenizer *t, bool special,
                                             tokenizer_decoder **out, sl_error *error);

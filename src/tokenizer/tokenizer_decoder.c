@@ -70,7 +70,7 @@ str tokenizer_decoder_add(tokenizer_decoder *d, int32_t token) {
     str piece = tokenizer_piece(d->t, token, d->special);
     if (d->at_start && piece.len > 0 && !tokenizer_is_control(d->t, token)) {
         d->at_start = false;
-        if (tokenizer_adds_space(d->t) && piece.ptr[0] == ' ') {
+        if (tokenizer_drops_space(d->t) && piece.ptr[0] == ' ') {
             piece.ptr++;
             piece.len--;
         }

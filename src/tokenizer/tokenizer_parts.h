@@ -6,6 +6,9 @@
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/spm.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/wordpiece.h"
+
+typedef enum tokenizer_kind { TOKENIZER_SPM, TOKENIZER_BPE, TOKENIZER_WORDPIECE } tokenizer_kind;
 
 struct tokenizer {
     size_t count;
@@ -19,9 +22,10 @@ struct tokenizer {
     special_tokens user_defined; /* always matched */
     special_tokens all_special;  /* matched with SL_TOKENIZE_SPECIAL */
     merge_table merges;
-    bool sentencepiece; /* which of the two follows */
+    tokenizer_kind kind; /* which of these is in use; the others are zeroed */
     spm spm;
     bpe bpe;
+    wordpiece wordpiece;
 };
 
 #endif

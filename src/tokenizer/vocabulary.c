@@ -131,20 +131,29 @@ static sl_status read_types(vocabulary *v, bool *found, sl_error *error) {
     return SL_OK;
 }
 
-/* Where no types are given: what SentencePiece's conventions and the ids say. */
-static void guess_types(vocabulary *v, bool sentencepiece) {
+/* Where no types are given: what the kind's conventions and the ids say. */
+static void guess_types(vocabulary *v, const vocabulary_defaults *defaults) {
+    static const char *const bert[] = {"[PAD]", "[MASK]"};
+    const bool sentencepiece = defaults->sentencepiece;
+    const bool conventions = sentencepiece || defaults->wordpiece;
     for (size_t i = 0; i < v->count; i++) {
         const bool byte = sentencepiece && vocabulary_byte_value(v->texts[i]) >= 0;
         v->types[i] = byte ? TOKEN_BYTE : TOKEN_NORMAL;
     }
-    if (sentencepiece && v->bos >= 0) {
+    if (conventions && v->bos >= 0) {
         v->types[v->bos] = TOKEN_CONTROL;
     }
-    if (sentencepiece && v->eos >= 0) {
+    if (conventions && v->eos >= 0) {
         v->types[v->eos] = TOKEN_CONTROL;
     }
-    if (sentencepiece && v->unknown >= 0) {
+    if (conventions && v->unknown >= 0) {
         v->types[v->unknown] = TOKEN_UNKNOWN;
+    }
+    for (size_t i = 0; defaults->wordpiece && i < COUNT_OF(bert); i++) {
+        const int64_t token = vocabulary_find(v, str_from(bert[i]));
+        if (token >= 0) {
+            v->types[token] = TOKEN_CONTROL;
+        }
     }
 }
 
@@ -175,6 +184,29 @@ static sl_status read_id(const vocabulary *v, const char *key, int32_t otherwise
  * be. */
 static int32_t conventional(const vocabulary *v, bool sentencepiece, int32_t id, const char *text) {
     return sentencepiece && (size_t)id < v->count && str_is(v->texts[id], text) ? id : -1;
+}
+
+/* BERT's begin and end are of keys of their own, and known by their texts without. Writers of files
+ * spell "separator" with three e. */
+static sl_status read_bert_ids(vocabulary *v, sl_error *error) {
+    const struct {
+        const char *key;
+        int32_t *out;
+    } ids[] = {
+        {KEY("cls_token_id"), &v->bos},         {KEY("bos_token_id"), &v->bos},
+        {KEY("separator_token_id"), &v->eos},   {KEY("seperator_token_id"), &v->eos},
+        {KEY("unknown_token_id"), &v->unknown},
+    };
+    v->bos = (int32_t)vocabulary_find(v, str_from("[CLS]"));
+    v->eos = (int32_t)vocabulary_find(v, str_from("[SEP]"));
+    v->unknown = (int32_t)vocabulary_find(v, str_from("[UNK]"));
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        const sl_status status = read_id(v, ids[i].key, *ids[i].out, ids[i].out, error);
+        if (status != SL_OK) {
+            return status;
+        }
+    }
+    return SL_OK;
 }
 
 static sl_status read_ids(vocabulary *v, bool sentencepiece, sl_error *error) {
@@ -280,18 +312,22 @@ sl_status vocabulary_read(vocabulary *v, const model_file *file,
     bool typed = false;
     sl_status status = read_texts(v, error);
     status = status == SL_OK ? index_texts(v, error) : status;
-    status = status == SL_OK ? read_ids(v, defaults->sentencepiece, error) : status;
+    if (status == SL_OK) {
+        status = defaults->wordpiece ? read_bert_ids(v, error)
+                                     : read_ids(v, defaults->sentencepiece, error);
+    }
     status = status == SL_OK ? read_types(v, &typed, error) : status;
     if (status == SL_OK && !typed) {
-        guess_types(v, defaults->sentencepiece);
+        guess_types(v, defaults);
     }
     status = status == SL_OK ? check_byte_tokens(v, error) : status;
     status = status == SL_OK ? read_ends(v, error) : status;
     status = status == SL_OK ? read_added(v, KEY("add_bos_token"), v->bos, defaults->add_bos,
                                           &v->add_bos, error)
                              : status;
-    return status == SL_OK ? read_added(v, KEY("add_eos_token"), v->eos, false, &v->add_eos, error)
-                           : status;
+    return status == SL_OK
+               ? read_added(v, KEY("add_eos_token"), v->eos, defaults->add_eos, &v->add_eos, error)
+               : status;
 }
 
 void vocabulary_free(vocabulary *v) {

@@ -37,7 +37,8 @@ typedef struct vocabulary {
 /* What the kind of tokenizer says where the metadata is silent. */
 typedef struct vocabulary_defaults {
     bool sentencepiece; /* <unk>, <s>, </s> are tokens 0, 1, 2, and <0x0A> is a byte */
-    bool add_bos;
+    bool wordpiece;     /* [CLS] and [SEP] begin and end a text, [UNK] is unknown */
+    bool add_bos, add_eos;
 } vocabulary_defaults;
 
 /* The caller frees *v in any case, and keeps the file until then. Tokens are at most

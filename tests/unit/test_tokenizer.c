@@ -33,23 +33,78 @@ static tokenizer *create(const model_file *file) {
 
 /* ---- ids that reference libraries give ------------------------------------------------------ */
 
-static void check_golden(const char *name, const char *pre, const char *ids) {
-    char path[512], ids_path[512];
+static void check_texts(const char *name, const char *pre, const char *texts, const char *ids) {
+    char path[512], texts_path[512], ids_path[512];
     tokenizer_file f;
     tokenizer_string storage;
     tokenizer_cases cases;
     snprintf(path, sizeof path, GOLDEN "%s.gguf", name);
+    snprintf(texts_path, sizeof texts_path, GOLDEN "%s.txt", texts);
     snprintf(ids_path, sizeof ids_path, GOLDEN "%s.ids", ids);
     assert_true(tokenizer_file_open(&f, path));
     if (pre) {
         tokenizer_file_set(&f, "tokenizer.ggml.pre", pre, &storage);
     }
-    assert_true(tokenizer_cases_open(&cases, GOLDEN "texts.txt", "\n__text__\n", ids_path));
+    assert_true(tokenizer_cases_open(&cases, texts_path, "\n__text__\n", ids_path));
     tokenizer *t = create(&f.file);
     tokenizer_file_close(&f); /* the tokenizer holds what it needs */
     print_message("%s: %zu ids\n", ids, tokenizer_cases_check(&cases, t));
     tokenizer_cases_close(&cases);
     tokenizer_free(t);
+}
+
+static void check_golden(const char *name, const char *pre, const char *ids) {
+    check_texts(name, pre, "texts", ids);
+}
+
+static void words_are_cut_into_the_pieces_of_the_references(void **state) {
+    (void)state;
+    check_texts("wordpiece", NULL, "cuts", "wordpiece");
+    check_texts("wordpiece-cased", NULL, "cuts", "wordpiece-cased");
+}
+
+/* A vocabulary whose merges join anything, so that each cut shows. */
+static void every_pre_tokenizer_cuts_as_published(void **state) {
+    (void)state;
+    static const char *const names[][2] = {
+        {"gpt-2", NULL},
+        {"starcoder", NULL},
+        {"llama-bpe", NULL},
+        {"dbrx", NULL},
+        {"qwen2", NULL},
+        {"qwen35", NULL},
+        {"minicpm5", NULL},
+        {"laguna", NULL},
+        {"seed-coder", NULL},
+        {"bailingmoe", NULL},
+        {"gpt-4o", NULL},
+        {"tekken", NULL},
+        {"bloom", NULL},
+        {"viking", NULL},
+        {"falcon", NULL},
+        {"deepseek-llm", NULL},
+        {"deepseek-coder", NULL},
+        {"deepseek-v3", NULL},
+        {"command-r", "starcoder"},
+        {"refact", "starcoder"},
+        {"olmo", "gpt-2"},
+        {"gpt-neox", "gpt-2"},
+        {"mpt", "gpt-2"},
+        {"phi-2", "gpt-2"},
+        {"smaug-bpe", "dbrx"},
+        {"chatglm-bpe", "dbrx"},
+        {"poro-chat", "bloom"},
+        {"jais", "gpt-2"},
+        {"exaone", "starcoder"},
+        {"minerva-7b", "starcoder"},
+        {"stablelm2", "qwen2"},
+        {"codeshell", "starcoder"},
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char ids[64];
+        snprintf(ids, sizeof ids, "cuts-%s", names[i][1] ? names[i][1] : names[i][0]);
+        check_texts("cuts", names[i][0], "cuts", ids);
+    }
 }
 
 static void small_vocabularies_give_the_ids_of_the_references(void **state) {
@@ -149,8 +204,13 @@ static void whole_texts_come_back(void **state) {
 
 static const struct {
     const char *file, *pre;
-} small[] = {
-    {"spm", NULL}, {"bpe", "gpt-2"}, {"bpe", "llama-bpe"}, {"bpe", "starcoder"}, {"bpe", "qwen2"}};
+} small[] = {{"spm", NULL},           {"bpe", "gpt-2"},   {"bpe", "llama-bpe"},
+             {"bpe", "starcoder"},    {"bpe", "qwen2"},   {"cuts", "falcon"},
+             {"cuts", "gpt-4o"},      {"cuts", "bloom"},  {"cuts", "deepseek-llm"},
+             {"cuts", "deepseek-v3"}, {"wordpiece", NULL}};
+
+/* All but WordPiece give a text back. */
+#define LOSSLESS (COUNT_OF(small) - 1)
 
 static tokenizer *open_small(size_t i) {
     char path[512];
@@ -196,7 +256,7 @@ static void random_text_comes_back(void **state) {
     random_state r;
     random_seed(&r, 11);
     char text[4 * 200];
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_text(&r, text, random_u64(&r) % 200);
@@ -210,7 +270,7 @@ static void random_bytes_come_back(void **state) {
     (void)state;
     random_state r;
     random_seed(&r, 12);
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (size_t k = 0; k < 1500; k++) {
             const size_t length = random_u64(&r) % 200;
@@ -275,7 +335,7 @@ static void long_runs_before_every_branch(void **state) {
     (void)state;
     const size_t size = 1u << 20;
     char *text = malloc(size);
-    for (size_t i = 0; i < COUNT_OF(small); i++) {
+    for (size_t i = 0; i < LOSSLESS; i++) {
         tokenizer *t = open_small(i);
         for (const char *c = " \n\ta1!'"; *c; c++) {
             memset(text, *c, size);
@@ -289,6 +349,8 @@ static void long_runs_before_every_branch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_cut_into_the_pieces_of_the_references),
+        cmocka_unit_test(every_pre_tokenizer_cuts_as_published),
         cmocka_unit_test(small_vocabularies_give_the_ids_of_the_references),
         cmocka_unit_test(published_vocabularies_give_the_published_ids),
         cmocka_unit_test(whole_texts_come_back),

@@ -293,12 +293,12 @@ static void wrong_kinds_are_refused(void **state) {
     refuse(&m, SL_ERR_FORMAT, KEY("model"));
     begin_spm(&m);
     gguf_builder_remove(&m.b, KEY("model"));
-    gguf_builder_string(&m.b, KEY("model"), "bert");
-    refuse(&m, SL_ERR_UNSUPPORTED, "\"bert\" (known: llama, gpt2)");
+    gguf_builder_string(&m.b, KEY("model"), "t5");
+    refuse(&m, SL_ERR_UNSUPPORTED, "\"t5\" (known: llama, gpt2, bert)");
     begin_bpe(&m);
     gguf_builder_remove(&m.b, KEY("pre"));
-    gguf_builder_string(&m.b, KEY("pre"), "deepseek-llm");
-    refuse(&m, SL_ERR_UNSUPPORTED, "\"deepseek-llm\" (known: default, gpt-2, llama-bpe");
+    gguf_builder_string(&m.b, KEY("pre"), "deepseek-llm2");
+    refuse(&m, SL_ERR_UNSUPPORTED, "\"deepseek-llm2\" (known: gpt-2, starcoder, llama-bpe");
     begin_bpe(&m);
     gguf_builder_remove(&m.b, KEY("pre"));
     tokenizer_free(create_good(&m));
