@@ -371,6 +371,16 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 
+/* RMS norm of n heads, in place. */
+static void norm_heads(const executor *e, weight_id weight, float epsilon, float *heads,
+                       size_t step, size_t n) {
+    const float *factors = residency_vector(e->weights, weight);
+    const size_t width = program_weight(e->p, weight)->n_in;
+    for (size_t h = 0; h < n; h++) {
+        e->kernels.rms_norm(heads + h * step, factors, epsilon, heads + h * step, width);
+    }
+}
+
 /* n heads that begin `step` floats apart. */
 static void rotate_heads(const executor *e, const op_attention *a, float *heads, size_t step,
                          size_t n, const float *angles) {
@@ -381,22 +391,12 @@ static void rotate_heads(const executor *e, const op_attention *a, float *heads,
     }
 }
 
-/* RMS norm of each head of q and k, in place. */
-static void norm_heads(const executor *e, const op_attention *a, weight_id weight, float *heads,
-                       size_t step, size_t n) {
-    const float *factors = residency_vector(e->weights, weight);
-    for (size_t h = 0; h < n; h++) {
-        float *head = heads + h * step;
-        e->kernels.rms_norm(head, factors, a->epsilon, head, a->head_k);
-    }
-}
-
 static void store_kv_row(const executor *e, const op *o, size_t row) {
     const op_attention *a = &o->as.attention;
     float *in = slot_row(e, o->in, row);
     if (a->norms_heads) {
-        norm_heads(e, a, a->q_norm, in + a->q_at, a->q_step, a->n_head);
-        norm_heads(e, a, a->k_norm, in + a->k_at, a->k_step, a->n_head_kv);
+        norm_heads(e, a->q_norm, a->epsilon, in + a->q_at, a->q_step, a->n_head);
+        norm_heads(e, a->k_norm, a->epsilon, in + a->k_at, a->k_step, a->n_head_kv);
     }
     if (a->angles != NO_SLOT) {
         const float *angles = slot_row(e, a->angles, row);
@@ -434,8 +434,8 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
         .head_v = a->head_v,
         .window = a->window,
         .scale = a->scale,
-        .alibi = a->alibi,
         .soft_cap = a->soft_cap,
+        .alibi = a->alibi,
         .type_k = kv.type_k,
         .type_v = kv.type_v,
         .pool = kv.pool,

@@ -91,7 +91,6 @@ typedef enum extent {
     FF_2, /* gate and up in one */
     VOCAB,
     CTX,
-    CTX_2, /* OPT's positions begin with two that are never used */
 } extent;
 
 typedef struct tensor_rule {
@@ -174,7 +173,7 @@ static const tensor_rule gptj_layer[] = {
 
 static const tensor_rule opt_once[] = {
     {"token_embd.weight",    TENSOR_EMBEDDING, WORD, VOCAB, 0},
-    {"position_embd.weight", TENSOR_POSITIONS, EMBD, CTX_2, 0},
+    {"position_embd.weight", TENSOR_POSITIONS, EMBD, CTX,   0},
     {"project_in.weight",    TENSOR_MATRIX,    WORD, EMBD,  SHAPE_PROJECTED},
     {"project_out.weight",   TENSOR_MATRIX,    EMBD, WORD,  SHAPE_PROJECTED},
     {"output_norm.weight",   TENSOR_NORM,      EMBD, ONE,   SHAPE_LAST_NORM},
@@ -327,8 +326,6 @@ static size_t extent_of(const model_shape *s, extent e) {
         return s->n_vocab;
     case CTX:
         return s->n_ctx;
-    case CTX_2:
-        return s->n_ctx + 2;
     }
     return 0;
 }

@@ -107,7 +107,7 @@ uint64_t synthetic_bytes(const model_shape *shape, const synthetic_type *type) {
 /* ---- tables --------------------------------------------------------------------------------- */
 
 /* The most of one entry in model->table_text: a tensor's name, or a key and its value. */
-enum { TEXT_BYTES = 128, META_COUNT = 15 };
+enum { TEXT_BYTES = 128, META_COUNT = 17 };
 
 typedef struct table_writer {
     model_file *file;
@@ -151,6 +151,11 @@ static void put_float(table_writer *w, const char *name, float value) {
     put_meta(w, false, name, META_F32, &value, sizeof value);
 }
 
+static void put_bool(table_writer *w, const char *name, bool value) {
+    const uint8_t byte = value;
+    put_meta(w, false, name, META_BOOL, &byte, sizeof byte);
+}
+
 /* All that any architecture here asks for; what it does not know does no harm. */
 static void put_all_meta(table_writer *w, const model_shape *s) {
     put_string(w, "architecture", s->architecture);
@@ -168,6 +173,8 @@ static void put_all_meta(table_writer *w, const model_shape *s) {
     put_float(w, "rope.freq_base", s->rope_base > 0 ? s->rope_base : 10000);
     put_float(w, "attention.layer_norm_epsilon", 1e-5f);
     put_float(w, "attention.layer_norm_rms_epsilon", 1e-5f);
+    put_count(w, "word_embedding_length", s->n_word ? s->n_word : s->n_embd);
+    put_bool(w, "normalize_before", s->parts & SHAPE_LAST_NORM);
 }
 
 /* Everything but the tensors' data, whose place is `offset` in pages to come. */

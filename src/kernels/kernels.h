@@ -160,6 +160,12 @@ typedef struct kernel_table {
      * the following round stands at each function of ref/vector_ref.c. */
     void (*gelu_tanh)(float *x, size_t n);
 
+    /* y[k] = the same of gate[k], times up[k]. y may be gate or up. */
+    void (*gelu_tanh_mul)(const float *gate, const float *up, float *y, size_t n);
+
+    /* x[k] = cap * tanh(x[k] / cap), cap > 0: Gemma 2's. */
+    void (*soft_cap)(float cap, float *x, size_t n);
+
     /* x[k] = 0.5 v (1 + erf(v / sqrt(2))), the exact GELU. */
     void (*gelu_erf)(float *x, size_t n);
 
@@ -169,12 +175,6 @@ typedef struct kernel_table {
     /* x[k] = fma(slope, first + k, x[k]), where first + k is rounded; n up to 2^24. Attention's
      * bias by distance. */
     void (*add_ramp)(float *x, float slope, float first, size_t n);
-
-    /* y[k] = the same of gate[k], times up[k]. y may be gate or up. */
-    void (*gelu_tanh_mul)(const float *gate, const float *up, float *y, size_t n);
-
-    /* x[k] = cap * tanh(x[k] / cap), cap > 0: Gemma 2's. */
-    void (*soft_cap)(float cap, float *x, size_t n);
 
     /* y = x / sqrt(mean(x^2) + epsilon) * weight; mean by dot. y may be x. */
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *y, size_t n);
@@ -215,6 +215,8 @@ double kernel_sin(double x);
 double kernel_cos(double x);
 /* base > 0; NaN for others. */
 double kernel_pow(double base, double exponent);
+/* Natural logarithm of a finite x > 0; NaN for others. */
+double kernel_log(double x);
 
 /* Sets this thread's floating-point mode: round to nearest even, subnormals kept. Returns what it
  * was, for kernel_restore_float_mode on the same thread: a caller's mode is the caller's. */

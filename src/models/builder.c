@@ -65,21 +65,35 @@ const meta_entry *builder_meta(builder *b, const char *name) {
     return b->status == SL_OK ? meta_find(b->file, key) : NULL;
 }
 
-void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out,
-                        size_t n_layer) {
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer) {
     char key[NAME_BYTES];
     key_of(b, name, key);
-    if (b->status == SL_OK) {
-        b->status = meta_get_u64_layers(b->file, key, false, 0, high, out, n_layer, b->error);
+    const meta_entry *entry = builder_meta(b, name);
+    if (entry && entry->element_type == META_BOOL && entry->count == n_layer) {
+        for (size_t i = 0; i < n_layer; i++) {
+            flags[i] = meta_array_int(entry, i) != 0;
+        }
+    } else if (entry) {
+        b->status = meta_get_u64_layers(b->file, key, false, 0, 1, flags, n_layer, b->error);
     }
 }
 
-bool builder_flag(builder *b, const char *key) {
-    bool flag = false;
+static bool read_bool(builder *b, const char *key, bool otherwise) {
+    bool value = otherwise;
     if (b->status == SL_OK) {
-        b->status = meta_get_bool(b->file, key, false, &flag, b->error);
+        b->status = meta_get_bool(b->file, key, false, &value, b->error);
     }
-    return flag;
+    return value;
+}
+
+bool builder_bool(builder *b, const char *name, bool otherwise) {
+    char key[NAME_BYTES];
+    key_of(b, name, key);
+    return read_bool(b, key, otherwise);
+}
+
+bool builder_flag(builder *b, const char *key) {
+    return read_bool(b, key, false);
 }
 
 /* ---- tensors -------------------------------------------------------------------------------- */
@@ -265,8 +279,8 @@ slot_id builder_select(builder *b, slot_id x, size_t width) {
     return chosen;
 }
 
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
-                    float cap) {
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd,
+                    size_t n_vocab) {
     const weight_id output = builder_optional_matrix(b, -1, "output.weight", n_embd, n_vocab);
     const op_linear head = {
         .norm_weight = NO_WEIGHT,
@@ -275,7 +289,7 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
         .n_weight = 1,
         .weight = {output == NO_WEIGHT ? embedding : output},
         .bias = {builder_optional_vector(b, -1, "output.bias", n_vocab)},
-        .cap = cap,
+        .cap = b->logit_cap,
     };
     b->p->hidden = hidden;
     b->p->logits = builder_linear(b, UINT32_MAX, hidden, head, n_vocab);
@@ -284,13 +298,11 @@ void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_em
 }
 
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab) {
-    const float cap = last.cap;
-    last.cap = 0;
     const slot_id chosen = builder_select(b, x, last.n_in);
     const slot_id hidden = builder_slot(b, last.n_in);
     builder_op(
         b,
         &(op){
             .kind = OP_NORM, .layer = UINT32_MAX, .in = chosen, .out = hidden, .as.linear = last});
-    builder_logits(b, hidden, embedding, last.n_in, n_vocab, cap);
+    builder_logits(b, hidden, embedding, last.n_in, n_vocab);
 }

@@ -15,6 +15,7 @@ typedef struct builder {
     str architecture;
     sl_status status;
     sl_error *error;
+    float logit_cap; /* soft cap of the logits, set before them; 0: none */
 } builder;
 
 /* Hyper-parameter "<architecture>.<name>". `otherwise` where it is absent; BUILDER_REQUIRED refuses
@@ -29,8 +30,11 @@ str builder_string(builder *b, const char *name);
 /* The entry, or NULL. */
 const meta_entry *builder_meta(builder *b, const char *name);
 
-/* One integer from 0 to `high` for each layer; all stay as they are where the key is absent. */
-void builder_u64_layers(builder *b, const char *name, uint64_t high, uint64_t *out, size_t n_layer);
+/* 0 or 1 for each layer, from integers or truths; all stay as they are where the key is absent. */
+void builder_layer_flags(builder *b, const char *name, uint64_t *flags, size_t n_layer);
+
+/* A truth value; `otherwise` where it is absent. */
+bool builder_bool(builder *b, const char *name, bool otherwise);
 
 /* Truth of a key that is not of an architecture, such as "sluice.rope_halves"; absent: false. */
 bool builder_flag(builder *b, const char *key);
@@ -71,13 +75,11 @@ slot_id builder_attention(builder *b, uint32_t layer, slot_id heads, const op_at
 slot_id builder_select(builder *b, slot_id x, size_t width);
 
 /* Logits of the selected hidden state, of n_embd columns: output.weight, or the embedding where
- * there is none, and output.bias where there is one; with a soft cap, 0: none. */
-void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab,
-                    float cap);
+ * there is none, and output.bias where there is one. */
+void builder_logits(builder *b, slot_id hidden, weight_id embedding, size_t n_embd, size_t n_vocab);
 
 /* A model's end: rows whose logits are wanted, last norm, output matrix (the embedding's where
- * output.weight is absent). `last` holds prepare, norm and epsilon, and the cap of the
- * logits. */
+ * output.weight is absent). `last` holds prepare, norm and epsilon. */
 void builder_output(builder *b, slot_id x, weight_id embedding, op_linear last, size_t n_vocab);
 
 /* Number of rows of a two-dimensional tensor, 0 and a failure if it is missing. */

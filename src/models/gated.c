@@ -63,7 +63,7 @@ void gated_windows(builder *b, uint64_t otherwise, size_t period, uint64_t *wind
     memset(windows, 0, n_layer * sizeof *windows); /* after a failure nothing is read */
     const bool by_layer = pattern && pattern->type == META_ARRAY;
     if (by_layer) {
-        builder_u64_layers(b, "attention.sliding_window_pattern", 1, windows, n_layer);
+        builder_layer_flags(b, "attention.sliding_window_pattern", windows, n_layer);
     } else {
         period = builder_u64(b, "attention.sliding_window_pattern", period, 0, LIMIT_LAYERS);
     }
@@ -191,7 +191,6 @@ slot_id gated_embed(builder *b, const gated_shape *s, float scale, weight_id *em
 }
 
 void gated_output(builder *b, const gated_shape *s, slot_id x, weight_id embedding, float cap) {
-    op_linear last = normed(b, s, -1, "output_norm.weight");
-    last.cap = cap;
-    builder_output(b, x, embedding, last, s->n_vocab);
+    b->logit_cap = cap;
+    builder_output(b, x, embedding, normed(b, s, -1, "output_norm.weight"), s->n_vocab);
 }

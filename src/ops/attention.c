@@ -428,11 +428,11 @@ static span compute_part(const item *t, size_t part, const kernel_mixture *to) {
     for (size_t query = rows.begin * t->group; query < rows.end * t->group; query++) {
         const span seen = visible(a, &t->rows[query / t->group], keys);
         float *scores = t->s->scores + query * SCORE_STRIDE + (seen.begin - part_begin);
-        if (a->alibi) {
-            add_distance(t, query, seen, scores);
-        }
         if (a->soft_cap > 0) {
             a->kernels->soft_cap(a->soft_cap, scores, seen.end - seen.begin);
+        }
+        if (a->alibi) {
+            add_distance(t, query, seen, scores);
         }
         a->kernels->soften(scores, seen.end - seen.begin, &to->max[query], &to->sum[query]);
     }

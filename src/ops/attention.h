@@ -1,10 +1,10 @@
 /* attention.h - softmax(cap(scale q K^T)) V over paged keys and values.
  *
  * A query times `scale`, rounded, is what meets the keys. A score is one sum, which begins with +0
- * and takes the head's dimensions by fma, ascending. With `alibi` it then becomes fma(slope, key's
- * position - p, score); the difference is exact up to 2^24 and beyond that rounded as add_ramp does
- * from the first key of a part that the row sees. Where there is a cap, it goes through soft_cap
- * (kernels.h) at last. The keys that a row at position p sees,
+ * and takes the head's dimensions by fma, ascending. Where there is a cap, it then goes through
+ * soft_cap (kernels.h). With `alibi` it then becomes fma(slope, key's position - p, score); the
+ * difference is exact up to 2^24 and beyond that rounded as add_ramp does from the first key of a
+ * part that the row sees. The keys that a row at position p sees,
  * [max(0, p + 1 - window), p], are cut into parts at absolute multiples of ATTENTION_PART. Within a
  * part: m = largest score, weights kernel_weight(score - m), l = their sum16, o = sum of weight *
  * value, keys left to right by fma from +0. Beginning with M = -inf, L = 0, O = 0, parts are merged
@@ -69,8 +69,8 @@ typedef struct attention_args {
     size_t out_stride;
     size_t n_head, n_head_kv, head_k, head_v, window;
     float scale;
-    bool alibi;
     float soft_cap; /* 0: none */
+    bool alibi;
     quant_type type_k, type_v;
     const uint8_t *pool;
     size_t page_bytes, k_offset, v_offset;

@@ -29,6 +29,9 @@ void linear_prepare_row(const linear_args *args, const float *in, float *out) {
         memcpy(out, in, n * sizeof *out);
         k->gelu_tanh(out, n);
         break;
+    case PREPARE_GELU_MUL:
+        k->gelu_tanh_mul(in, in + n, out, n);
+        break;
     case PREPARE_GELU_ERF:
         memcpy(out, in, n * sizeof *out);
         k->gelu_erf(out, n);
@@ -36,9 +39,6 @@ void linear_prepare_row(const linear_args *args, const float *in, float *out) {
     case PREPARE_RELU:
         memcpy(out, in, n * sizeof *out);
         k->relu(out, n);
-        break;
-    case PREPARE_GELU_MUL:
-        k->gelu_tanh_mul(in, in + n, out, n);
         break;
     }
 }

@@ -92,11 +92,11 @@ typedef struct op_attention {
     size_t q_at, k_at, v_at, q_step, k_step, v_step;
     size_t window; /* keys seen, the row's own included; 0: all */
     float scale;
-    bool alibi;               /* scores are biased by distance: ops/attention.h */
     float soft_cap;           /* of scores, once scaled; 0: none */
     bool norms_heads;         /* STORE_KV: RMS norm of each head of q and k before the rotation */
     weight_id q_norm, k_norm; /* head_k factors each, for all heads; read only if norms_heads */
     float epsilon;            /* of these norms */
+    bool alibi;               /* scores are biased by distance: ops/attention.h */
 } op_attention;
 
 typedef struct op {

@@ -54,15 +54,15 @@ static void put_embed(line_writer *w, const program *p, const op *o) {
     put(w, " %s embed(", e->tokens == NO_WEIGHT ? "+=" : "=");
     if (e->tokens != NO_WEIGHT) {
         put_weight(w, p, e->tokens);
+        if (e->scale > 0) {
+            put(w, " * %g", (double)e->scale);
+        }
     }
     if (e->positions != NO_WEIGHT) {
         put(w, "%s", e->tokens == NO_WEIGHT ? "" : ", ");
         put_weight(w, p, e->positions);
     }
     put(w, ")");
-    if (e->scale > 0) {
-        put(w, " * %g", (double)e->scale);
-    }
 }
 
 /* Where heads lie, if that is not all q, all k, all v. */
@@ -97,11 +97,11 @@ static void put_attention(line_writer *w, const program *p, const op *o) {
     if (a->window) {
         put(w, ", window %zu", a->window);
     }
-    if (a->alibi) {
-        put(w, ", alibi");
-    }
     if (a->soft_cap > 0) {
         put(w, ", cap %g", (double)a->soft_cap);
+    }
+    if (a->alibi) {
+        put(w, ", alibi");
     }
     put(w, ")");
 }

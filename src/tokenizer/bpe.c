@@ -53,6 +53,25 @@ bool bpe_decode_text(str text, char *out, size_t *length) {
     return decode_text(&codes, text, out, length);
 }
 
+size_t bpe_encode_bytes(str bytes, char *out) {
+    const byte_codes codes = make_byte_codes();
+    size_t length = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        length += utf8_encode(codes.code[(unsigned char)bytes.ptr[i]], out + length);
+    }
+    return length;
+}
+
+void bpe_byte_order(uint8_t order[256]) {
+    const byte_codes codes = make_byte_codes();
+    size_t count = 0;
+    for (unsigned code = 0; code < BYTE_CODES; code++) {
+        if (codes.byte[code] >= 0) {
+            order[count++] = (uint8_t)codes.byte[code];
+        }
+    }
+}
+
 /* ---- building ------------------------------------------------------------------------------- */
 
 static void assign_bytes(bpe *b, const vocabulary *v) {

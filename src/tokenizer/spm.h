@@ -75,6 +75,11 @@ void spm_add_seam(spm *s, uint32_t first, uint32_t second);
 uint32_t spm_last_code(const char *end);
 uint32_t spm_first_code(const char *at, const char *end);
 
+/* A text with U+2581 for its spaces. `out` has room for SPM_MARK_BYTES for each of its bytes;
+ * returns how much was written. */
+enum { SPM_MARK_BYTES = 3 };
+size_t spm_marks_from_spaces(str text, char *out);
+
 /* Fills a zeroed *s and the merges from the vocabulary: by scores, or with
  * sluice.tokenizer.by_merges by the order of tokenizer.ggml.merges. SL_ERR_FORMAT if a byte has neither a token
  * nor an unknown token to stand for it. The caller frees both in any case. */

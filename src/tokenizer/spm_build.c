@@ -13,6 +13,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+size_t spm_marks_from_spaces(str text, char *out) {
+    size_t length = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const bool space = text.ptr[i] == ' ';
+        memcpy(out + length, space ? "\xe2\x96\x81" : &text.ptr[i], space ? SPM_MARK_BYTES : 1);
+        length += space ? SPM_MARK_BYTES : 1;
+    }
+    return length;
+}
+
 typedef struct piece {
     str text;
     uint32_t token;

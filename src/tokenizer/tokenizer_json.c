@@ -6,6 +6,7 @@
 #include "tokenizer/pretokenizer_names.h"
 #include "tokenizer/tokenizer_json_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define KEY(name) "tokenizer.ggml." name
@@ -346,6 +347,12 @@ static void put_id(tables *t, const char *key, int64_t id) {
     }
 }
 
+static void put_ends(const tokenizer_json *found, tables *t) {
+    if (found->ends.count > 0) {
+        tables_ints(t, OWN("end_ids"), found->ends.items, found->ends.count);
+    }
+}
+
 /* Which tokens begin and end a text: a template knows, else the configuration says. */
 static void put_ids(const tokenizer_json *found, bool bert, tables *t) {
     const int64_t before = id_of(found, found->before), behind = id_of(found, found->behind);
@@ -368,8 +375,12 @@ static void put_ids(const tokenizer_json *found, bool bert, tables *t) {
     put_id(t, KEY("padding_token_id"), id_of(found, found->padding));
     tables_bool(t, KEY("add_bos_token"), add_bos);
     tables_bool(t, KEY("add_eos_token"), add_eos);
-    if (found->ends.count > 0) {
-        tables_ints(t, OWN("end_ids"), found->ends.items, found->ends.count);
+    put_ends(found, t);
+}
+
+static void put_chat_template(const tokenizer_json *found, tables *t) {
+    if (found->chat_template.len > 0) {
+        tables_string(t, "tokenizer.chat_template", found->chat_template);
     }
 }
 
@@ -473,9 +484,7 @@ static void put(tokenizer_json *found, size_t at_least, tables *t) {
     }
     put_ids(found, found->model == JSON_MODEL_WORDPIECE, t);
     put_strips(found, t);
-    if (found->chat_template.len > 0) {
-        tables_string(t, "tokenizer.chat_template", found->chat_template);
-    }
+    put_chat_template(found, t);
 }
 
 static tokenizer_json *begin(size_t bytes) {
@@ -530,6 +539,7 @@ static void read_side_files(side_files *s, const tokenizer_json_files *files, to
     read_file(&s->special, files->special_tokens, "special_tokens_map.json", found, read_config, t);
     read_file(&s->generation, files->generation, "generation_config.json", found, read_generation,
               t);
+    found->chat_template = files->chat_template.len ? files->chat_template : found->chat_template;
 }
 
 static void close_side_files(side_files *s) {
@@ -538,12 +548,56 @@ static void close_side_files(side_files *s) {
     json_close(&s->generation);
 }
 
+static tokenizer_json *begin_tables(size_t bytes, tables *t) {
+    tokenizer_json *found = begin(bytes);
+    if (!found) {
+        tables_fail(t, SL_ERR_MEMORY, "out of memory: %zu bytes for the tokenizer", sizeof *found);
+    }
+    return found;
+}
+
+sl_status tokenizer_config_read(const tokenizer_json_files *files, tables *t) {
+    side_files side = {.config = {.text = {NULL, 0}}};
+    tokenizer_json *found = begin_tables(0, t);
+    if (!found) {
+        return t->status;
+    }
+    read_side_files(&side, files, found, t);
+    if (t->status == SL_OK) {
+        if (found->add_bos >= 0) {
+            tables_bool(t, KEY("add_bos_token"), found->add_bos == 1);
+        }
+        if (found->add_eos >= 0) {
+            tables_bool(t, KEY("add_eos_token"), found->add_eos == 1);
+        }
+        put_ends(found, t);
+        put_chat_template(found, t);
+    }
+    close_side_files(&side);
+    end(found);
+    return t->status;
+}
+
+bool tokenizer_json_detect(const uint8_t *bytes, size_t size) {
+    size_t at = 0;
+    while (at < size && strchr(" \n\r\t", bytes[at]) && bytes[at]) {
+        at++;
+    }
+    return at < size && bytes[at] == '{';
+}
+
+void tokenizer_json_add(tables *t, const uint8_t *bytes, size_t size) {
+    const tokenizer_json_files files = {.tokenizer = {(const char *)bytes, size}};
+    const sl_status status = tokenizer_json_read(&files, t);
+    assert(status == t->status);
+    (void)status;
+}
+
 sl_status tokenizer_json_read(const tokenizer_json_files *files, tables *t) {
     json_pull j = {.text = {NULL, 0}};
     side_files side = {.config = {.text = {NULL, 0}}};
-    tokenizer_json *found = begin(files->tokenizer.len);
+    tokenizer_json *found = begin_tables(files->tokenizer.len, t);
     if (!found) {
-        tables_fail(t, SL_ERR_MEMORY, "out of memory: %zu bytes for the tokenizer", sizeof *found);
         return t->status;
     }
     read_file(&j, files->tokenizer, "tokenizer.json", found, read_tokenizer, t);
@@ -611,9 +665,8 @@ sl_status vocab_merges_read(str tokens, str merges, str added, const tokenizer_j
                             tables *t) {
     json_pull ids = {.text = {NULL, 0}}, more = ids;
     side_files side = {.config = {.text = {NULL, 0}}};
-    tokenizer_json *found = begin(tokens.len + added.len);
+    tokenizer_json *found = begin_tables(tokens.len + added.len, t);
     if (!found) {
-        tables_fail(t, SL_ERR_MEMORY, "out of memory: %zu bytes for the tokenizer", sizeof *found);
         return t->status;
     }
     found->model = JSON_MODEL_BPE;

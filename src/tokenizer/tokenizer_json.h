@@ -20,6 +20,7 @@ typedef struct tokenizer_json_files {
     str tokenizer;      /* tokenizer.json */
     str config;         /* tokenizer_config.json: bos, eos, whether they are added, chat template */
     str special_tokens; /* special_tokens_map.json: bos, eos */
+    str chat_template;  /* chat_template.jinja, which outdoes the configuration's */
     str generation;     /* generation_config.json: ids that end a generation */
     size_t at_least;    /* rows of the model's embedding, if it may have more than tokens; or 0 */
 } tokenizer_json_files;
@@ -32,5 +33,13 @@ SL_CHECK sl_status tokenizer_json_read(const tokenizer_json_files *files, tables
  * looked at. */
 SL_CHECK sl_status vocab_merges_read(str tokens, str merges, str added,
                                      const tokenizer_json_files *files, tables *t);
+
+/* What the small files say beside a vocabulary that another reader adds (tokenizer.model): whether
+ * BOS and EOS are added, the chat template, ids that end a generation. */
+SL_CHECK sl_status tokenizer_config_read(const tokenizer_json_files *files, tables *t);
+
+/* For tables of readers: whether the bytes may be a tokenizer.json, and reading it alone. */
+bool tokenizer_json_detect(const uint8_t *bytes, size_t size);
+void tokenizer_json_add(tables *t, const uint8_t *bytes, size_t size);
 
 #endif

@@ -82,7 +82,6 @@ refuse 2 "--shape needs --type" bench --shape llama-7b
 refuse 2 "--type is for --shape" bench $m --type q4_0
 refuse 2 "tinyllama-1.1b" bench --shape nothing --type q4_0
 refuse 2 "q4_k_m" bench --shape llama-7b --type q9
-refuse 2 "architecture 'gptj' is not supported" bench --shape gpt-j-6b --type q4_0
 refuse 2 "budget is 4096 MiB; in the smaller type" bench --shape llama-7b --type f16 --memory 4G \
     -p 1 -n 1
 refuse 2 "budget is 1024 MiB; no type" bench --shape llama-7b --type f16 --memory 1G

@@ -64,6 +64,10 @@ grep -qE 'with --memory [0-9]+M, or -c [0-9]+, or --type q[0-9a-z_]+\.' "$out" |
 run 0 plan --shape llama-7b --type q4_0 --bandwidth 50 --flops 1000 --memory 2G -c 1024
 grep -qE '^  loading +unknown' "$out" || fail "loading without a disk"
 grep -qE '^  generation after 512 +unknown' "$out" || fail "generation without a disk"
+# Every architecture that a shape may have.
+for name in gpt2-1558m gpt-j-6b opt-350m opt-66b bloom-7b1; do
+    run 0 plan --shape $name --type q4_0 $other --memory 4G -c 512
+done
 # Several sequences at the same time.
 run 0 plan $shape $other --memory 4G -np 3 -c 100 -ctk q8_0
 grep -qF '3 sequences of 100 positions' "$out" || fail "-np"
@@ -84,7 +88,6 @@ refuse 2 "give both --bandwidth and --flops" plan $shape --disk 50
 refuse 2 "--remeasure is for this machine" plan $shape $other --remeasure
 refuse 2 "tinyllama-1.1b" plan --shape nothing --type q4_0 $other
 refuse 2 "q4_k_m" plan --shape llama-7b --type q9 $other
-refuse 2 "architecture 'gptj' is not supported" plan --shape gpt-j-6b --type q4_0 $other
 refuse 2 "$scratch/none" plan -m "$scratch/none"
 refuse 2 "--bandwidth: expected a number" plan $shape --bandwidth fast
 refuse 2 "--bandwidth: expected a number" plan $shape --bandwidth 0

@@ -362,7 +362,7 @@ typedef struct single_sin {
 } single_sin;
 
 static const single_sin single[] = {
-    {LLAMA, "general.architecture", TEXT, 0, "gptj", SL_ERR_UNSUPPORTED, "architecture 'gptj'"},
+    {LLAMA, "general.architecture", TEXT, 0, "rwkv", SL_ERR_UNSUPPORTED, "architecture 'rwkv'"},
     {LLAMA, "general.architecture", TEXT, 0, "", SL_ERR_UNSUPPORTED, "known: llama, gpt2"},
     {LLAMA, "general.architecture", TEXT, 0, "LLAMA", SL_ERR_UNSUPPORTED, "'LLAMA'"},
     {LLAMA, "general.architecture", TEXT, 0, "a\nb\x1b[2J", SL_ERR_UNSUPPORTED, "'a?b?[2J'"},

@@ -353,28 +353,6 @@ static void call_gelu(const kernel_table *t, size_t n, float *out, const float *
     t->gelu_tanh(out, n);
 }
 
-static void call_gelu_erf(const kernel_table *t, size_t n, float *out, const float *x,
-                          const float *z) {
-    (void)x, (void)z;
-    t->gelu_erf(out, n);
-}
-
-static void call_relu(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
-    (void)x, (void)z;
-    t->relu(out, n);
-}
-
-static void call_ramp(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
-    t->add_ramp(out, x[0], z[0], n);
-}
-
-/* As attention calls it: from a distance up to 0. */
-static void call_ramp_to_here(const kernel_table *t, size_t n, float *out, const float *x,
-                              const float *z) {
-    (void)z;
-    t->add_ramp(out, x[0], -(float)(n - 1), n);
-}
-
 static void call_gelu_mul(const kernel_table *t, size_t n, float *out, const float *x,
                           const float *z) {
     t->gelu_tanh_mul(x, z, out, n);
@@ -395,6 +373,28 @@ static void call_gelu_over_up(const kernel_table *t, size_t n, float *out, const
 static void call_cap(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
     (void)z;
     t->soft_cap(isnan(x[0]) || x[0] == 0 ? 30.0f : fabsf(x[0]), out, n);
+}
+
+static void call_gelu_erf(const kernel_table *t, size_t n, float *out, const float *x,
+                          const float *z) {
+    (void)x, (void)z;
+    t->gelu_erf(out, n);
+}
+
+static void call_relu(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    (void)x, (void)z;
+    t->relu(out, n);
+}
+
+static void call_ramp(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
+    t->add_ramp(out, x[0], z[0], n);
+}
+
+/* As attention calls it: from a distance up to 0. */
+static void call_ramp_to_here(const kernel_table *t, size_t n, float *out, const float *x,
+                              const float *z) {
+    (void)z;
+    t->add_ramp(out, x[0], -(float)(n - 1), n);
 }
 
 static void call_rms(const kernel_table *t, size_t n, float *out, const float *x, const float *z) {
@@ -453,14 +453,14 @@ static const struct {
     {"silu_mul over gate", call_silu_over_gate, offsetof(kernel_table, silu_mul)},
     {"silu_mul over up", call_silu_over_up, offsetof(kernel_table, silu_mul)},
     {"gelu_tanh", call_gelu, offsetof(kernel_table, gelu_tanh)},
-    {"gelu_erf", call_gelu_erf, offsetof(kernel_table, gelu_erf)},
-    {"relu", call_relu, offsetof(kernel_table, relu)},
-    {"add_ramp", call_ramp, offsetof(kernel_table, add_ramp)},
-    {"add_ramp to here", call_ramp_to_here, offsetof(kernel_table, add_ramp)},
     {"gelu_tanh_mul", call_gelu_mul, offsetof(kernel_table, gelu_tanh_mul)},
     {"gelu_tanh_mul over gate", call_gelu_over_gate, offsetof(kernel_table, gelu_tanh_mul)},
     {"gelu_tanh_mul over up", call_gelu_over_up, offsetof(kernel_table, gelu_tanh_mul)},
     {"soft_cap", call_cap, offsetof(kernel_table, soft_cap)},
+    {"gelu_erf", call_gelu_erf, offsetof(kernel_table, gelu_erf)},
+    {"relu", call_relu, offsetof(kernel_table, relu)},
+    {"add_ramp", call_ramp, offsetof(kernel_table, add_ramp)},
+    {"add_ramp to here", call_ramp_to_here, offsetof(kernel_table, add_ramp)},
     {"rms_norm", call_rms, offsetof(kernel_table, rms_norm)},
     {"rms_norm in place", call_rms_in_place, offsetof(kernel_table, rms_norm)},
     {"layer_norm", call_layer, offsetof(kernel_table, layer_norm)},
@@ -543,8 +543,8 @@ static size_t compare_vectors(const kernel_table *plain, const kernel_table *les
         }
         vector_call *const call = vector_entries[entry].call;
         if (call == call_exp || call == call_silu_over_gate || call == call_gelu ||
-            call == call_gelu_erf || call == call_relu || call == call_gelu_over_gate ||
-            call == call_cap) {
+            call == call_gelu_over_gate || call == call_cap || call == call_gelu_erf ||
+            call == call_relu) {
             compare_all_bits(plain, table, entry);
         }
     }

@@ -29,9 +29,36 @@ uint8_t *test_read_file(const char *path, size_t *size) {
     return bytes;
 }
 
-sl_status test_model_build(const uint8_t *bytes, size_t size, test_model *m, sl_error *error) {
+static void widen(test_model *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->file.tensor_count; i++) {
+        n += m->file.tensors[i].type == QUANT_BF16 ? m->file.tensors[i].bytes : 0;
+    }
+    m->bytes = malloc(2 * n + 1);
+    if (!m->bytes) {
+        fail("no memory", "widened weights");
+    }
+    uint8_t *next = m->bytes;
+    for (size_t i = 0; i < m->file.tensor_count; i++) {
+        tensor_entry *t = &m->file.tensors[i];
+        if (t->type == QUANT_BF16) {
+            const size_t values = t->bytes / sizeof(uint16_t);
+            quant_format_of(QUANT_BF16)->decode(t->data, (float *)(void *)next, values);
+            t->data = next;
+            t->type = QUANT_F32;
+            t->bytes *= 2;
+            next += t->bytes;
+        }
+    }
+}
+
+static sl_status build(const uint8_t *bytes, size_t size, bool widened, test_model *m,
+                       sl_error *error) {
     *m = (test_model){.p = program_new()};
     sl_status status = gguf_parse(bytes, size, &m->file, error);
+    if (status == SL_OK && widened) {
+        widen(m);
+    }
     if (status == SL_OK) {
         status = model_build(&m->file, &m->p, error);
     }
@@ -42,6 +69,15 @@ sl_status test_model_build(const uint8_t *bytes, size_t size, test_model *m, sl_
         test_model_free(m);
     }
     return status;
+}
+
+sl_status test_model_build(const uint8_t *bytes, size_t size, test_model *m, sl_error *error) {
+    return build(bytes, size, false, m, error);
+}
+
+sl_status test_model_build_widened(const uint8_t *bytes, size_t size, test_model *m,
+                                   sl_error *error) {
+    return build(bytes, size, true, m, error);
 }
 
 void test_model_free(test_model *m) {

@@ -5,7 +5,7 @@
 #include "engine/executor.h"
 
 typedef struct test_model {
-    uint8_t *bytes; /* owned, if read from a file */
+    uint8_t *bytes; /* owned, if read from a file or widened */
     model_file file;
     program p;
     residency *weights;
@@ -16,6 +16,9 @@ uint8_t *test_read_file(const char *path, size_t *size);
 
 /* The bytes must live as long as the model. */
 sl_status test_model_build(const uint8_t *bytes, size_t size, test_model *m, sl_error *error);
+/* The same with BF16 weights as F32, so that activations are not rounded where they meet them. */
+sl_status test_model_build_widened(const uint8_t *bytes, size_t size, test_model *m,
+                                   sl_error *error);
 void test_model_free(test_model *m);
 
 /* Options that suit most tests: one thread, one sequence, f32 cache. */

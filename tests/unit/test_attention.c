@@ -40,6 +40,8 @@ typedef struct world {
 
 static random_state rng;
 
+static float soft_cap; /* of every setting, where a test says so */
+
 static float uniform(void) {
     return (float)(2 * random_unit(&rng) - 1);
 }
@@ -170,6 +172,7 @@ static size_t run(const world *w, size_t first, size_t n, size_t most, size_t me
                  .head_v = s->head_v,
                  .window = s->window,
                  .scale = 0.3f,
+                 .soft_cap = soft_cap,
                  .alibi = s->alibi,
                  .type_k = s->type_k,
                  .type_v = s->type_v,
@@ -221,7 +224,9 @@ static double error_of(const world *w, size_t row, size_t head, const float *fou
         }
         const double bias =
             s->alibi ? slope_by_rule(s->n_head, head) * ((double)p - (double)r->position) : 0;
-        sum += weights[p] = exp((double)0.3f * score + bias);
+        score *= (double)0.3f;
+        score = soft_cap > 0 ? (double)soft_cap * tanh(score / (double)soft_cap) : score;
+        sum += weights[p] = exp(score + bias);
     }
     double worst = 0;
     for (size_t d = 0; d < s->head_v; d++) {
@@ -303,6 +308,19 @@ static void every_window(void **state) {
         check(&(setting){
             2, 2, 8, 9, windows[i], QUANT_F32, QUANT_BF16, {240, 1000}, {30, 1}, false, 0});
     }
+}
+
+/* Caps that bite, and one that hardly does: alone, with a window, and under a bias by distance. */
+static void soft_caps(void **state) {
+    (void)state;
+    static const float caps[] = {0.5f, 3.0f, 50.0f};
+    for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++) {
+        soft_cap = caps[i];
+        check(&(setting){4, 2, 64, 32, 0, QUANT_F16, QUANT_F16, {700, 3}, {9, 5}, false, 0});
+        check(&(setting){2, 2, 32, 64, 33, QUANT_Q8_0, QUANT_F32, {300, 31}, {40, 20}, false, 0});
+        check(&(setting){3, 1, 16, 16, 0, QUANT_F32, QUANT_BF16, {500, 0}, {2, 1}, true, 0});
+    }
+    soft_cap = 0;
 }
 
 static void rows_alone_of_several_sequences(void **state) {
@@ -388,15 +406,11 @@ static void slopes(void **state) {
 int main(void) {
     random_seed(&rng, 20261121);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type),
-        cmocka_unit_test(every_window),
-        cmocka_unit_test(rows_alone_of_several_sequences),
-        cmocka_unit_test(borders_of_parts),
-        cmocka_unit_test(odd_heads),
-        cmocka_unit_test(many_heads_on_one),
-        cmocka_unit_test(biases_by_distance),
-        cmocka_unit_test(heads_apart),
-        cmocka_unit_test(slopes),
+        cmocka_unit_test(every_type),        cmocka_unit_test(every_window),
+        cmocka_unit_test(soft_caps),         cmocka_unit_test(rows_alone_of_several_sequences),
+        cmocka_unit_test(borders_of_parts),  cmocka_unit_test(odd_heads),
+        cmocka_unit_test(many_heads_on_one), cmocka_unit_test(biases_by_distance),
+        cmocka_unit_test(heads_apart),       cmocka_unit_test(slopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,28 @@ static void operations_as_text(void **state) {
     program_free(&a.p);
 }
 
+static void variants_as_text(void **state) {
+    (void)state;
+    parts a = make_parts();
+    op_at(&a, a.op_embed)->as.embed.scale = 2.5f;
+    assert_line(&a, a.op_embed, "    0        s0[8] = embed(w0 F32 11x8 * 2.5)");
+    op_at(&a, a.op_angles)->as.angles.long_from = 4096;
+    assert_line(&a, a.op_angles,
+                "    1        s1[4] = angles(position) or, beyond 4096, long ones");
+    op_at(&a, a.op_store)->as.attention.norms_heads = true;
+    assert_line(&a, a.op_store, "    3  L0    kv0 = store(s2[16], rms_norm, rotate 4)");
+    op_at(&a, a.op_attend)->as.attention.soft_cap = 50;
+    assert_line(&a, a.op_attend,
+                "    4  L0    s3[8] = attention(s2[16], kv0, heads 2/1 of 4, cap 50)");
+    op_at(&a, a.op_down)->as.linear.prepare = PREPARE_GELU_MUL;
+    assert_line(&a, a.op_down, "    6  L0    s0[8] += linear(gelu_mul s4[12], w8 F32 8x6)");
+    op_at(&a, a.op_norm)->as.linear.accumulate = true;
+    assert_line(&a, a.op_norm, "    8  L0    s6[8] += rms_norm(s5[8])");
+    op_at(&a, a.op_logits)->as.linear.cap = 30;
+    assert_line(&a, a.op_logits, "    9  L0    s7[11] = linear(s6[8], w0 F32 11x8) cap 30");
+    program_free(&a.p);
+}
+
 static void text_is_cut_at_its_room(void **state) {
     (void)state;
     parts a = make_parts();
@@ -271,6 +293,30 @@ static void bias_without_a_norm(parts *a) {
 }
 static void gelu_with_a_norm(parts *a) {
     op_at(a, a->op_qkv)->as.linear.prepare = PREPARE_GELU_ERF;
+}
+static void capped_sum(parts *a) {
+    op_at(a, a->op_down)->as.linear.cap = 1;
+}
+static void heads_normed_by(parts *a, weight_id q, weight_id k) {
+    op_attention *o = &op_at(a, a->op_store)->as.attention;
+    o->norms_heads = true;
+    o->q_norm = q;
+    o->k_norm = k;
+}
+static void heads_normed_by_nothing(parts *a) {
+    heads_normed_by(a, NO_WEIGHT, NO_WEIGHT);
+}
+static void queries_normed_by_too_much(parts *a) {
+    heads_normed_by(a, a->norm, a->bias);
+}
+static void keys_normed_by_a_matrix(parts *a) {
+    heads_normed_by(a, a->bias, a->down);
+}
+static void long_angles_of_other_length(parts *a) {
+    sl_error error;
+    op_angles *angles = &op_at(a, a->op_angles)->as.angles;
+    angles->long_set = program_add_angle_set(&a->p, 1, calloc(1, sizeof(double)), &error);
+    angles->long_from = 9;
 }
 static void norm_of_nothing_in_place(parts *a) {
     op *norm = op_at(a, a->op_norm);
@@ -347,6 +393,11 @@ static const struct {
     {"queries too far apart", queries_too_far_apart, 4},
     {"a bias without a norm", bias_without_a_norm, 5},
     {"ReLU in place", norm_of_nothing_in_place, 8},
+    {"a cap on a sum", capped_sum, 6},
+    {"heads normed by nothing", heads_normed_by_nothing, 3},
+    {"queries normed by too much", queries_normed_by_too_much, 3},
+    {"keys normed by a matrix", keys_normed_by_a_matrix, 3},
+    {"long angles of another length", long_angles_of_other_length, 1},
     {"heads of another size", heads_of_other_size, 3},
     {"rotated too far", rotated_too_far, 3},
     {"another cache", other_cache, 3},
@@ -493,6 +544,7 @@ static void living_slots_never_share_room(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_as_text),
+        cmocka_unit_test(variants_as_text),
         cmocka_unit_test(text_is_cut_at_its_room),
         cmocka_unit_test(misfits_are_refused),
         cmocka_unit_test(slots_live_from_first_to_last_use),

@@ -1,7 +1,8 @@
 /* Shapes: numbers of parameters as they are published, and tensors that fit together.
  *
  * The counts are those that Hugging Face's transformers gives for the models' parameters; GPT-2's
- * and LLaMA's also stand in many places elsewhere. */
+ * and LLaMA's also stand in many places elsewhere. OPT's two rows of positions that nothing uses
+ * are in the published counts, but in no model here. */
 #include "engine/shapes.h"
 #include "engine/synthetic.h"
 #include "sluice.h"
@@ -38,10 +39,11 @@ static void parameters_are_those_published(void **state) {
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         const model_shape *shape = shape_find(known[i].name);
         assert_non_null(shape);
-        if (shape_parameters(shape) != known[i].parameters) {
+        const bool opt = strcmp(shape->architecture, "opt") == 0;
+        const uint64_t expected = known[i].parameters - (opt ? 2 * shape->n_embd : 0);
+        if (shape_parameters(shape) != expected) {
             fail_msg("%s: %llu parameters, expected %llu", known[i].name,
-                     (unsigned long long)shape_parameters(shape),
-                     (unsigned long long)known[i].parameters);
+                     (unsigned long long)shape_parameters(shape), (unsigned long long)expected);
         }
     }
 }

@@ -150,6 +150,23 @@ static void vector_gelu_tanh(float *x, size_t n) {
     ref_gelu_tanh(x + k, n - k);
 }
 
+static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        vst1q_f32(y + k, vmulq_f32(gelu_tanh_4(vld1q_f32(gate + k)), vld1q_f32(up + k)));
+    }
+    ref_gelu_tanh_mul(gate + k, up + k, y + k, n - k);
+}
+
+static void vector_soft_cap(float cap, float *x, size_t n) {
+    const float32x4_t all = vdupq_n_f32(cap);
+    size_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        vst1q_f32(x + k, vmulq_f32(tanh_4(vdivq_f32(vld1q_f32(x + k), all)), all));
+    }
+    ref_soft_cap(cap, x + k, n - k);
+}
+
 /* kernel_erf of four. */
 ARM_INLINE float32x4_t erf_4(float32x4_t x) {
     const float32x4_t a = vabsq_f32(x), z = vmulq_f32(a, a);
@@ -205,23 +222,6 @@ static void vector_add_ramp(float *x, float slope, float first, size_t n) {
     for (; k < n; k++) {
         x[k] = fmaf(slope, first + (float)k, x[k]);
     }
-}
-
-static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
-    size_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        vst1q_f32(y + k, vmulq_f32(gelu_tanh_4(vld1q_f32(gate + k)), vld1q_f32(up + k)));
-    }
-    ref_gelu_tanh_mul(gate + k, up + k, y + k, n - k);
-}
-
-static void vector_soft_cap(float cap, float *x, size_t n) {
-    const float32x4_t all = vdupq_n_f32(cap);
-    size_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        vst1q_f32(x + k, vmulq_f32(tanh_4(vdivq_f32(vld1q_f32(x + k), all)), all));
-    }
-    ref_soft_cap(cap, x + k, n - k);
 }
 
 static void vector_rms_norm(const float *x, const float *weight, float epsilon, float *y,
@@ -299,11 +299,11 @@ void vector_fill_neon(kernel_table *table) {
     table->exp_shifted = neon_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_tanh_mul = vector_gelu_tanh_mul;
+    table->soft_cap = vector_soft_cap;
     table->gelu_erf = vector_gelu_erf;
     table->relu = vector_relu;
     table->add_ramp = vector_add_ramp;
-    table->gelu_tanh_mul = vector_gelu_tanh_mul;
-    table->soft_cap = vector_soft_cap;
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;

@@ -45,11 +45,11 @@ void ref_add(const float *x, float *y, size_t n);
 void ref_exp_shifted(float *x, float shift, size_t n);
 void ref_silu_mul(const float *gate, const float *up, float *y, size_t n);
 void ref_gelu_tanh(float *x, size_t n);
+void ref_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n);
+void ref_soft_cap(float cap, float *x, size_t n);
 void ref_gelu_erf(float *x, size_t n);
 void ref_relu(float *x, size_t n);
 void ref_add_ramp(float *x, float slope, float first, size_t n);
-void ref_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n);
-void ref_soft_cap(float cap, float *x, size_t n);
 void ref_rms_norm(const float *x, const float *weight, float epsilon, float *y, size_t n);
 void ref_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
                     size_t n);

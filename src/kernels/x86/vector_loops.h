@@ -153,17 +153,6 @@ X86_INLINE vec gelu_tanh_of(vec a) {
     return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(one, tanh_of(t)));
 }
 
-X86_INLINE vec element_gelu_erf(vec p, vec a, vec b, vec c) {
-    (void)p, (void)b, (void)c;
-    const vec e = erf_of(vec_mul(vec_all(0.70710678118654752f), a));
-    return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(vec_all(1.0f), e));
-}
-
-X86_INLINE vec element_relu(vec p, vec a, vec b, vec c) {
-    (void)b, (void)c;
-    return vec_if_less(a, p, p, a);
-}
-
 X86_INLINE vec element_gelu_tanh(vec p, vec a, vec b, vec c) {
     (void)p, (void)b, (void)c;
     return gelu_tanh_of(a);
@@ -177,6 +166,17 @@ X86_INLINE vec element_gelu_tanh_mul(vec p, vec a, vec b, vec c) {
 X86_INLINE vec element_soft_cap(vec p, vec a, vec b, vec c) {
     (void)b, (void)c;
     return vec_mul(tanh_of(vec_div(a, p)), p);
+}
+
+X86_INLINE vec element_gelu_erf(vec p, vec a, vec b, vec c) {
+    (void)p, (void)b, (void)c;
+    const vec e = erf_of(vec_mul(vec_all(0.70710678118654752f), a));
+    return vec_mul(vec_mul(vec_all(0.5f), a), vec_add(vec_all(1.0f), e));
+}
+
+X86_INLINE vec element_relu(vec p, vec a, vec b, vec c) {
+    (void)b, (void)c;
+    return vec_if_less(a, p, p, a);
 }
 
 X86_INLINE vec element_rms(vec p, vec a, vec b, vec c) {
@@ -219,6 +219,14 @@ static void vector_gelu_tanh(float *x, size_t n) {
     each(element_gelu_tanh, 0, x, NULL, NULL, x, n);
 }
 
+static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
+    each(element_gelu_tanh_mul, 0, gate, up, NULL, y, n);
+}
+
+static void vector_soft_cap(float cap, float *x, size_t n) {
+    each(element_soft_cap, cap, x, NULL, NULL, x, n);
+}
+
 static void vector_gelu_erf(float *x, size_t n) {
     each(element_gelu_erf, 0, x, NULL, NULL, x, n);
 }
@@ -243,14 +251,6 @@ static void vector_add_ramp(float *x, float slope, float first, size_t n) {
         const vec old = vec_load_part(x + k, n - k);
         vec_store_part(x + k, vec_fma(by, vec_add(from, count), old), n - k);
     }
-}
-
-static void vector_gelu_tanh_mul(const float *gate, const float *up, float *y, size_t n) {
-    each(element_gelu_tanh_mul, 0, gate, up, NULL, y, n);
-}
-
-static void vector_soft_cap(float cap, float *x, size_t n) {
-    each(element_soft_cap, cap, x, NULL, NULL, x, n);
 }
 
 static void vector_rope_pairs(float *x, const float *cs, size_t n_pair) {
@@ -464,11 +464,11 @@ static void vector_loops_fill(kernel_table *table) {
     table->exp_shifted = vector_exp_shifted;
     table->silu_mul = vector_silu_mul;
     table->gelu_tanh = vector_gelu_tanh;
+    table->gelu_tanh_mul = vector_gelu_tanh_mul;
+    table->soft_cap = vector_soft_cap;
     table->gelu_erf = vector_gelu_erf;
     table->relu = vector_relu;
     table->add_ramp = vector_add_ramp;
-    table->gelu_tanh_mul = vector_gelu_tanh_mul;
-    table->soft_cap = vector_soft_cap;
     table->rms_norm = vector_rms_norm;
     table->layer_norm = vector_layer_norm;
     table->rope_pairs = vector_rope_pairs;
