@@ -207,7 +207,7 @@ def greedy_of(model, prompt):
 def clear_greedy(model, vocabulary, text, n_prompt):
     """The first of some prompts whose continuation is never a near tie, or the one that is clear for longest."""
     best = None
-    for k in range(12):
+    for k in range(60):
         prompt = passage(vocabulary, text, len(text) // 2 + 1000 * k, n_prompt)
         ids, margins = greedy_of(model, prompt)
         clear = next((i for i, m in enumerate(margins) if m < 0.02), N_GREEDY)

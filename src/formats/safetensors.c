@@ -177,8 +177,8 @@ static sl_status read_header(json_t *root, const uint8_t *data, size_t data_size
             return status;
         }
     }
-    raw_tensor *added = (raw_tensor *)list->items.items + first;
     const size_t count = list->items.count - first;
+    raw_tensor *added = count > 0 ? (raw_tensor *)list->items.items + first : NULL;
     if (count > 0) {
         qsort(added, count, sizeof *added, by_place);
     }

@@ -179,8 +179,9 @@ static sl_status read_central(const uint8_t *at, size_t left, size_t number, cen
 /* `limit`: the directory's begin. */
 static sl_status find_data(const uint8_t *bytes, uint64_t limit, const central_header *h,
                            zip_entry *entry, sl_error *error) {
-    const uint8_t *local = bytes + h->begin;
-    if (h->begin > limit || limit - h->begin < LOCAL_BYTES || little(local, 4) != local_mark) {
+    const bool inside = h->begin <= limit && limit - h->begin >= LOCAL_BYTES;
+    const uint8_t *local = inside ? bytes + h->begin : bytes;
+    if (!inside || little(local, 4) != local_mark) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry \"%.*s\" of the zip archive: there is no entry at byte %" PRIu64,
                          STR_ARG(h->name), h->begin);
