@@ -367,6 +367,11 @@ def make(number, name, text, out, args):
     extent = float(logits.max() - logits.min())
     print(f"{name}: {size} bytes, loss {loss:.2f}, logits {logits.min():.1f} to {logits.max():.1f}, least margin "
           f"{min(margins):.4f}, {time.time() - started:.0f} s", flush=True)
+    if n_bins:
+        other = transformers.AutoModelForCausalLM.from_pretrained(
+            folder / "hf-bin", dtype=F32, attn_implementation="eager", use_safetensors=False).eval()
+        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
+        print("    transformers from pytorch_model.bin: the same")
     families_check.check(folder)
     if model.config.model_type not in ("gptj", "gpt_neox", "opt"):  # the GGUF tensors that transformers reads too
         other = transformers.AutoModelForCausalLM.from_pretrained(
