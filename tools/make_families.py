@@ -306,6 +306,15 @@ def stored_weights(hf):
     return {k: v for k, v in out.items() if not k.endswith((".inv_freq", ".masked_bias", "attention.bias"))}
 
 
+def write_sentencepiece(folder, vocabulary, texts):
+    """tokenizer.model, and the ids that the sentencepiece library gives: special tokens in a text are text to it."""
+    import sentencepiece
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(families_tokenizers.sentencepiece_model(vocabulary))
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    (folder / "tokenizer.out").write_text("".join(" ".join(map(str, processor.encode(t))) + "\n" for t in texts))
+
+
 def passage(vocabulary, text, at, n):
     ids = [vocabulary.ids["bos"]] if vocabulary.add_bos else []
     return (ids + vocabulary.tokenizer().encode(text[at:at + 6 * n], add_special_tokens=False).ids)[:n]
@@ -362,6 +371,9 @@ def make(number, name, text, out, args):
     tokenizer = vocabulary.tokenizer()
     (folder / "tokenizer.out").write_text("".join(
         " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+
+    if name in ("llama", "gemma2"):
+        write_sentencepiece(folder / "sentencepiece", vocabulary, texts)
 
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     extent = float(logits.max() - logits.min())

@@ -399,10 +399,18 @@ def logits_of(m, stored):
     return families.logits_of(model, m.tokens)
 
 
+def write_ids(path, vocabulary, texts):
+    """A line of ids for each text, by the tokenizers library; what looks like a special token is text as any other."""
+    tokenizer = vocabulary.tokenizer()
+    tokenizer.encode_special_tokens = True
+    path.write_text("".join(" ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--text", required=True, help="folder of plain text files")
     p.add_argument("--out", default="tests/golden/legacy")
+    p.add_argument("--texts", default="tests/golden/families/texts.inp")
     p.add_argument("--steps", type=int, default=400)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--rate", type=float, default=6e-3)
@@ -464,6 +472,9 @@ def main():
     save("llama2c-shared", "llama2c-version1", write_llama2c(narrow, 1, True), True)
     save("llama2c", "llama2c-version2", write_llama2c(m["llama2c"], 2, False), False)
     (out / "tokenizer.bin").write_bytes(write_tokenizer_bin(narrow.vocabulary))
+    texts = pathlib.Path(args.texts).read_bytes().decode("utf-8").split("\n__ggml_vocab_test__\n")
+    for name in ("gpt2", "llama"):
+        write_ids(out / f"{name}.out", m[name].vocabulary, texts)
     too_old(out)
     print(f"{sum(f.stat().st_size for f in out.iterdir())} bytes in all")
 
