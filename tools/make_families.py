@@ -260,19 +260,24 @@ def published_bin(name, state, settings):
     return out
 
 
+def buffers(name, settings):
+    """What published files of GPT-NeoX and Llama 2 carry along and nobody reads."""
+    out = {}
+    for i in range(settings["num_hidden_layers"] if name == "llama" or name.startswith("gptneox") else 0):
+        if name == "llama":
+            out[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+            continue
+        prefix = f"gpt_neox.layers.{i}.attention."
+        out[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
+        out[prefix + "masked_bias"] = torch.tensor(-1e9)
+        out[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
+    return out
+
+
 def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
     hf = folder / "hf"
     hf.mkdir(parents=True)
-    if name.startswith("gptneox"):  # buffers that published files carry along
-        more = {}
-        for i in range(settings["num_hidden_layers"]):
-            prefix = f"gpt_neox.layers.{i}.attention."
-            more[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
-            more[prefix + "masked_bias"] = torch.tensor(-1e9)
-            more[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
-        stored = {**state, **more}
-    else:
-        stored = state
+    stored = {**state, **buffers(name, settings)}
     save_weights(hf, stored, n_files, "model", "safetensors", lambda part, path: save_file(
         {k: v.contiguous() for k, v in part.items()}, path, metadata={"format": "pt"}))
 
