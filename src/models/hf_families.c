@@ -397,6 +397,7 @@ static const hf_tensor_rule gpt_neox_model[] = {
     {"final_layer_norm.weight", "output_norm.weight", 0, 0},
     {"final_layer_norm.bias", "output_norm.bias", 0, 0},
     {"embed_out.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT},
+    {"lm_head.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT | HF_OTHER_NAME},
     {0},
 };
 static const hf_tensor_rule gpt_neox_layer[] = {

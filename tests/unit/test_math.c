@@ -1,4 +1,5 @@
-/* test_math.c - our exp, log, tanh, erf, sin, cos and pow against the system's in greater precision.
+/* test_math.c - our exp, log, tanh, erf, sin, cos and pow against the system's in greater
+ * precision.
  *
  * The bounds are those that ref/math.c states. The system's functions are right to less than one
  * unit of their own, larger, type.
