@@ -197,7 +197,7 @@ def piece_bpe(kind, text, n_vocab):
                   "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
                   "vocab": inside, "merges": [" ".join(m) for m in merges] if kind == "llama" else merges}}
     config = {"tokenizer_class": "GemmaTokenizer" if gemma else "LlamaTokenizer", "model_max_length": 96,
-              "add_bos_token": add_bos, "add_eos_token": False, "legacy": False, "clean_up_tokenization_spaces": False,
+              "add_bos_token": add_bos, "add_eos_token": False, "legacy": kind == "llama", "clean_up_tokenization_spaces": False,
               "added_tokens_decoder": {str(e["id"]): {k: v for k, v in e.items() if k != "id"} for e in extra},
               **{f"{r}_token": roles[r] for r in roles}}
     types = [UNK if t == "<unk>" else CTRL if t in first or (t in others and t != "\n\n") else USER if t in others

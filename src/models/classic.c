@@ -1,13 +1,11 @@
 #include "models/classic.h"
 
-#include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
-#include "kernels/kernels.h"
+#include "models/rotary.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { NAME_BYTES = 64 };
 
@@ -52,29 +50,7 @@ size_t classic_n_rot(builder *b, const classic_shape *s) {
 }
 
 slot_id classic_angles(builder *b, size_t n_rot) {
-    const double base = (double)builder_float(b, "rope.freq_base", false, 10000, 1e-3, 1e12);
-    const size_t n_pair = n_rot / 2;
-    if (b->status != SL_OK) {
-        return NO_SLOT;
-    }
-    double *frequency = malloc(n_pair * sizeof *frequency);
-    if (!frequency) {
-        b->status = error_memory(b->error, "rotary frequencies", n_pair * sizeof *frequency);
-        return NO_SLOT;
-    }
-    for (size_t i = 0; i < n_pair; i++) {
-        frequency[i] = kernel_pow(base, -2.0 * (double)i / (double)n_rot);
-    }
-    const uint32_t set = program_add_angle_set(b->p, n_pair, frequency, b->error);
-    if (set == UINT32_MAX) {
-        b->status = SL_ERR_MEMORY;
-    }
-    const slot_id out = builder_slot(b, n_rot);
-    builder_op(
-        b,
-        &(op){
-            .kind = OP_ANGLES, .layer = UINT32_MAX, .in = NO_SLOT, .out = out, .as.angles = {set}});
-    return out;
+    return rotary_angles(b, &(rotary){n_rot, "rope.freq_base", 10000, true});
 }
 
 prepare_kind classic_activation(builder *b, const char *key, prepare_kind otherwise) {
@@ -160,7 +136,7 @@ slot_id classic_embed(builder *b, size_t width, size_t n_vocab, size_t n_positio
                         .layer = UINT32_MAX,
                         .in = NO_SLOT,
                         .out = x,
-                        .as.embed = {*embedding, positions}});
+                        .as.embed = {.tokens = *embedding, .positions = positions}});
     return x;
 }
 

@@ -21,7 +21,7 @@ classic_shape classic_read(builder *b);
 /* rope.dimension_count, checked; a whole head where it is absent. */
 size_t classic_n_rot(builder *b, const classic_shape *s);
 
-/* The operation ANGLES by rope.freq_base, on a slot of its own. */
+/* The operation ANGLES by rope.freq_base and rope.scaling.*, on a slot of its own. */
 slot_id classic_angles(builder *b, size_t n_rot);
 
 /* The function between the matrices of the feed-forward part, by a key of any name: "gelu", which

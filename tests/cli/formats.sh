@@ -21,30 +21,30 @@ for part in "$first" "$last"; do
 done
 run 0 plan -m "$first" --bandwidth 20 --flops 100 --disk 1
 mv "$last" "$scratch/away"
-refuse 1 "$(basename "$last")" run -m "$first" -p "The" -n 1
-refuse 1 "is missing" inspect "$first"
+refuse 2 "$(basename "$last")" run -m "$first" -p "The" -n 1
+refuse 2 "is missing" inspect "$first"
 mv "$scratch/away" "$last"
 mv "$first" "$scratch/alone.gguf"
-refuse 1 "expected a name that ends in -00001-of-" run -m "$scratch/alone.gguf" -p "The"
+refuse 2 "expected a name that ends in -00001-of-" run -m "$scratch/alone.gguf" -p "The"
 
 # ---- what is none
 printf 'tjgg\004\000\000\000' >"$scratch/bad"
-refuse 1 "version 1 to 3, found 4" run -m "$scratch/bad" -p "The"
+refuse 2 "version 1 to 3, found 4" run -m "$scratch/bad" -p "The"
 printf 'algg\001\000\000\000' >"$scratch/bad"
-refuse 1 "LoRA adapter" inspect "$scratch/bad"
+refuse 2 "LoRA adapter" inspect "$scratch/bad"
 printf 'lmgg\001\000\000\000' >"$scratch/bad"
-refuse 1 "ggml's old format" inspect "$scratch/bad"
+refuse 2 "ggml's old format" inspect "$scratch/bad"
 printf '24ka\003\000\000\000' >"$scratch/bad"
-refuse 1 "llama2.c" inspect "$scratch/bad"
+refuse 2 "llama2.c" inspect "$scratch/bad"
 printf 'no model' >"$scratch/bad"
-refuse 1 "no model file that is known" inspect "$scratch/bad"
-refuse 1 "no tokenizer's file" run -m "$model" --tokenizer "$scratch/bad" -p "The" -n 1
-refuse 1 "$scratch/none" run -m "$model" --tokenizer "$scratch/none" -p "The" -n 1
+refuse 2 "no model file that is known" inspect "$scratch/bad"
+refuse 2 "no tokenizer's file" run -m "$model" --tokenizer "$scratch/bad" -p "The" -n 1
+refuse 2 "$scratch/none" run -m "$model" --tokenizer "$scratch/none" -p "The" -n 1
 
 # ---- llama2.c
 [ -f "$shared/models/stories260K.bin" ] || exit 0
 cp "$shared/models/stories260K.bin" "$scratch/model.bin"
-refuse 1 "--tokenizer" run -m "$scratch/model.bin" -p "Once" -n 4
+refuse 2 "--tokenizer" run -m "$scratch/model.bin" -p "Once" -n 4
 run 0 logits -m "$scratch/model.bin" --tokens 1,5,300 -o "$scratch/a.npy"
 run 0 logits -m "$shared/models/stories260K.gguf" --tokens 1,5,300 -o "$scratch/b.npy"
 cmp -s "$scratch/a.npy" "$scratch/b.npy" || fail "the checkpoint's logits are not the GGUF's"

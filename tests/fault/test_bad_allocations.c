@@ -123,6 +123,9 @@ SEEN_BY_ALL void *mmap(void *at, size_t bytes, int protection, int flags, int fd
         return MAP_FAILED;
     }
     void *pages = (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+    if (flags & MAP_FIXED) {
+        return pages; /* in place of pages that are counted already */
+    }
     return ours && pages != MAP_FAILED ? note(pages) : pages;
 }
 

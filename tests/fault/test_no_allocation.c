@@ -3,6 +3,7 @@
  * the process's mappings is compared, which shows growth by any other way. */
 #include "sluice.h"
 
+#include "support/gguf_family.h"
 #include "support/temp_file.h"
 
 #include <dlfcn.h>
@@ -333,6 +334,18 @@ static void tiny_models_allocate_nothing(void **state) {
     }
 }
 
+static void families_allocate_nothing(void **state) {
+    (void)state;
+    skip_if_malloc_stays();
+    for (size_t i = 0; gguf_family_at(i); i++) {
+        gguf_tiny_options options = gguf_tiny_defaults();
+        options.n_ctx = 256;
+        const temp_file file = temp_file_family(gguf_family_at(i), &options);
+        generate_with(step, file.path, false);
+        temp_file_remove(&file);
+    }
+}
+
 /* Sessions of a group that compute pass by pass, share, go to the spill file and come back. */
 static void move_about(sl_session *s[2], const int32_t *tokens, size_t count) {
     sl_error error;
@@ -580,6 +593,7 @@ int main(void) {
         cmocka_unit_test(an_allocation_in_between_is_counted),
         cmocka_unit_test(a_mapping_by_system_call_is_seen),
         cmocka_unit_test(tiny_models_allocate_nothing),
+        cmocka_unit_test(families_allocate_nothing),
         cmocka_unit_test(a_group_allocates_nothing),
         cmocka_unit_test(moving_about_allocates_nothing),
         cmocka_unit_test(the_starter_model_allocates_nothing),

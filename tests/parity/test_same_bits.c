@@ -4,7 +4,7 @@
  * those of plain C on one thread with the whole prompt at once.
  */
 #include "cpu/cpu.h"
-#include "support/gguf_builder.h"
+#include "support/gguf_family.h"
 #include "support/test_model.h"
 
 #include <math.h>
@@ -51,7 +51,8 @@ static int32_t tokens[N_TOKEN];
 static bool is_quick;
 static size_t n_token = N_TOKEN;
 
-static void build(quant_type type) {
+/* A model of a family, llama where it is NULL. */
+static void build_family(const char *family, quant_type type) {
     gguf_tiny_options options = gguf_tiny_defaults();
     options.n_layer = is_quick ? 1 : 2;
     options.n_embd = 768;
@@ -62,7 +63,11 @@ static void build(quant_type type) {
     options.n_vocab = N_VOCAB;
     options.type = type;
     gguf_builder_init(&builder, 3);
-    gguf_builder_tiny_llama(&builder, &options);
+    if (family) {
+        gguf_builder_family(&builder, family, &options);
+    } else {
+        gguf_builder_tiny_llama(&builder, &options);
+    }
     gguf_builder_finish(&builder);
     sl_error error;
     if (test_model_build(builder.image, builder.image_bytes, &model, &error) != SL_OK) {
@@ -71,6 +76,10 @@ static void build(quant_type type) {
     for (int i = 0; i < N_TOKEN; i++) {
         tokens[i] = (i * 7919 + 13) % N_VOCAB;
     }
+}
+
+static void build(quant_type type) {
+    build_family(NULL, type);
 }
 
 static void unbuild(void) {
@@ -260,6 +269,22 @@ static void for_each_cache_type(void **state) {
     unbuild();
 }
 
+/* The families of the first era: norms in place, both residuals, rotated halves, biases by distance
+ * for a number of heads that is no power of two. */
+static void for_each_family(void **state) {
+    (void)state;
+    static const quant_type types[] = {QUANT_F32, QUANT_Q4_K};
+    for (size_t i = 0; gguf_family_at(i); i++) {
+        const quant_type type = types[i % 2];
+        build_family(gguf_family_at(i), is_quick ? QUANT_F32 : type);
+        float *expected = compare_all(QUANT_F16);
+        compare_packed(expected, QUANT_F16);
+        free(expected);
+        printf("  %s\n", gguf_family_at(i));
+        unbuild();
+    }
+}
+
 /* Every weight type with every cache type: the largest difference in how, on the best kernels. */
 static void for_each_pair_of_types(void **state) {
     (void)state;
@@ -322,6 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_each_weight_type),
         cmocka_unit_test(for_each_cache_type),
+        cmocka_unit_test(for_each_family),
         cmocka_unit_test(for_each_pair_of_types),
         cmocka_unit_test(a_vector_stands_for_its_token),
     };

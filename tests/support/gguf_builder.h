@@ -15,6 +15,7 @@
 #ifndef SUPPORT_GGUF_BUILDER_H
 #define SUPPORT_GGUF_BUILDER_H
 
+#include "base/random.h"
 #include "formats/model_file.h"
 
 typedef struct gguf_builder_bytes {
@@ -111,6 +112,14 @@ typedef struct gguf_tiny_options {
 
 /* Two layers of 32 values, four heads on two, F32, untied. */
 gguf_tiny_options gguf_tiny_defaults(void);
+
+/* Parts of one, for other families: a byte-level tokenizer of n_vocab tokens, as above; a matrix of
+ * random weights of standard deviation 0.1; a vector of floats around `middle`. */
+void gguf_builder_vocabulary(gguf_builder *b, size_t n_vocab);
+void gguf_builder_matrix(gguf_builder *b, const char *name, quant_type type, size_t n_in,
+                         size_t n_out, random_state *r);
+void gguf_builder_vector(gguf_builder *b, const char *name, size_t n, float middle,
+                         random_state *r);
 
 /* Adds a complete llama model with a byte-level "gpt2" tokenizer to a builder. Its weights are
  * random: floats of standard deviation 0.1, or random blocks whose values are of that order. */

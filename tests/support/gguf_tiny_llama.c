@@ -57,7 +57,7 @@ static void name_token(size_t token, char out[32]) {
 
 enum { TYPE_NORMAL = 1, TYPE_CONTROL = 3, TYPE_UNUSED = 5 };
 
-static void add_tokenizer(gguf_builder *b, size_t n_vocab) {
+void gguf_builder_vocabulary(gguf_builder *b, size_t n_vocab) {
     char(*names)[32] = calloc(n_vocab, sizeof *names);
     char(*merges)[4] = calloc(n_vocab, sizeof *merges);
     const char **pointers = calloc(n_vocab, sizeof *pointers);
@@ -152,19 +152,19 @@ static void fill_weights(gguf_builder_tensor *tensor, random_state *r) {
     }
 }
 
-static void add_matrix(gguf_builder *b, const char *name, quant_type type, size_t n_in,
-                       size_t n_out, random_state *r) {
+void gguf_builder_matrix(gguf_builder *b, const char *name, quant_type type, size_t n_in,
+                         size_t n_out, random_state *r) {
     const uint64_t dims[] = {n_in, n_out};
     gguf_builder_tensor_add(b, name, type, 2, dims, NULL);
     fill_weights(&b->tensor[b->tensor_count - 1], r);
 }
 
-/* Around 1, as trained ones are. */
-static void add_norm(gguf_builder *b, const char *name, size_t n, random_state *r) {
+void gguf_builder_vector(gguf_builder *b, const char *name, size_t n, float middle,
+                         random_state *r) {
     gguf_builder_tensor_add(b, name, QUANT_F32, 1, (const uint64_t[]){n}, NULL);
     gguf_builder_tensor *tensor = &b->tensor[b->tensor_count - 1];
     for (size_t i = 0; i < n; i++) {
-        fill_float(tensor->data.data, i, QUANT_F32, 1 + 0.1f * random_normal(r));
+        fill_float(tensor->data.data, i, QUANT_F32, middle + 0.1f * random_normal(r));
     }
 }
 
@@ -184,9 +184,9 @@ static void add_layer(gguf_builder *b, const gguf_tiny_options *o, size_t layer,
         char name[64];
         snprintf(name, sizeof name, "blk.%zu.%s.weight", layer, parts[i].name);
         if (parts[i].n_out) {
-            add_matrix(b, name, o->type, parts[i].n_in, parts[i].n_out, r);
+            gguf_builder_matrix(b, name, o->type, parts[i].n_in, parts[i].n_out, r);
         } else {
-            add_norm(b, name, parts[i].n_in, r);
+            gguf_builder_vector(b, name, parts[i].n_in, 1, r);
         }
     }
 }
@@ -209,13 +209,15 @@ void gguf_builder_tiny_llama(gguf_builder *b, const gguf_tiny_options *options) 
     random_state r;
     random_seed(&r, options->seed);
     add_hyper_parameters(b, options);
-    add_tokenizer(b, options->n_vocab);
-    add_matrix(b, "token_embd.weight", options->type, options->n_embd, options->n_vocab, &r);
+    gguf_builder_vocabulary(b, options->n_vocab);
+    gguf_builder_matrix(b, "token_embd.weight", options->type, options->n_embd, options->n_vocab,
+                        &r);
     for (size_t i = 0; i < options->n_layer; i++) {
         add_layer(b, options, i, &r);
     }
-    add_norm(b, "output_norm.weight", options->n_embd, &r);
+    gguf_builder_vector(b, "output_norm.weight", options->n_embd, 1, &r);
     if (!options->tied) {
-        add_matrix(b, "output.weight", options->type, options->n_embd, options->n_vocab, &r);
+        gguf_builder_matrix(b, "output.weight", options->type, options->n_embd, options->n_vocab,
+                            &r);
     }
 }

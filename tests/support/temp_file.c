@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "base/size.h"
+#include "support/gguf_family.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,16 @@ temp_file temp_file_llama(const gguf_tiny_options *options) {
     gguf_builder b;
     gguf_builder_init(&b, 3);
     gguf_builder_tiny_llama(&b, options);
+    gguf_builder_finish(&b);
+    const temp_file file = temp_file_write(b.image, b.image_bytes);
+    gguf_builder_free(&b);
+    return file;
+}
+
+temp_file temp_file_family(const char *family, const gguf_tiny_options *options) {
+    gguf_builder b;
+    gguf_builder_init(&b, 3);
+    gguf_builder_family(&b, family, options);
     gguf_builder_finish(&b);
     const temp_file file = temp_file_write(b.image, b.image_bytes);
     gguf_builder_free(&b);
