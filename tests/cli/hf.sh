@@ -31,6 +31,12 @@ grep -q 'gpt2' "$out" || fail "plan: no gpt2"
 run 0 bench -m "$folder" -p 8 -n 4 -r 1
 [ -s "$out" ] || fail "bench: nothing"
 
+# ---- as GGUF ----
+
+refuse 2 'rotary factors that are in a config.json cannot be written' convert \
+    "$families/phi3-longrope/hf" "$scratch/d.gguf"
+[ ! -e "$scratch/d.gguf" ] || fail "an output was left behind"
+
 # ---- what is wrong ----
 
 mkdir "$scratch/empty"
