@@ -111,6 +111,21 @@ static bool is_usual_activation(str architecture, str activation) {
            (str_is(architecture, "gptneox") && str_is(activation, "gelu"));
 }
 
+/* What the tokenizers of other formats do otherwise than GGUF's have it. */
+static sl_status check_tokenizer(const model_file *file, sl_error *error) {
+    static const char own[] = "sluice.tokenizer.";
+    for (size_t i = 0; i < file->meta_count; i++) {
+        const str key = file->meta[i].key;
+        if (key.len >= sizeof own - 1 && memcmp(key.ptr, own, sizeof own - 1) == 0) {
+            return error_set(error, SL_ERR_UNSUPPORTED,
+                             "the tokenizer has \"%.*s\" (docs/dialects.md), which cannot be "
+                             "written to GGUF yet",
+                             STR_ARG(key));
+        }
+    }
+    return SL_OK;
+}
+
 sl_status gguf_habit_check(const model_file *file, sl_error *error) {
     str architecture = {"", 0}, activation = {"gelu_tanh", 9};
     sl_status status = meta_get_string(file, "general.architecture", false, &architecture, error);
@@ -130,5 +145,5 @@ sl_status gguf_habit_check(const model_file *file, sl_error *error) {
                          "rotary factors that are in a config.json cannot be written as GGUF's "
                          "tensors yet");
     }
-    return SL_OK;
+    return check_tokenizer(file, error);
 }
