@@ -26,6 +26,15 @@ done
 
 # ---- other commands ----
 
+run 0 run -m "$folder" -p "the " -n 8 --temp 0
+cp "$out" "$scratch/text"
+[ -s "$out" ] || fail "run: no text"
+run 0 run -m "$families/gpt2/hf-bin" -p "the " -n 8 --temp 0
+cmp -s "$out" "$scratch/text" || fail "run: another text from vocab.json and merges.txt"
+run 0 convert "$folder" "$scratch/e.gguf"
+run 0 run -m "$scratch/e.gguf" -p "the " -n 8 --temp 0
+cmp -s "$out" "$scratch/text" || fail "run: another text from what was converted"
+
 run 0 plan -m "$folder" --bandwidth 50 --flops 1000 --disk 2
 grep -q 'gpt2' "$out" || fail "plan: no gpt2"
 run 0 bench -m "$folder" -p 8 -n 4 -r 1
