@@ -3,8 +3,8 @@
  * be refused.
  *
  * Bounds are those of test_families.c: 1e-4 of the logits' range, 1e-2 where BF16 weights round
- * activations. GGUF's LLaMA has the rows of q and k in another order, so a score is another sum; and
- * some of the GGUF files have their weights in another type.
+ * activations. GGUF's LLaMA has the rows of q and k in another order, so a score is another sum;
+ * and some of the GGUF files have their weights in another type.
  */
 #include "support/temp_folder.h"
 #include "support/test_model.h"
