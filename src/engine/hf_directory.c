@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "engine/hf_tokenizer.h"
 #include "formats/json_text.h"
 #include "formats/safetensors.h"
 #include "formats/torch_file.h"
@@ -274,10 +275,12 @@ static sl_status read_tensors(const shards *s, const os_mapping *mapping, raw_te
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static sl_status make_tables(const shards *s, const json_t *config, const raw_tensors *list,
-                             const os_mapping *mapping, model_file *file, sl_error *error) {
+static sl_status make_tables(const hf_place *place, const shards *s, const json_t *config,
+                             const raw_tensors *list, const os_mapping *mapping, model_file *file,
+                             sl_error *error) {
     tables t = tables_new(s->kind->format, mapping->bytes, mapping->size, error);
     dialect_hf_translate(&t, config, list);
+    hf_tokenizer_read(&t, place->directory);
     return tables_finish(&t, file);
 }
 
@@ -297,7 +300,7 @@ sl_status hf_directory_open(const hf_place *place, os_mapping *mapping, model_fi
         status = read_tensors(&s, mapping, &list, error);
     }
     if (status == SL_OK) {
-        status = make_tables(&s, config, &list, mapping, file, error);
+        status = make_tables(place, &s, config, &list, mapping, file, error);
     }
     raw_tensors_free(&list);
     free_shards(&s);

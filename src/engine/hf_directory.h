@@ -1,8 +1,10 @@
-/* hf_directory.h - a model as Hugging Face keeps it: a folder of config.json and weights.
+/* hf_directory.h - a model as Hugging Face keeps it: a folder of config.json, weights and a
+ * vocabulary.
  *
  *   config.json                    what the model is (models/dialect_hf.h)
  *   model.safetensors              weights, or model.safetensors.index.json and the shards it names
  *   pytorch_model.bin              the same, where there is no safetensors; with an index, too
+ *   tokenizer.json ...             the vocabulary (hf_tokenizer.h)
  */
 #ifndef ENGINE_HF_DIRECTORY_H
 #define ENGINE_HF_DIRECTORY_H

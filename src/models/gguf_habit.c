@@ -111,16 +111,18 @@ static bool is_usual_activation(str architecture, str activation) {
            (str_is(architecture, "gptneox") && str_is(activation, "gelu"));
 }
 
-/* What the tokenizers of other formats do otherwise than GGUF's have it. */
-static sl_status check_tokenizer(const model_file *file, sl_error *error) {
-    static const char own[] = "sluice.tokenizer.";
-    for (size_t i = 0; i < file->meta_count; i++) {
-        const str key = file->meta[i].key;
-        if (key.len >= sizeof own - 1 && memcmp(key.ptr, own, sizeof own - 1) == 0) {
+/* Words by which a vocabulary works otherwise than any that GGUF has keys for. */
+static sl_status check_words(const model_file *file, sl_error *error) {
+    static const char *const keys[][2] = {
+        {"sluice.tokenizer.by_merges", "merges characters by a list, where GGUF wants scores"},
+        {"sluice.tokenizer.ranks", "merges by the numbers of its tokens, where GGUF wants merges"},
+        {"sluice.tokenizer.patterns", "cuts words by patterns that have no name in GGUF"},
+        {"sluice.tokenizer.prefix_space", "puts a space before texts"},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (meta_find(file, keys[i][0])) {
             return error_set(error, SL_ERR_UNSUPPORTED,
-                             "the tokenizer has \"%.*s\" (docs/dialects.md), which cannot be "
-                             "written to GGUF yet",
-                             STR_ARG(key));
+                             "the vocabulary %s: it cannot be written as GGUF yet", keys[i][1]);
         }
     }
     return SL_OK;
@@ -145,5 +147,5 @@ sl_status gguf_habit_check(const model_file *file, sl_error *error) {
                          "rotary factors that are in a config.json cannot be written as GGUF's "
                          "tensors yet");
     }
-    return check_tokenizer(file, error);
+    return check_words(file, error);
 }

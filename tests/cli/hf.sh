@@ -26,6 +26,15 @@ done
 
 # ---- other commands ----
 
+run 0 run -m "$folder" -p "the " -n 8 --temp 0
+cp "$out" "$scratch/text"
+[ -s "$out" ] || fail "run: no text"
+run 0 run -m "$families/gpt2/hf-bin" -p "the " -n 8 --temp 0
+cmp -s "$out" "$scratch/text" || fail "run: another text from vocab.json and merges.txt"
+run 0 convert "$folder" "$scratch/e.gguf"
+run 0 run -m "$scratch/e.gguf" -p "the " -n 8 --temp 0
+cmp -s "$out" "$scratch/text" || fail "run: another text from what was converted"
+
 run 0 plan -m "$folder" --bandwidth 50 --flops 1000 --disk 2
 grep -q 'gpt2' "$out" || fail "plan: no gpt2"
 run 0 bench -m "$folder" -p 8 -n 4 -r 1
@@ -35,6 +44,8 @@ run 0 bench -m "$folder" -p 8 -n 4 -r 1
 
 refuse 2 'rotary factors that are in a config.json cannot be written' convert \
     "$families/phi3-longrope/hf" "$scratch/d.gguf"
+refuse 2 'the vocabulary merges characters by a list' convert "$families/llama/hf" \
+    "$scratch/d.gguf"
 [ ! -e "$scratch/d.gguf" ] || fail "an output was left behind"
 
 # ---- what is wrong ----

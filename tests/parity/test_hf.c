@@ -3,10 +3,12 @@
  * be refused.
  *
  * Bounds are those of test_families.c: 1e-4 of the logits' range, 1e-2 where BF16 weights round
- * activations. GGUF's LLaMA has the rows of q and k in another order, so a score is another sum.
+ * activations. GGUF's LLaMA has the rows of q and k in another order, so a score is another sum;
+ * and some of the GGUF files have their weights in another type.
  */
 #include "support/temp_folder.h"
 #include "support/test_model.h"
+#include "support/tokenizer_cases.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -37,7 +39,7 @@ typedef struct result {
     float *logits; /* NULL: the model was refused */
     size_t count;
     sl_model_info info; /* its texts are not kept */
-    bool is_bf16;
+    char type[16];      /* of most of its weights */
     sl_error error;
 } result;
 
@@ -65,7 +67,7 @@ static result run(const char *path, uint64_t budget, const int32_t *tokens, size
         .n_ctx = n, .threads = 2, .type_k = SL_KV_F32, .type_v = SL_KV_F32};
     if (sl_session_create(model, &options, &session, &r.error) == SL_OK) {
         sl_model_get_info(model, &r.info);
-        r.is_bf16 = strcmp(r.info.type, "BF16") == 0;
+        snprintf(r.type, sizeof r.type, "%s", r.info.type);
         keeper k = {.width = r.info.n_vocab};
         k.to = malloc(n * k.width * sizeof *k.to);
         assert_non_null(k.to);
@@ -137,13 +139,14 @@ static void check_family(const char *name) {
     if (has_bin) {
         check_bin(name, &hf, tokens, n);
     }
+    const bool is_bf16 = strcmp(hf.type, "BF16") == 0;
     result gguf = run(path_of(name, "model.gguf"), 0, tokens, n);
     const bool same = gguf.logits && gguf.count == hf.count &&
                       memcmp(gguf.logits, hf.logits, hf.count * sizeof *hf.logits) == 0;
-    print_message("  %-20s difference / range %.1e%s%s%s\n", name, d, hf.is_bf16 ? ", BF16" : "",
+    print_message("  %-20s difference / range %.1e%s%s%s\n", name, d, is_bf16 ? ", BF16" : "",
                   has_bin ? ", same bits from .bin" : "", same ? ", same bits from GGUF" : "");
-    assert_true(d <= (hf.is_bf16 ? 1e-2 : 1e-4));
-    assert_true(same || strcmp(name, "llama") == 0);
+    assert_true(d <= (is_bf16 ? 1e-2 : 1e-4));
+    assert_true(same || strcmp(name, "llama") == 0 || strcmp(hf.type, gguf.type) != 0);
     free(gguf.logits);
     free(hf.logits);
     free(reference);
@@ -163,6 +166,58 @@ static void every_folder_is_as_transformers_has_it(void **state) {
     }
     closedir(d);
     assert_true(count >= 12);
+}
+
+/* ---- vocabularies --------------------------------------------------------------------------- */
+
+/* The ids of all texts by a folder's vocabulary are the reference's. */
+static size_t check_texts(const char *path, const tokenizer_cases *cases) {
+    sl_error error;
+    sl_model *model;
+    const sl_model_options how = {.vocabulary_only = true};
+    if (sl_model_load(path, &how, &model, &error) != SL_OK) {
+        fail_msg("%s", error.message);
+    }
+    size_t compared = 0;
+    for (size_t i = 0; i < cases->count; i++) {
+        int32_t *tokens;
+        size_t count;
+        const str text = cases->texts[i];
+        assert_int_equal(
+            sl_tokenize(model, text.ptr, text.len, SL_TOKENIZE_SPECIAL, &tokens, &count, &error),
+            SL_OK);
+        const array *expected = &cases->ids[i];
+        if (count != expected->count ||
+            (count > 0 && memcmp(tokens, expected->items, count * sizeof *tokens) != 0)) {
+            fail_msg("%s: text %zu \"%.*s\" has other ids", path, i, (int)text.len, text.ptr);
+        }
+        compared += count;
+        sl_free(tokens);
+    }
+    sl_model_free(model);
+    return compared;
+}
+
+static void texts_become_the_ids_of_the_library(void **state) {
+    (void)state;
+    static const char *const folders[] = {
+        "llama", "gpt2", "gptj", "gptneox-parallel", "opt", "bloom", "qwen2", "gemma3", "phi3"};
+    static const char *const beside[] = {"gpt2", "opt"}; /* vocab.json and merges.txt */
+    char texts[PATH_BYTES], ids[PATH_BYTES];
+    snprintf(texts, sizeof texts, "%s/texts.inp", families);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        tokenizer_cases cases;
+        snprintf(ids, sizeof ids, "%s", path_of(folders[i], "tokenizer.out"));
+        assert_true(tokenizer_cases_open(&cases, texts, "\n__ggml_vocab_test__\n", ids));
+        size_t n = check_texts(path_of(folders[i], "hf"), &cases);
+        for (size_t k = 0; k < 2; k++) {
+            if (strcmp(folders[i], beside[k]) == 0) {
+                n += check_texts(path_of(folders[i], "hf-bin"), &cases);
+            }
+        }
+        print_message("  %-20s %zu ids\n", folders[i], n);
+        tokenizer_cases_close(&cases);
+    }
 }
 
 /* ---- refusals ------------------------------------------------------------------------------- */
@@ -205,6 +260,14 @@ static void bad_folders_are_refused(void **state) {
     temp_folder_write(&folder, "other.safetensors", "\2\0\0\0\0\0\0\0{}", 10);
     refuse(temp_folder_path(&folder, "other.safetensors"), "holds weights but not what model");
     refuse(temp_folder_path(&folder, "model.safetensors"), "no weights in the folder");
+    temp_folder_remove(&folder);
+
+    folder = llama_folder();
+    write_text(&folder, "tokenizer.json", "{}");
+    refuse(folder.path, "tokenizer.json");
+    unlink(temp_folder_path(&folder, "tokenizer.json"));
+    write_text(&folder, "tokenizer.model", "x");
+    refuse(folder.path, "tokenizer.model");
     temp_folder_remove(&folder);
 }
 
@@ -262,6 +325,7 @@ static void paths_to_weights_mean_the_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_folder_is_as_transformers_has_it),
+        cmocka_unit_test(texts_become_the_ids_of_the_library),
         cmocka_unit_test(paths_to_weights_mean_the_folder),
         cmocka_unit_test(bad_folders_are_refused),
         cmocka_unit_test(bad_indexes_are_refused),
