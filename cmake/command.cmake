@@ -1,6 +1,5 @@
 # The command: src/cli over the public library, and the console part of src/os.
 
-pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c
      ${CMAKE_SOURCE_DIR}/src/os/console/*.c)
 if(cli_sources)

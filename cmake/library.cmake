@@ -44,8 +44,9 @@ if(SLUICE_SANITIZE)
 endif()
 
 # What every form of the library is linked with.
-set(libraries Threads::Threads m PkgConfig::PCRE2 PkgConfig::UTF8PROC)
-set(private_requirements "libpcre2-8 libutf8proc")
+set(libraries Threads::Threads m PkgConfig::PCRE2 PkgConfig::UTF8PROC
+              PkgConfig::JANSSON)
+set(private_requirements "libpcre2-8 libutf8proc jansson")
 if(URING_FOUND)
   list(APPEND libraries PkgConfig::URING)
   string(APPEND private_requirements " liburing")

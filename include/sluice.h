@@ -74,13 +74,15 @@ typedef void (*sl_notice_fn)(void *user, const char *line);
 typedef struct sl_model sl_model;
 
 typedef struct sl_model_options {
-    uint64_t memory_budget;  /* bytes for weights, KV, buffers together; 0: what is available */
-    uint64_t reserved;       /* bytes of the budget that the caller uses itself, as for texts */
-    bool vocabulary_only;    /* load the tokenizer only; the file may hold no tensors */
-    bool no_populate;        /* leave weights on the disk until they are used, as they are there */
-    bool no_rearrange;       /* leave weights in the file's order; else they are rearranged in the
+    uint64_t memory_budget; /* bytes for weights, KV, buffers together; 0: what is available */
+    uint64_t reserved;      /* bytes of the budget that the caller uses itself, as for texts */
+    bool vocabulary_only;   /* load the tokenizer only; the file may hold no tensors */
+    bool no_populate;       /* leave weights on the disk until they are used, as they are there */
+    bool no_rearrange;      /* leave weights in the file's order; else they are rearranged in the
                                 background where that is faster and the budget has room (if it has
                                 not, notice says so); no_populate means it too */
+    const char *tokenizer; /* a tokenizer's file, in place of the model's own; NULL: the model's, or
+                                else a tokenizer.bin beside it, or none */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */
@@ -88,10 +90,11 @@ typedef struct sl_model_options {
 
 SL_API void sl_model_options_init(sl_model_options *options);
 
-/* Maps and checks the file at `path`. A model over the memory budget is not loaded yet, but by its
- * first session; it is refused, with the number, where not even that can be. options may be NULL.
- * The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile raises
- * SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
+/* Maps and checks the file at `path`: GGUF (of a model in several files any one), a file of ggml's
+ * first formats, or a checkpoint of llama2.c. A model over the memory budget is not loaded yet, but
+ * by its first session; it is refused, with the number, where not even that can be. options may be
+ * NULL. The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile
+ * raises SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
                                         sl_model **model, sl_error *error);
 
@@ -197,7 +200,9 @@ typedef struct sl_session sl_session;
 typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
 
 typedef struct sl_session_options {
-    size_t n_ctx;    /* positions to reserve for each session; 0: the model's own */
+    size_t n_ctx;    /* positions to reserve for each session; 0: the model's own. Some Phi-3 models
+                        have rotations for short and for long contexts: this decides between them,
+                        and so does change results there */
     size_t n_batch;  /* most rows computed at once; 0: 512; at least one for each session */
     size_t n_logits; /* rows whose logits are computed at once by sl_session_eval_all, or kept by
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */
@@ -605,6 +610,7 @@ typedef struct sl_plan_options {
     sl_session_options session;
     size_t n_ctx_most; /* where session.n_ctx is 0: the model's own, but at most so many; 0: any */
     bool no_rearrange;
+    const char *tokenizer; /* as in sl_model_options */
     bool quick; /* the tokenizer, which takes time to build, is counted by a rule of thumb */
     sl_progress_fn progress; /* of measuring, in steps; may be NULL */
     sl_notice_fn notice;     /* may be NULL */

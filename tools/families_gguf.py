@@ -7,11 +7,9 @@ Shapes are numpy's: a linear layer's weight is [rows out, columns in].
 import math
 
 import gguf
-import numpy as np
 import torch
 
-TYPES = {torch.float32: gguf.LlamaFileType.ALL_F32, torch.float16: gguf.LlamaFileType.MOSTLY_F16,
-         torch.bfloat16: gguf.LlamaFileType.MOSTLY_BF16}
+TYPES = {torch.float32: gguf.LlamaFileType.ALL_F32, torch.float16: gguf.LlamaFileType.MOSTLY_F16}
 
 
 def interleave(w, n_head):
@@ -269,14 +267,8 @@ def write(path, name, config, state, dtype, vocabulary):
             out[f"rope_factors_{kind}.weight"] = torch.tensor(config.rope_parameters[f"{kind}_factor"])
     for key, v in out.items():
         v = v.contiguous()
-        if v.ndim == 1 or key.startswith("position_embd") or dtype == torch.float32:
-            w.add_tensor(key, v.float().numpy())
-        elif dtype == torch.float16:
-            w.add_tensor(key, v.numpy())
-        else:
-            raw = v.view(torch.uint16).numpy()
-            w.add_tensor(key, raw.view(np.uint8), raw_shape=(v.shape[0], 2 * v.shape[1]),
-                         raw_dtype=gguf.GGMLQuantizationType.BF16)
+        exact = v.ndim == 1 or key.startswith("position_embd")  # which the converter keeps in float32
+        w.add_tensor(key, (v.float() if exact else v).numpy())
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

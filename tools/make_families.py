@@ -12,6 +12,7 @@ is altered (it must show); and that the GGUF file holds the same model
 (families_check.py computes it from the GGUF file alone).
 """
 import argparse
+import copy
 import json
 import math
 import os
@@ -23,7 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import families_check
 import families_gguf
@@ -31,11 +32,12 @@ import families_tokenizers
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
+os.environ.setdefault("TQDM_DISABLE", "1")
 F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
 N_TOKENS, N_PROMPT, N_GREEDY = 64, 16, 64
 
 GPT2 = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], n_embd=32, n_layer=2, n_head=2, n_ctx=80, n_positions=80,
-            layer_norm_epsilon=1e-5, activation_function="gelu_new", initializer_range=0.1,
+            layer_norm_epsilon=1e-5, activation_function="gelu_new", initializer_range=0.3,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
 GPTJ = dict(GPT2, model_type="gptj", architectures=["GPTJForCausalLM"], rotary_dim=8, n_inner=None, rotary=True,
             tie_word_embeddings=False, tokenizer_class="GPT2Tokenizer")
@@ -43,7 +45,7 @@ del GPTJ["n_ctx"]
 NEOX = dict(model_type="gpt_neox", architectures=["GPTNeoXForCausalLM"], hidden_size=32, num_hidden_layers=2,
             num_attention_heads=2, intermediate_size=128, max_position_embeddings=128, rotary_pct=0.25,
             rotary_emb_base=10000, hidden_act="gelu", layer_norm_eps=1e-5, tie_word_embeddings=False,
-            use_parallel_residual=True, initializer_range=0.1)
+            use_parallel_residual=True, initializer_range=0.3)
 OPT = dict(model_type="opt", architectures=["OPTForCausalLM"], hidden_size=32, num_hidden_layers=2, ffn_dim=64,
            num_attention_heads=2, max_position_embeddings=80, word_embed_proj_dim=32, activation_function="relu",
            do_layer_norm_before=True, _remove_final_layer_norm=False, dropout=0.0, attention_dropout=0.0, layerdrop=0.0,
@@ -59,19 +61,19 @@ LLAMA = dict(model_type="llama", architectures=["LlamaForCausalLM"], hidden_size
 QWEN2 = dict(LLAMA, model_type="qwen2", architectures=["Qwen2ForCausalLM"], hidden_size=32, intermediate_size=80,
              rms_norm_eps=1e-6, rope_theta=1000000.0, sliding_window=128, max_window_layers=2,
              use_sliding_window=False, tie_word_embeddings=True)
-QWEN3 = dict(LLAMA, model_type="qwen3", architectures=["Qwen3ForCausalLM"], intermediate_size=64, head_dim=16,
+QWEN3 = dict(LLAMA, model_type="qwen3", architectures=["Qwen3ForCausalLM"], intermediate_size=48, head_dim=16,
              num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-6, use_sliding_window=False,
              max_window_layers=2, sliding_window=None,
              rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
 GEMMA2 = dict(LLAMA, model_type="gemma2", architectures=["Gemma2ForCausalLM"], hidden_size=32, intermediate_size=80,
               head_dim=16, rms_norm_eps=1e-6, hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh",
-              query_pre_attn_scalar=24, sliding_window=16, attn_logit_softcapping=3.0, final_logit_softcapping=8.0,
+              query_pre_attn_scalar=24, sliding_window=16, attn_logit_softcapping=2.0, final_logit_softcapping=8.0,
               tie_word_embeddings=True, cache_implementation="hybrid")
 GEMMA3 = dict(GEMMA2, model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], hidden_size=32,
-              intermediate_size=64, num_hidden_layers=3, query_pre_attn_scalar=16, attn_logit_softcapping=None,
+              intermediate_size=48, num_hidden_layers=3, query_pre_attn_scalar=16, attn_logit_softcapping=None,
               final_logit_softcapping=None, sliding_window_pattern=3, rope_theta=1000000.0,
               rope_local_base_freq=10000.0, layer_types=["sliding_attention"] * 2 + ["full_attention"])
-PHI3 = dict(LLAMA, model_type="phi3", architectures=["Phi3ForCausalLM"], intermediate_size=64, num_key_value_heads=2,
+PHI3 = dict(LLAMA, model_type="phi3", architectures=["Phi3ForCausalLM"], intermediate_size=48, num_key_value_heads=2,
             sliding_window=2047, original_max_position_embeddings=128, resid_pdrop=0.0, embd_pdrop=0.0)
 for old in (QWEN3, GEMMA2, GEMMA3, PHI3):
     old.pop("rope_scaling", None)
@@ -86,33 +88,34 @@ LINEAR = {"rope_type": "linear", "factor": 4.0}
 VARIANTS = {
     "gpt2": (GPT2, {}, "gpt2", 272, F16, 1, 1, [dict(layer_norm_epsilon=1e-3), dict(activation_function="gelu"),
              dict(activation_function="relu")]),
-    "gptj": (GPTJ, {}, "gptj", 272, F16, 1, 2, [dict(rotary_dim=6), dict(rotary_dim=16), dict(layer_norm_epsilon=1e-3)]),
+    "gptj": (GPTJ, {}, "gptj", 272, F16, 1, 2, [dict(rotary_dim=6), dict(rotary_dim=16), dict(layer_norm_epsilon=1e-3),
+             dict(activation_function="gelu")]),
     "gptneox-parallel": (NEOX, {}, "neox", 272, F16, 1, 0, [
         dict(rotary_pct=0.5), dict(use_parallel_residual=False), dict(rotary_emb_base=5000), dict(hidden_act="gelu_new")]),
-    "gptneox-sequential": (NEOX, dict(use_parallel_residual=False, intermediate_size=64), "neox", 272, BF16, 2, 0, [
+    "gptneox-sequential": (NEOX, dict(use_parallel_residual=False, intermediate_size=64), "neox", 272, F16, 2, 0, [
         dict(rotary_pct=0.5), dict(use_parallel_residual=True), dict(hidden_act="gelu_new")]),
     "opt": (OPT, {}, "opt", 272, F16, 1, -1, [dict(activation_function="gelu"), dict(do_layer_norm_before=False)]),
     "opt-350m": (OPT, dict(do_layer_norm_before=False, word_embed_proj_dim=16), "opt", 272, F16, 1, 0, [
         dict(activation_function="gelu")]),
-    "opt-galactica": (OPT, dict(activation_function="gelu", enable_bias=False, layer_norm_elementwise_affine=False,
+    "opt-galactica": (OPT, dict(activation_function="gelu", enable_bias=False, layer_norm_elementwise_affine=False, init_std=0.3,
                                 num_hidden_layers=1), "galactica", 272, F32, 1, 0, [
         dict(activation_function="relu"), dict(activation_function="gelu_new")]),
     "bloom": (BLOOM, {}, "bloom", 272, F16, 1, 1, [dict(layer_norm_epsilon=1e-3),
                                                    dict(apply_residual_connection_post_layernorm=True)]),
-    "bloom-heads": (BLOOM, dict(n_embed=48, num_attention_heads=3, n_layer=1), "bloom", 272, BF16, 1, 0, [
+    "bloom-heads": (BLOOM, dict(n_embed=48, num_attention_heads=3, n_layer=1), "bloom", 272, F16, 1, 0, [
         dict(layer_norm_epsilon=1e-3)]),
-    "qwen2": (QWEN2, {}, "qwen", 272, BF16, 1, 0, [dict(rope_theta=10000.0), dict(rms_norm_eps=1e-3)]),
+    "qwen2": (QWEN2, {}, "qwen", 272, F16, 1, 0, [dict(rope_theta=10000.0), dict(rms_norm_eps=1e-3)]),
     "qwen3": (QWEN3, {}, "qwen", 272, BF16, 2, 0, [
         dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0}), dict(rms_norm_eps=1e-3)]),
-    "gemma2": (GEMMA2, {}, "gemma", 320, BF16, 1, 0, [
+    "gemma2": (GEMMA2, {}, "gemma", 320, F16, 1, 0, [
         dict(attn_logit_softcapping=None), dict(final_logit_softcapping=None), dict(sliding_window=15),
         dict(sliding_window=17), dict(query_pre_attn_scalar=16), dict(rope_theta=20000.0)]),
-    "gemma3": (GEMMA3, {}, "gemma", 320, BF16, 1, 0, [
+    "gemma3": (GEMMA3, {}, "gemma", 320, F16, 1, 0, [
         dict(sliding_window=15), dict(sliding_window=17), dict(rope_theta=10000.0), dict(rope_local_base_freq=20000.0),
         dict(layer_types=["sliding_attention", "full_attention", "sliding_attention"])]),
     "phi3": (PHI3, {}, "phi3", 312, BF16, 1, 0, [dict(rope_theta=20000.0), dict(rms_norm_eps=1e-3)]),
     "phi3-longrope": (PHI3, dict(original_max_position_embeddings=32, rope_scaling=LONGROPE, tie_word_embeddings=True,
-                                 sliding_window=262144), "phi3-metaspace", 312, BF16, 1, 0, [
+                                 sliding_window=262144), "phi3-metaspace", 312, F16, 1, 0, [
         dict(rope_scaling={**LONGROPE, "long_factor": LONGROPE["short_factor"]}),
         dict(original_max_position_embeddings=64)]),
     "llama": (LLAMA, {}, "llama", 312, F16, 2, 0, [dict(rope_theta=20000.0), dict(rms_norm_eps=1e-3)]),
@@ -126,7 +129,7 @@ TORCH_DTYPE = {F16: "float16", BF16: "bfloat16", F32: "float32"}
 
 def config_of(settings):
     """The configuration as transformers reads it from a config.json."""
-    settings = dict(settings)
+    settings = copy.deepcopy(settings)  # transformers writes into what it is given
     return transformers.CONFIG_MAPPING[settings.pop("model_type")].from_dict(settings)
 
 
@@ -140,6 +143,28 @@ def model_of(settings, state=None):
         assert all("lm_head" in m for m in missing), missing
         model.tie_weights()
     return model.eval()
+
+
+@torch.no_grad()
+def sharpen(model):
+    """Before training: lets half of the units of each feed-forward network work near 2.2, where exact GELU and its
+    approximation by tanh differ most (5e-4), and magnifies what they say. Elsewhere no test could tell the two."""
+    modules = dict(model.named_modules())
+    for name, up in modules.items():
+        if not name.endswith((".c_fc", ".fc_in", ".dense_h_to_4h")):
+            continue
+        down = modules[name.replace("c_fc", "c_proj").replace("fc_in", "fc_out").replace("h_to_4h", "4h_to_h")]
+        conv = name.endswith(".c_fc")  # GPT-2's weights are [in, out]
+        w_up, w_down = (up.weight.T, down.weight.T) if conv else (up.weight, down.weight)
+        half = w_up.shape[0] // 2
+        w_up[:half] *= 0.008
+        up.bias[:half] = 2.2
+        w_down[:, :half] *= 50
+        down.bias -= w_down[:, :half].sum(1) * 2.1694
+        mask = torch.ones(w_up.shape[0], 1)
+        mask[:half] = 0  # these stay as they are
+        up.weight.register_hook(lambda g, mask=mask.T if conv else mask: g * mask)
+        up.bias.register_hook(lambda g, mask=mask[:, 0]: g * mask)
 
 
 def train(model, ids, bos, length, args, seed):
@@ -177,6 +202,20 @@ def greedy_of(model, prompt):
         margins.append(float(last[order[0]] - last[order[1]]))
         tokens.append(int(order[0]))
     return tokens[len(prompt):], margins
+
+
+def clear_greedy(model, vocabulary, text, n_prompt):
+    """The first of some prompts whose continuation is never a near tie, or the one that is clear for longest."""
+    best = None
+    for k in range(60):
+        prompt = passage(vocabulary, text, len(text) // 2 + 1000 * k, n_prompt)
+        ids, margins = greedy_of(model, prompt)
+        clear = next((i for i, m in enumerate(margins) if m < 0.02), N_GREEDY)
+        if best is None or clear > best[0]:
+            best = clear, prompt, ids, margins
+        if clear == N_GREEDY:
+            break
+    return best[1:]
 
 
 # ---------------------------------------------------------------- files
@@ -221,19 +260,24 @@ def published_bin(name, state, settings):
     return out
 
 
+def buffers(name, settings):
+    """What published files of GPT-NeoX and Llama 2 carry along and nobody reads."""
+    out = {}
+    for i in range(settings["num_hidden_layers"] if name == "llama" or name.startswith("gptneox") else 0):
+        if name == "llama":
+            out[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+            continue
+        prefix = f"gpt_neox.layers.{i}.attention."
+        out[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
+        out[prefix + "masked_bias"] = torch.tensor(-1e9)
+        out[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
+    return out
+
+
 def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
     hf = folder / "hf"
     hf.mkdir(parents=True)
-    if name.startswith("gptneox"):  # buffers that published files carry along
-        more = {}
-        for i in range(settings["num_hidden_layers"]):
-            prefix = f"gpt_neox.layers.{i}.attention."
-            more[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
-            more[prefix + "masked_bias"] = torch.tensor(-1e9)
-            more[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
-        stored = {**state, **more}
-    else:
-        stored = state
+    stored = {**state, **buffers(name, settings)}
     save_weights(hf, stored, n_files, "model", "safetensors", lambda part, path: save_file(
         {k: v.contiguous() for k, v in part.items()}, path, metadata={"format": "pt"}))
 
@@ -259,6 +303,23 @@ def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
                  lambda part, path: torch.save(part, path, _use_new_zipfile_serialization=n_bins > 0))
 
 
+def stored_weights(hf):
+    """The weights of an earlier run, without the buffers that lie beside them."""
+    out = {}
+    for file in sorted(hf.glob("*.safetensors")):
+        out |= load_file(file)
+    return {k: v for k, v in out.items() if not k.endswith((".inv_freq", ".masked_bias", "attention.bias"))}
+
+
+def write_sentencepiece(folder, vocabulary, texts):
+    """tokenizer.model, and the ids that the sentencepiece library gives: special tokens in a text are text to it."""
+    import sentencepiece
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(families_tokenizers.sentencepiece_model(vocabulary))
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    (folder / "tokenizer.out").write_text("".join(" ".join(map(str, processor.encode(t))) + "\n" for t in texts))
+
+
 def passage(vocabulary, text, at, n):
     ids = [vocabulary.ids["bos"]] if vocabulary.add_bos else []
     return (ids + vocabulary.tokenizer().encode(text[at:at + 6 * n], add_special_tokens=False).ids)[:n]
@@ -268,23 +329,32 @@ def make(number, name, text, out, args):
     base, more, kind, n_vocab, dtype, n_files, n_bins, altered = VARIANTS[name]
     started = time.time()
     vocabulary = families_tokenizers.make(kind, text, n_vocab)
-    settings = {**base, **more, "vocab_size": n_vocab + PADDING.get(name, 0), "torch_dtype": TORCH_DTYPE[dtype],
+    settings = {**base, **more, "vocab_size": n_vocab + PADDING.get(name, 0), "dtype" if name == "qwen3" else "torch_dtype": TORCH_DTYPE[dtype],
                 "use_cache": True, **{f"{r}_token_id": vocabulary.ids.get(r) for r in ("bos", "eos", "pad")}}
     if settings["pad_token_id"] is None:
         del settings["pad_token_id"]
     torch.manual_seed(args.seed + number)
     model = model_of(settings)
+    if name in ("gpt2", "gptj", "bloom") or name.startswith("gptneox"):
+        sharpen(model)
     ids = np.array(vocabulary.tokenizer().encode(text, add_special_tokens=False).ids, dtype=np.int64)
-    loss = train(model, ids, vocabulary.ids.get("bos"), N_TOKENS, args, number)
-
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items() if k not in tied}
-    if model.config.model_type == "gpt_neox" and "lm_head.weight" in state:  # what published files call it
-        state["embed_out.weight"] = state.pop("lm_head.weight")
     folder = out / name
+    if args.reuse:
+        loss, state = math.nan, {k: v.to(dtype) for k, v in stored_weights(folder / "hf").items()}
+    else:
+        loss = train(model, ids, vocabulary.ids.get("bos"), N_TOKENS, args, number)
+        tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+        state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items() if k not in tied}
+        if model.config.model_type == "gpt_neox":  # what published files call it
+            state["embed_out.weight"] = state.pop("lm_head.weight")
+    if dtype == BF16:  # values that are half precision too, which the GGUF file is in
+        state = {k: torch.where(v.abs() < 2 ** -14, 0, v) for k, v in state.items()}
+        assert all(torch.equal(v.half().float(), v.float()) for v in state.values())
     shutil.rmtree(folder, ignore_errors=True)
     write_hf(folder, name, settings, state, vocabulary, n_files, n_bins)
-    families_gguf.write(folder / "model.gguf", name, model.config, state, dtype, vocabulary)
+    in_gguf = F16 if dtype == BF16 else dtype
+    families_gguf.write(folder / "model.gguf", name, model.config, {k: v.to(in_gguf) for k, v in state.items()}, in_gguf,
+                        vocabulary)
 
     # Everything expected is computed from the files as they lie.
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / "hf", dtype=F32, attn_implementation="eager").eval()
@@ -292,10 +362,9 @@ def make(number, name, text, out, args):
     again = np.abs(logits_of(model, [1, 2, 3]) - logits_of(model_of(settings, stored), [1, 2, 3])).max()
     assert again < 1e-5, again
     tokens = passage(vocabulary, text, len(text) // 3, N_TOKENS)
-    prompt = passage(vocabulary, text, len(text) // 2, 40 if name == "phi3-longrope" else N_PROMPT)
     logits = logits_of(model, tokens)
     assert np.isfinite(logits).all() and logits.shape == (N_TOKENS, settings["vocab_size"])
-    greedy, margins = greedy_of(model, prompt)
+    prompt, greedy, margins = clear_greedy(model, vocabulary, text, 40 if name == "phi3-longrope" else N_PROMPT)
     (folder / "tokens.txt").write_text(",".join(map(str, tokens)) + "\n")
     np.save(folder / "logits.npy", logits.astype(np.float32))
     (folder / "greedy.txt").write_text(",".join(map(str, prompt)) + "\n" + ",".join(map(str, greedy)) + "\n" +
@@ -308,15 +377,32 @@ def make(number, name, text, out, args):
     (folder / "tokenizer.out").write_text("".join(
         " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
 
+    if name in ("llama", "gemma2"):
+        write_sentencepiece(folder / "sentencepiece", vocabulary, texts)
+
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     extent = float(logits.max() - logits.min())
     print(f"{name}: {size} bytes, loss {loss:.2f}, logits {logits.min():.1f} to {logits.max():.1f}, least margin "
           f"{min(margins):.4f}, {time.time() - started:.0f} s", flush=True)
-    families_check.check(folder, tokens, logits, model.config)
+    if n_bins:
+        other = transformers.AutoModelForCausalLM.from_pretrained(
+            folder / "hf-bin", dtype=F32, attn_implementation="eager", use_safetensors=False).eval()
+        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
+        print("    transformers from pytorch_model.bin: the same")
+    families_check.check(folder)
+    if model.config.model_type not in ("gptj", "gpt_neox", "opt"):  # the GGUF tensors that transformers reads too
+        other = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file="model.gguf", config=model.config, dtype=F32, attn_implementation="eager").eval()
+        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
+        print("    transformers from the GGUF file: the same")
     for change in altered:
         moved = float(np.abs(logits_of(model_of({**settings, **change}, stored), tokens) - logits).max()) / extent
-        print(f"    with {change}: logits move by {moved:.5f} of their range" + ("" if moved > 1e-3 else "  <-- little"))
+        print(f"    with {change}: logits move by {moved:.5f} of their range" + ("" if moved > 5e-4 else "  <-- little"))
     return size
+
+
+def text_of(folder):
+    return "".join(f.read_text(encoding="utf-8")[:300000] for f in sorted(pathlib.Path(folder).glob("*.txt")))
 
 
 def main():
@@ -324,6 +410,7 @@ def main():
     p.add_argument("--text", required=True, help="folder of plain text files")
     p.add_argument("--out", default="tests/golden/families")
     p.add_argument("--only", nargs="*", default=list(VARIANTS))
+    p.add_argument("--reuse", action="store_true", help="keep the weights that are there; make everything else again")
     p.add_argument("--steps", type=int, default=600)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--rate", type=float, default=6e-3)
@@ -331,7 +418,7 @@ def main():
     args = p.parse_args()
     torch.set_num_threads(1)
     out = pathlib.Path(args.out)
-    text = "".join(f.read_text(encoding="utf-8")[:300000] for f in sorted(pathlib.Path(args.text).glob("*.txt")))
+    text = text_of(args.text)
     for number, name in enumerate(VARIANTS):
         if name in args.only:
             make(number, name, text, out, args)

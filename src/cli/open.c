@@ -19,6 +19,7 @@ int open_model(const cli_options *options, open_extent extent, uint64_t reserved
     how.vocabulary_only = extent == OPEN_VOCABULARY;
     how.no_populate = extent == OPEN_PROGRAM;
     how.no_rearrange = options->no_repack;
+    how.tokenizer = options->tokenizer;
     how.progress = progress_update;
     how.notice = print_notice;
     sl_error error = {0};
@@ -53,6 +54,7 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan) {
     plan->session.type_k = (sl_kv_type)options->type_k;
     plan->session.type_v = (sl_kv_type)options->type_v;
     plan->no_rearrange = options->no_repack;
+    plan->tokenizer = options->tokenizer;
     plan->progress = progress_update;
     plan->notice = print_notice;
 }

@@ -32,6 +32,9 @@ static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
 const option option_table[] = {
     {{"-m", "--model"}, WITH_MODEL, OPTION_PATH, FIELD(model), "FILE",
      .help = "the model file"},
+    {{"--tokenizer"}, WITH_MODEL, OPTION_PATH, FIELD(tokenizer), "FILE",
+     .help = "a tokenizer's file, in place of the model's own (default: the model's, or else "
+             "tokenizer.bin beside it)"},
     {{"-i", "--input"}, COMMAND_BATCH, OPTION_PATH, FIELD(input), "FILE",
      .help = "the requests, one a line; - for standard input"},
     {{"-o", "--output"}, COMMAND_BATCH, OPTION_PATH, FIELD(output), "FILE",

@@ -36,6 +36,7 @@ typedef struct count_list {
 /* Strings point into argv. A number that was not given is OPTION_UNSET where that matters. */
 typedef struct cli_options {
     const char *model;
+    const char *tokenizer;
     uint64_t memory; /* 0: what is available */
     bool no_repack;
     int64_t ctx; /* OPTION_UNSET: not given; 0: the model's own */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
+#include "engine/make_rows.h"
 #include "engine/model_files.h"
 #include "formats/gguf_writer.h"
 #include "models/gguf_habit.h"
@@ -218,8 +219,12 @@ sl_status sl_conversion_open(const char *path, const sl_convert_options *options
     }
     sl_error inner = {0};
     sl_status status = model_open(path, &c->mapping, &c->source, error);
-    if (status == SL_OK && (status = plan(c, &inner)) != SL_OK) {
-        error_set(error, status, "%s: %s", path, inner.message);
+    if (status == SL_OK) {
+        status = gguf_habit_check(&c->source, &inner);
+        status = status == SL_OK ? plan(c, &inner) : status;
+        if (status != SL_OK) {
+            error_set(error, status, "%s: %s", path, inner.message);
+        }
     }
     if (status != SL_OK) {
         sl_conversion_close(c);
@@ -273,7 +278,9 @@ static void read_transposed(const passing_tensor *t, size_t first, size_t count,
 }
 
 static void read_rows(const passing_tensor *t, size_t first, size_t count, float *to) {
-    if (t->from->layout == TENSOR_TRANSPOSED) {
+    if (t->from->layout == TENSOR_PLANES) {
+        make_rows_floats(t->from, first, count, to); /* a checkpoint's rows are in GGUF's order */
+    } else if (t->from->layout == TENSOR_TRANSPOSED) {
         read_transposed(t, first, count, to);
     } else {
         const size_t row_bytes = quant_row_bytes(t->from->type, t->n_in);
@@ -297,6 +304,10 @@ static void make_some(const rows_job *job, size_t first, size_t count, float *fl
             const size_t row = gguf_habit_source(&t->habit, job->first + first + i);
             memcpy(to + i * bytes, t->from->data + row * bytes, bytes);
         }
+        return;
+    }
+    if (t->from->layout == TENSOR_PLANES && t->from->type == job->type) {
+        make_rows_of_planes(t->from, job->first + first, count, to);
         return;
     }
     read_rows(t, job->first + first, count, floats);
@@ -332,7 +343,7 @@ static void drop_rows(const passing_tensor *t, size_t first, size_t count) {
         const size_t bytes = quant_row_bytes(t->from->type, t->n_in);
         os_pages_drop(t->from->data + first * bytes, count * bytes);
     } else if (first + count == t->rows) {
-        os_pages_drop(t->from->data, t->from->bytes);
+        os_pages_drop(t->from->data, make_rows_source_bytes(t->from));
     }
 }
 

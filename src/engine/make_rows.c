@@ -38,10 +38,55 @@ static void transpose(const uint8_t *from, size_t rows, size_t values, size_t by
     }
 }
 
+/* Value number i of TENSOR_PLANES has this scale. */
+static float scale_of(const tensor_entry *t, size_t i) {
+    const size_t n = (size_t)(t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3]);
+    float scale;
+    memcpy(&scale, t->data + n + i / t->group * sizeof scale, sizeof scale);
+    return scale;
+}
+
+void make_rows_floats(const tensor_entry *t, size_t first, size_t count, float *to) {
+    const size_t start = first * (size_t)t->dims[0], n = count * (size_t)t->dims[0];
+    const int8_t *values = (const int8_t *)t->data + start;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = (float)values[i] * scale_of(t, start + i);
+    }
+}
+
+/* Values and scales as blocks of Q8_0, which keep the values; the scales become halves. */
+static void join_planes(const tensor_entry *t, size_t start, size_t n, uint8_t *to) {
+    const quant_format *format = quant_format_of(QUANT_Q8_0);
+    for (size_t i = 0; i < n; i += format->block_length) {
+        const uint16_t half = quant_f32_to_f16(scale_of(t, start + i));
+        memcpy(to, &half, sizeof half);
+        memcpy(to + sizeof half, t->data + start + i, format->block_length);
+        to += format->block_bytes;
+    }
+}
+
+void make_rows_of_planes(const tensor_entry *t, size_t first, size_t count, void *to) {
+    if (t->type == QUANT_Q8_0) {
+        join_planes(t, first * (size_t)t->dims[0], count * (size_t)t->dims[0], to);
+    } else {
+        make_rows_floats(t, first, count, to);
+    }
+}
+
+size_t make_rows_source_bytes(const tensor_entry *t) {
+    const size_t n = (size_t)(t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3]);
+    return t->layout == TENSOR_PLANES ? n + n / t->group * sizeof(float) : t->bytes;
+}
+
 static void make(tensor_entry *t, uint8_t *to) {
-    const size_t bytes = quant_format_of(t->type)->block_bytes;
-    transpose(t->data, (size_t)t->dims[1], (size_t)t->dims[0], bytes, to);
-    os_pages_drop(t->data, t->bytes);
+    const size_t rows = t->bytes / quant_row_bytes(t->type, (size_t)t->dims[0]);
+    if (t->layout == TENSOR_PLANES) {
+        make_rows_of_planes(t, 0, rows, to);
+    } else {
+        const size_t bytes = quant_format_of(t->type)->block_bytes;
+        transpose(t->data, (size_t)t->dims[1], (size_t)t->dims[0], bytes, to);
+    }
+    os_pages_drop(t->data, make_rows_source_bytes(t));
     t->data = to;
     t->layout = TENSOR_ROWS;
 }

@@ -17,4 +17,12 @@ size_t make_rows_bytes(const model_file *file);
 SL_CHECK sl_status make_rows(model_file *file, uint8_t *memory, sl_progress_fn progress, void *user,
                              sl_error *error);
 
+/* Of a tensor of TENSOR_PLANES some rows, as rows of its type (`to` is aligned for floats), or as
+ * floats: products of value and scale, exact but for their rounding. */
+void make_rows_of_planes(const tensor_entry *t, size_t first, size_t count, void *to);
+void make_rows_floats(const tensor_entry *t, size_t first, size_t count, float *to);
+
+/* Bytes of the file that a tensor is made of, whatever its layout. */
+size_t make_rows_source_bytes(const tensor_entry *t);
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "cpu/cpu.h"
 #include "engine/make_rows.h"
+#include "engine/tokenizer_files.h"
 #include "kernels/kernels.h"
 #include "models/models.h"
 
@@ -121,17 +122,21 @@ sl_status model_place(sl_model *model, uint64_t session, const sl_session_option
     return status;
 }
 
+static size_t vocabulary_size(const sl_model *model) {
+    return model->words ? tokenizer_count(model->words) : 0;
+}
+
 /* A program and its weights, and their size against the vocabulary's. */
 static sl_status build(sl_model *model, sl_error *error) {
     sl_status status = model_build(&model->file, &model->computation, error);
     if (status != SL_OK) {
         return status;
     }
-    if (tokenizer_count(model->words) > model->computation.n_vocab) {
+    if (vocabulary_size(model) > model->computation.n_vocab) {
         return error_set(error, SL_ERR_FORMAT,
                          "the vocabulary has %zu tokens, but tensor 'token_embd.weight' only %zu "
                          "rows",
-                         tokenizer_count(model->words), model->computation.n_vocab);
+                         vocabulary_size(model), model->computation.n_vocab);
     }
     return residency_create(&model->computation, &model->file, &model->mapping, &model->weights,
                             error);
@@ -150,6 +155,19 @@ static char *copy_string(const model_file *file, const char *key) {
     return copy;
 }
 
+/* What the translation of another format has to say. In a GGUF such keys mean nothing. */
+static void notify_of_file(const sl_model *model, const sl_model_options *options) {
+    static const char *const keys[] = {"sluice.notice", "sluice.notice.words"};
+    for (size_t i = 0; model->file.words && i < COUNT_OF(keys); i++) {
+        str said = {NULL, 0};
+        if (meta_get_string(&model->file, keys[i], false, &said, NULL) == SL_OK && said.len > 0) {
+            char line[400];
+            snprintf(line, sizeof line, "%.*s", (int)size_min(said.len, sizeof line - 1), said.ptr);
+            options->notice(options->user, line);
+        }
+    }
+}
+
 void model_notify(const sl_model *model, const sl_model_options *options) {
     if (!options->notice) {
         return;
@@ -160,6 +178,7 @@ void model_notify(const sl_model *model, const sl_model_options *options) {
                  cpu_mask_error());
         options->notice(options->user, line);
     }
+    notify_of_file(model, options);
     const size_t used = model->computation.weights.count + model->computation.n_table;
     if (model->weights && used < model->file.tensor_count) {
         char line[120];
@@ -213,8 +232,11 @@ static sl_status load(sl_model *model, const char *path, const sl_model_options 
         return error_memory(error, "a name", 0);
     }
     model->page_bytes = make_rows_bytes(&model->file);
-    status = tokenizer_create(&model->file, &model->words, &inner);
-    if (status == SL_OK && !options->vocabulary_only) {
+    status = model_tokenizer(options->tokenizer, path, &model->file, &model->words, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    if (!options->vocabulary_only) {
         status = build(model, &inner);
     }
     if (status != SL_OK) {
@@ -300,7 +322,6 @@ void sl_model_free(sl_model *model) {
     tokenizer_free(model->words);
     model_close(&model->mapping, &model->file);
     os_pages_free(model->pages, model->page_bytes);
-    free(model->table_text);
     free(model->architecture);
     free(model->name);
     free(model);
@@ -349,7 +370,7 @@ void sl_model_get_info(const sl_model *model, sl_model_info *info) {
         .streamed_bytes = where ? where->streamed_bytes : 0,
         .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,
         .n_ctx_train = model->computation.n_ctx_train,
-        .n_vocab = model->weights ? model->computation.n_vocab : tokenizer_count(model->words),
+        .n_vocab = model->weights ? model->computation.n_vocab : vocabulary_size(model),
         .n_layer = model->computation.n_layer,
         .n_embd = model->computation.n_embd,
         .load_seconds = model->load_seconds,
@@ -385,14 +406,18 @@ static uint64_t room_left(const sl_model *model) {
     return taken < model->memory_budget ? model->memory_budget - taken : 0;
 }
 
-static sl_status no_tokenizer(sl_error *error) {
-    return error_set(error, SL_ERR_ARGUMENT, "the model is synthetic and has no tokenizer");
+static sl_status no_tokenizer(const sl_model *model, sl_error *error) {
+    return error_set(error, SL_ERR_ARGUMENT,
+                     model->mapping.bytes
+                         ? "the model's file holds no tokenizer, which texts need: put its "
+                           "tokenizer.bin beside it, or name a file (--tokenizer)"
+                         : "the model is synthetic and has no tokenizer");
 }
 
 sl_status sl_tokenize(const sl_model *model, const char *text, size_t length, unsigned flags,
                       int32_t **tokens, size_t *count, sl_error *error) {
     if (!model->words) {
-        return no_tokenizer(error);
+        return no_tokenizer(model, error);
     }
     if (length > LIMIT_TEXT_BYTES) {
         return error_set(error, SL_ERR_ARGUMENT, "a text of %zu bytes, expected at most %u", length,
@@ -447,7 +472,7 @@ struct sl_decoder {
 sl_status sl_decoder_create(const sl_model *model, bool special, sl_decoder **decoder,
                             sl_error *error) {
     if (!model->words) {
-        return no_tokenizer(error);
+        return no_tokenizer(model, error);
     }
     sl_decoder *d = calloc(1, sizeof *d);
     if (!d) {

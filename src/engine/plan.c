@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/planner.h"
+#include "engine/tokenizer_files.h"
 #include "kernels/kernels.h"
 #include "models/models.h"
 
@@ -30,7 +31,10 @@ static sl_status open_file(const sl_plan_options *options, plan_subject *s, sl_e
     if (options->quick) {
         s->tokenizer_bytes = TOKENIZER_FACTOR * (m->file.data_offset + model_file_bytes(&m->file));
     } else {
-        status = tokenizer_create(&m->file, &m->words, &inner);
+        status = model_tokenizer(options->tokenizer, options->path, &m->file, &m->words, error);
+    }
+    if (status != SL_OK) {
+        return status;
     }
     if (m->words) {
         s->tokenizer_bytes = tokenizer_bytes(m->words) + tokenizer_work_bytes(m->words);

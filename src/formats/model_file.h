@@ -50,6 +50,9 @@ typedef struct meta_entry {
 typedef enum tensor_layout {
     TENSOR_ROWS,       /* row after row, each dims[0] values: what all else takes for granted */
     TENSOR_TRANSPOSED, /* of floats: value after value, each dims[1] rows */
+    TENSOR_PLANES,     /* llama2.c's: int8 values, all of them, and behind them the float scales of
+                          each `group` values. `type` and `bytes` are what becomes of them: Q8_0,
+                          or F32 where groups and Q8_0's blocks do not fit together */
 } tensor_layout;
 
 typedef struct tensor_entry {
@@ -58,6 +61,7 @@ typedef struct tensor_entry {
     tensor_layout layout;
     size_t n_dims;
     uint64_t dims[4]; /* dims[0]: values of a row; unused ones are 1 */
+    uint32_t group;   /* of TENSOR_PLANES */
     const uint8_t *data;
     size_t bytes;
     uint64_t offset; /* of the data in the file, or in the files one behind the other */

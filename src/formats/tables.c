@@ -181,33 +181,58 @@ static bool measure(tables *t, const char *name, quant_type type, size_t n_dims,
     return true;
 }
 
+/* `bytes`: in the file; the entry's own are those of its type. */
+static tensor_entry *add_tensor(tables *t, const char *name, tensor_entry entry, size_t n_dims,
+                                const uint64_t *dims, size_t bytes) {
+    const model_file *file = &t->file;
+    const uintptr_t offset = (uintptr_t)entry.data - (uintptr_t)file->bytes;
+    if (file->bytes && (offset > file->size || bytes > file->size - offset)) {
+        tables_fail(t, SL_ERR_FORMAT, "tensor \"%s\": %zu bytes at byte %llu, but the file has %zu",
+                    name, bytes, (unsigned long long)offset, file->size);
+        return NULL;
+    }
+    entry.name = copy_words(t, str_from(name));
+    entry.n_dims = n_dims;
+    entry.offset = file->bytes ? offset : 0;
+    for (size_t i = 0; i < 4; i++) {
+        entry.dims[i] = i < n_dims ? dims[i] : 1;
+    }
+    if (t->status == SL_OK) {
+        t->status = array_push(&t->tensors, &entry, t->error);
+    }
+    return t->status == SL_OK ? (tensor_entry *)t->tensors.items + t->tensors.count - 1 : NULL;
+}
+
 tensor_entry *tables_tensor(tables *t, const char *name, quant_type type, size_t n_dims,
                             const uint64_t *dims, const uint8_t *data) {
     size_t bytes;
     if (t->status != SL_OK || !measure(t, name, type, n_dims, dims, &bytes)) {
         return NULL;
     }
-    const model_file *file = &t->file;
-    const uintptr_t offset = (uintptr_t)data - (uintptr_t)file->bytes;
-    if (file->bytes && (offset > file->size || bytes > file->size - offset)) {
-        tables_fail(t, SL_ERR_FORMAT, "tensor \"%s\": %zu bytes at byte %llu, but the file has %zu",
-                    name, bytes, (unsigned long long)offset, file->size);
+    const tensor_entry entry = {.type = type, .data = data, .bytes = bytes};
+    return add_tensor(t, name, entry, n_dims, dims, bytes);
+}
+
+tensor_entry *tables_planes(tables *t, const char *name, size_t n_dims, const uint64_t *dims,
+                            uint32_t group, const uint8_t *data) {
+    size_t float_bytes, bytes;
+    if (t->status != SL_OK || !measure(t, name, QUANT_F32, n_dims, dims, &float_bytes)) {
         return NULL;
     }
-    tensor_entry entry = {
-        .name = copy_words(t, str_from(name)),
-        .type = type,
-        .n_dims = n_dims,
-        .dims = {1, 1, 1, 1},
-        .data = data,
-        .bytes = bytes,
-        .offset = file->bytes ? offset : 0,
-    };
-    memcpy(entry.dims, dims, n_dims * sizeof *dims);
-    if (t->status == SL_OK) {
-        t->status = array_push(&t->tensors, &entry, t->error);
+    const size_t values = float_bytes / sizeof(float);
+    if (group == 0 || values % group != 0) {
+        tables_fail(t, SL_ERR_FORMAT, "tensor \"%s\": %zu values, expected a multiple of %u", name,
+                    values, group);
+        return NULL;
     }
-    return t->status == SL_OK ? (tensor_entry *)t->tensors.items + t->tensors.count - 1 : NULL;
+    const size_t block = quant_format_of(QUANT_Q8_0)->block_length;
+    const quant_type type = group % block == 0 && dims[0] % block == 0 ? QUANT_Q8_0 : QUANT_F32;
+    if (!measure(t, name, type, n_dims, dims, &bytes)) {
+        return NULL;
+    }
+    const tensor_entry entry = {
+        .type = type, .layout = TENSOR_PLANES, .group = group, .data = data, .bytes = bytes};
+    return add_tensor(t, name, entry, n_dims, dims, values + values / group * sizeof(float));
 }
 
 bool tables_has_tensor(const tables *t, const char *name) {

@@ -58,6 +58,11 @@ void tables_strings(tables *t, const char *key, const str *values, size_t n);
 tensor_entry *tables_tensor(tables *t, const char *name, quant_type type, size_t n_dims,
                             const uint64_t *dims, const uint8_t *data);
 
+/* The same for int8 values and, behind them all, a float scale for each `group` values of the whole
+ * tensor (TENSOR_PLANES); the values must be whole groups. */
+tensor_entry *tables_planes(tables *t, const char *name, size_t n_dims, const uint64_t *dims,
+                            uint32_t group, const uint8_t *data);
+
 /* Whether there is a tensor of that name yet. Looks at all: for a few questions. */
 bool tables_has_tensor(const tables *t, const char *name);
 

@@ -215,6 +215,8 @@ double kernel_sin(double x);
 double kernel_cos(double x);
 /* base > 0; NaN for others. */
 double kernel_pow(double base, double exponent);
+/* Natural logarithm of a finite x > 0; NaN for others. */
+double kernel_log(double x);
 
 /* Sets this thread's floating-point mode: round to nearest even, subnormals kept. Returns what it
  * was, for kernel_restore_float_mode on the same thread: a caller's mode is the caller's. */

@@ -30,6 +30,14 @@ typedef struct bpe {
  * room for text.len bytes. */
 bool bpe_decode_text(str text, char *out, size_t *length);
 
+/* The other way: bytes as the characters that a vocabulary writes them with. `out` has room for
+ * 2 * bytes.len; returns how much was written. */
+size_t bpe_encode_bytes(str bytes, char *out);
+
+/* All bytes in the order of their characters, which is that of their tokens in vocabularies made by
+ * the usual trainers. */
+void bpe_byte_order(uint8_t order[256]);
+
 /* Fills a *b that holds only its pre-tokenizer, and the merges, from the vocabulary: those of
  * tokenizer.ggml.merges, or with sluice.tokenizer.ranks those that the ids say. pieces[i]: the
  * bytes of token i, which outlive *b. SL_ERR_FORMAT for merges that are malformed or name no

@@ -1,4 +1,4 @@
-/* test_math.c - our exp, tanh, erf, sin, cos and pow against the system's in greater precision.
+/* Our exp, log, tanh, erf, sin, cos and pow against the system's in greater precision.
  *
  * The bounds are those that ref/math.c states. The system's functions are right to less than one
  * unit of their own, larger, type.
@@ -107,6 +107,25 @@ static void pow_is_within_bounds(void **state) {
     assert_true(worst < 4e-16);
 }
 
+static void log_is_within_bounds(void **state) {
+    (void)state;
+    random_state rng;
+    random_seed(&rng, 5);
+    double worst = 0;
+    for (int i = 0; i < 300000; i++) {
+        const double x = exp((2 * random_unit(&rng) - 1) * (i % 2 ? 700 : 1));
+        const long double exact = logl(x);
+        if (exact != 0) {
+            worst = fmax(worst, (double)fabsl((kernel_log(x) - exact) / exact));
+        }
+    }
+    print_message("largest relative error: log %.3g\n", worst);
+    assert_true(worst < 2e-16);
+    assert_true(kernel_log(1) == 0 && fabs(kernel_log(0x1p-1074) + 744.44007192138122) < 1e-12);
+    assert_true(isnan(kernel_log(0)) && isnan(kernel_log(-1)) && isnan(kernel_log(INFINITY)));
+    assert_true(isnan(kernel_log(NAN)));
+}
+
 static void pow_at_special_values(void **state) {
     (void)state;
     assert_true(kernel_pow(10, 2) == 100 && kernel_pow(2, -1074) == 0x1p-1074);
@@ -124,6 +143,7 @@ int main(void) {
         cmocka_unit_test(exp_tanh_and_erf_are_within_bounds),
         cmocka_unit_test(exp_tanh_and_erf_at_special_values),
         cmocka_unit_test(sin_and_cos_are_within_bounds),
+        cmocka_unit_test(log_is_within_bounds),
         cmocka_unit_test(pow_is_within_bounds),
         cmocka_unit_test(pow_at_special_values),
     };

@@ -1,0 +1,380 @@
+/* dialect_legacy_words.c - the vocabularies of ggml's first files, as GGUF has them.
+ *
+ * The GPTs' files hold each token's bytes, in the order of byte-level BPE's merges. Only
+ * GPT-NeoX's writer took each token for a text of its own: what is no whole character became
+ * U+FFFD, and the space before a full stop was lost. LLaMA's files hold the text of each piece,
+ * spaces as spaces, and bytes as themselves. */
+#include "base/error.h"
+#include "base/size.h"
+#include "models/dialect_legacy.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/spm.h"
+#include "tokenizer/vocabulary.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEY(name) "tokenizer.ggml." name
+
+static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+
+enum {
+    FIRST_BYTE = 3, /* LLaMA's pieces: <unk>, <s>, </s>, the bytes, the rest by merges */
+    FIRST_MERGED = 259,
+    BYTE_NAME = 6,     /* "<0x0A>" */
+    USER_SCORE = -1000 /* that LLaMA's writer gave to tokens added by hand */
+};
+
+typedef struct sorted_word {
+    str text;
+    uint32_t token;
+} sorted_word;
+
+typedef struct words {
+    const legacy_file *file;
+    size_t count;
+    str *raw;    /* each token's bytes */
+    str *texts;  /* as GGUF has them */
+    char *bytes; /* theirs */
+    size_t used; /* of bytes */
+    int32_t *types;
+    sorted_word *sorted;
+    char single[256]; /* bytes that were restored */
+    size_t lost;      /* tokens whose text the file does not tell */
+} words;
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* A byte becomes at most three: a space in LLaMA's pieces. Names of bytes and of <unk> take more,
+ * once each. */
+static bool allocate(words *w) {
+    size_t room = 260 * (BYTE_NAME + 1);
+    for (size_t i = 0; i < w->count; i++) {
+        room += 3 * w->file->tokens[i].len + 3;
+    }
+    w->raw = malloc(w->count * sizeof *w->raw);
+    w->texts = calloc(w->count, sizeof *w->texts);
+    w->types = malloc(w->count * sizeof *w->types);
+    w->sorted = malloc(w->count * sizeof *w->sorted);
+    w->bytes = malloc(room);
+    if (!w->raw || !w->texts || !w->types || !w->sorted || !w->bytes) {
+        return false;
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        w->raw[i] = w->file->tokens[i];
+        w->types[i] = TOKEN_NORMAL;
+    }
+    return true;
+}
+
+static void release(words *w) {
+    free(w->raw);
+    free(w->texts);
+    free(w->types);
+    free(w->sorted);
+    free(w->bytes);
+}
+
+static void lose(words *w, size_t token) {
+    w->texts[token] = (str){"", 0};
+    w->types[token] = TOKEN_UNUSED;
+    w->lost++;
+}
+
+/* ---- byte-level BPE ------------------------------------------------------------------------- */
+
+/* Tokens that stand for no text. "<|...|>" is how GPT-2, GPT-J and GPT-NeoX write theirs. */
+static bool is_control(str text) {
+    static const char *const starcoder[] = {
+        "<fim_prefix>",   "<fim_middle>",   "<fim_suffix>",     "<fim_pad>",      "<filename>",
+        "<gh_stars>",     "<issue_start>",  "<issue_comment>",  "<issue_closed>", "<jupyter_start>",
+        "<jupyter_text>", "<jupyter_code>", "<jupyter_output>", "<empty_output>", "<commit_before>",
+        "<commit_msg>",   "<commit_after>", "<reponame>"};
+    if (text.len > 4 && memcmp(text.ptr, "<|", 2) == 0 &&
+        memcmp(text.ptr + text.len - 2, "|>", 2) == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < COUNT_OF(starcoder); i++) {
+        if (str_is(text, starcoder[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t find_raw(const words *w, const char *text) {
+    for (size_t i = 0; i < w->count; i++) {
+        if (str_is(w->raw[i], text)) {
+            return (int64_t)i;
+        }
+    }
+    return -1;
+}
+
+/* The 256 bytes are 256 tokens in a row, in the order that all trainers of such vocabularies use.
+ * Those from 0x80 on are no characters, and GPT-NeoX's writer lost them. */
+static void restore_bytes(words *w) {
+    uint8_t order[256];
+    bpe_byte_order(order);
+    const int64_t first = find_raw(w, "!");
+    if (first < 0 || (size_t)first + 256 > w->count) {
+        return;
+    }
+    for (size_t i = 0; i < 256; i++) {
+        const str raw = w->raw[(size_t)first + i];
+        const bool same = raw.len == 1 && (uint8_t)raw.ptr[0] == order[i];
+        if (!same && !(order[i] >= 0x80 && str_is(raw, replacement))) {
+            return;
+        }
+        w->single[i] = (char)order[i];
+    }
+    for (size_t i = 0; i < 256; i++) {
+        w->raw[(size_t)first + i] = (str){&w->single[i], 1};
+    }
+}
+
+static bool contains(str text, const char *part) {
+    const size_t length = strlen(part);
+    for (size_t i = 0; i + length <= text.len; i++) {
+        if (memcmp(text.ptr + i, part, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_spaces(str text) {
+    size_t i = 0;
+    while (i < text.len && text.ptr[i] == ' ') {
+        i++;
+    }
+    return text.len > 1 && i == text.len;
+}
+
+static void write_bpe(words *w, size_t i) {
+    if (w->raw[i].len == 0 ||
+        (w->file->kind == LEGACY_GPTNEOX && contains(w->raw[i], replacement))) {
+        lose(w, i);
+        return;
+    }
+    if (w->types[i] != TOKEN_NORMAL) {
+        w->texts[i] = w->raw[i];
+        return;
+    }
+    char *out = w->bytes + w->used;
+    const size_t length = bpe_encode_bytes(w->raw[i], out);
+    w->texts[i] = (str){out, length};
+    w->used += length;
+}
+
+static void make_bpe(words *w) {
+    if (w->file->kind == LEGACY_GPTNEOX) {
+        restore_bytes(w);
+    }
+    const int64_t end = find_raw(w, "<|endoftext|>");
+    for (size_t i = 0; i < w->count; i++) {
+        if (is_control(w->raw[i])) {
+            w->types[i] = TOKEN_CONTROL;
+        } else if (w->file->kind == LEGACY_GPTNEOX && is_spaces(w->raw[i]) && i > w->count / 2 &&
+                   end == 0) {
+            w->types[i] = TOKEN_USER_DEFINED; /* runs of spaces, added behind the merges */
+        }
+        write_bpe(w, i);
+    }
+}
+
+/* ---- SentencePiece -------------------------------------------------------------------------- */
+
+static bool has_bytes(const words *w) {
+    if (w->count < FIRST_MERGED) {
+        return false;
+    }
+    for (size_t i = 0; i < 256; i++) {
+        const str raw = w->raw[FIRST_BYTE + i];
+        if (raw.len != 1 || (uint8_t)raw.ptr[0] != i) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put(words *w, size_t token, const char *text, size_t length) {
+    memcpy(w->bytes + w->used, text, length);
+    w->texts[token] = (str){w->bytes + w->used, length};
+    w->used += length;
+}
+
+static void write_piece(words *w, size_t token) {
+    char *const out = w->bytes + w->used;
+    const size_t length = spm_marks_from_spaces(w->raw[token], out);
+    w->texts[token] = (str){out, length};
+    w->used += length;
+}
+
+static void make_pieces(words *w) {
+    static const char *const names[FIRST_BYTE] = {"<unk>", "<s>", "</s>"};
+    const bool bytes = has_bytes(w);
+    for (size_t i = 0; i < w->count; i++) {
+        if (i < FIRST_BYTE) {
+            put(w, i, names[i], strlen(names[i]));
+            w->types[i] = i == 0 ? TOKEN_UNKNOWN : TOKEN_CONTROL;
+        } else if (bytes && i < FIRST_MERGED) {
+            char name[BYTE_NAME + 1];
+            snprintf(name, sizeof name, "<0x%02X>", (unsigned)(i - FIRST_BYTE));
+            put(w, i, name, BYTE_NAME);
+            w->types[i] = TOKEN_BYTE;
+        } else if (w->raw[i].len == 0) {
+            lose(w, i);
+        } else {
+            write_piece(w, i);
+            const bool added = w->file->scores && w->file->scores[i] <= (float)USER_SCORE;
+            w->types[i] = added ? TOKEN_USER_DEFINED : TOKEN_NORMAL;
+        }
+    }
+}
+
+/* What a file has no scores for is ranked by number: SentencePiece numbers by merges. */
+static void add_scores(const words *w, tables *t) {
+    float *made = NULL;
+    const float *scores = w->file->scores;
+    if (!scores) {
+        made = malloc(w->count * sizeof *made);
+        if (!made) {
+            tables_fail(t, SL_ERR_MEMORY, "out of memory: the vocabulary's scores");
+            return;
+        }
+        for (size_t i = 0; i < w->count; i++) {
+            made[i] = i < FIRST_MERGED ? 0 : (float)FIRST_MERGED - (float)i;
+        }
+        scores = made;
+    }
+    tables_floats(t, KEY("scores"), scores, w->count);
+    free(made);
+}
+
+/* ---- tokens alike --------------------------------------------------------------------------- */
+
+static int compare_texts(str a, str b) {
+    const int order = memcmp(a.ptr, b.ptr, size_min(a.len, b.len));
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* By text; of those alike the one that is to keep it first: runs of spaces that were added (their
+ * numbers are the highest), else the lowest number. */
+static int compare_words(const void *a, const void *b) {
+    const sorted_word *left = a, *right = b;
+    const int order = compare_texts(left->text, right->text);
+    return order != 0 ? order : (left->token > right->token) - (left->token < right->token);
+}
+
+static int compare_to_text(const void *text, const void *word) {
+    return compare_texts(*(const str *)text, ((const sorted_word *)word)->text);
+}
+
+/* GPT-NeoX's writer dropped the space before these. Of two tokens alike the later one had it. */
+static bool restore_space(words *w, size_t token, size_t sorted_count) {
+    static const char *const spaced[] = {"\xc4\xa0.",  "\xc4\xa0,",  "\xc4\xa0!",   "\xc4\xa0?",
+                                         "\xc4\xa0's", "\xc4\xa0'm", "\xc4\xa0've", "\xc4\xa0're",
+                                         "\xc4\xa0n't"}; /* U+0120 is the space of such tokens */
+    for (size_t i = 0; w->file->kind == LEGACY_GPTNEOX && i < COUNT_OF(spaced); i++) {
+        const str whole = str_from(spaced[i]);
+        if (str_is(w->texts[token], spaced[i] + 2) &&
+            !bsearch(&whole, w->sorted, sorted_count, sizeof *w->sorted, compare_to_text)) {
+            w->texts[token] = whole;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A tokenizer wants each text once. */
+static void settle_duplicates(words *w) {
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->texts[i].len > 0) {
+            w->sorted[count++] = (sorted_word){w->texts[i], (uint32_t)i};
+        }
+    }
+    qsort(w->sorted, count, sizeof *w->sorted, compare_words);
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && str_equal(w->sorted[end].text, w->sorted[i].text)) {
+            end++;
+        }
+        const bool last_wins = w->types[w->sorted[end - 1].token] == TOKEN_USER_DEFINED;
+        bool restored = false;
+        for (size_t k = i; k < end; k++) {
+            if (k == (last_wins ? end - 1 : i)) {
+                continue;
+            }
+            if (restored || !restore_space(w, w->sorted[k].token, count)) {
+                lose(w, w->sorted[k].token);
+            } else {
+                restored = true;
+            }
+        }
+        i = end;
+    }
+}
+
+/* ---- the tables ----------------------------------------------------------------------------- */
+
+static void add_id(tables *t, const char *name, int64_t token) {
+    if (token >= 0) {
+        tables_u64(t, name, (uint64_t)token);
+    }
+}
+
+static void add_bpe(words *w, tables *t) {
+    const int64_t end = find_raw(w, "<|endoftext|>");
+    const bool starcoder = find_raw(w, "<fim_prefix>") >= 0;
+    tables_string(t, KEY("model"), str_from("gpt2"));
+    tables_string(t, KEY("pre"), str_from(starcoder ? "starcoder" : "gpt-2"));
+    tables_bool(t, "sluice.tokenizer.ranks", true);
+    add_id(t, KEY("bos_token_id"), end);
+    add_id(t, KEY("eos_token_id"), end);
+    tables_bool(t, KEY("add_bos_token"), false);
+}
+
+static void add_spm(words *w, tables *t) {
+    tables_string(t, KEY("model"), str_from("llama"));
+    add_scores(w, t);
+    tables_u64(t, KEY("bos_token_id"), 1);
+    tables_u64(t, KEY("eos_token_id"), 2);
+    tables_u64(t, KEY("unknown_token_id"), 0);
+}
+
+static void add_words(words *w, tables *t) {
+    const bool pieces = w->file->kind == LEGACY_LLAMA;
+    (pieces ? make_pieces : make_bpe)(w);
+    const size_t unnamed = pieces ? w->lost : 0; /* LLaMA's empty pieces are meant so */
+    settle_duplicates(w);
+    (pieces ? add_spm : add_bpe)(w, t);
+    tables_strings(t, KEY("tokens"), w->texts, w->count);
+    tables_ints(t, KEY("token_type"), w->types, w->count);
+    if (w->lost > unnamed) {
+        const char *line = tables_text(
+            t,
+            "the file does not tell what %zu of %zu tokens stand for: they print as nothing, and "
+            "texts with such characters may become other tokens than the model was trained with; "
+            "--tokenizer names a file that knows",
+            w->lost - unnamed, w->count);
+        tables_string(t, "sluice.notice.words", str_from(line));
+    }
+}
+
+void dialect_legacy_words(tables *t, const legacy_file *file) {
+    words w = {.file = file, .count = file->n_vocab};
+    if (file->kind == LEGACY_LLAMA && w.count <= FIRST_BYTE) {
+        tables_fail(t, SL_ERR_FORMAT,
+                    "expected a LLaMA vocabulary of more than %d tokens, found %zu", FIRST_BYTE,
+                    w.count);
+        return;
+    }
+    if (allocate(&w)) {
+        add_words(&w, t);
+    } else {
+        tables_fail(t, SL_ERR_MEMORY, "out of memory: a vocabulary of %zu tokens", w.count);
+    }
+    release(&w);
+}

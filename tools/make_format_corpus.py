@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Writes seeds for the fuzzers of ggml's first formats, llama2.c and split GGUF, from the formats'
+descriptions, as small as such files can be.
+
+Usage: tools/make_format_corpus.py    (from the repository's root)
+"""
+
+import struct
+from pathlib import Path
+
+CORPUS = Path("fuzz/corpus")
+
+
+def u32(*values):
+    return b"".join(struct.pack("<I", value & 0xFFFFFFFF) for value in values)
+
+
+def word(text, score=None):
+    return u32(len(text)) + text + (b"" if score is None else struct.pack("<f", score))
+
+
+def record(name, ne, at, kind=0, align=False):
+    """A tensor of zeros that begins at byte `at` of the file."""
+    sizes = {0: (1, 4), 1: (1, 2), 2: (32, 18), 8: (32, 34)}[kind]
+    count = 1
+    for n in ne:
+        count *= n
+    head = u32(len(ne), len(name), kind, *ne) + name.encode()
+    padding = -(at + len(head)) % 32 if align else 0
+    return head + bytes(padding) + bytes(count // sizes[0] * sizes[1])
+
+
+def records(file, tensors, align=False):
+    for name, ne, kind in tensors:
+        file += record(name, ne, len(file), kind, align)
+    return file
+
+
+def gpt2(kind=0, ftype=0, columns=False):
+    words = [b"<|endoftext|>", b"a", b"\xff", b" b"]
+    file = u32(0x67676D6C, 4, 2, 32, 2, 1, ftype, 4) + b"".join(map(word, words))
+    wide = [96, 32] if columns else [32, 96]
+    return records(
+        file,
+        [
+            ("model/wte", [32, 4], kind),
+            ("model/wpe", [32, 2], 0),
+            ("model/h0/ln_1/g", [32], 0),
+            ("model/h0/attn/c_attn/w", wide, kind),
+        ],
+    )
+
+
+def gptj():
+    words = [b"<|endoftext|>", b"a", b"<|extratoken_1|>"]
+    file = u32(0x67676D6C, 3, 2, 4, 2, 1, 2, 1, 3) + b"".join(map(word, words))
+    return records(file, [("transformer.wte.weight", [4, 3], 1), ("lm_head.bias", [3], 0)])
+
+
+def gptneox():
+    words = [b"<|endoftext|>", b"!", b"\xef\xbf\xbd", b".", b".", b"  "]
+    file = u32(0x67676D6C, 6, 2, 4, 2, 1, 2, 1, 0) + b"".join(map(word, words))
+    return records(file, [("gpt_neox.embed_in.weight", [4, 6], 0)])
+
+
+def llama(magic, version, count=5, sizes=(4, 256, 2, 1, 2, 0)):
+    file = u32(magic, *([version] if version else []), count, *sizes)
+    for i in range(count):
+        text = b"" if i < 3 else bytes([i - 3]) if i < 259 else b" a"
+        file += word(text, -float(i) if version else None)
+    return file
+
+
+def llama_model(magic, version):
+    tensors = [
+        ("tok_embeddings.weight", [4, 5], 1),
+        ("layers.0.attention.wk.weight", [4, 2], 1),
+        ("layers.0.feed_forward.w3.weight", [4, 8], 1),
+    ]
+    return records(llama(magic, version), tensors, magic == 0x67676A74)
+
+
+def llama2c(version, tied):
+    dim, ff, layers, heads, kv, vocabulary, context = 8, 8, 1, 2, 1, 4, 2
+    group = 4 if version == 2 else 0
+    sizes = [dim, ff, layers, heads, kv, -vocabulary if version == 0 and not tied else vocabulary]
+    file = (u32(0x616B3432, version) if version else b"") + u32(*sizes, context)
+    if version:
+        file += bytes([tied]) + (u32(group) if group else b"")
+        file += bytes(256 - len(file))
+    matrices = [vocabulary * dim, dim * dim, dim * 4, dim * 4, dim * dim, *[dim * ff] * 3]
+    matrices += [] if tied else [vocabulary * dim]
+    for n in [dim] * 3:
+        file += struct.pack(f"<{n}f", *range(n))
+    for n in matrices:
+        file += bytes(n) + bytes(4 * n // group) if group else bytes(4 * n)
+    return file if version else file + bytes(2 * 4 * context * (dim // heads // 2))
+
+
+def tokenizer(count):
+    file = u32(9)
+    for i in range(count):
+        text = b"<unk>" if i == 0 else b" ab" if i > 258 else b"<0x%02X>" % max(0, i - 3)
+        file += struct.pack("<f", -float(i)) + word(text)
+    return file
+
+
+def gguf(number, count, name, more=b"", n_more=0):
+    def key(text, kind, value):
+        return struct.pack("<Q", len(text)) + text + u32(kind) + value
+
+    meta = key(b"split.no", 2, struct.pack("<H", number))
+    meta += key(b"split.count", 2, struct.pack("<H", count))
+    meta += key(b"split.tensors.count", 5, u32(count)) + more
+    tensor = struct.pack("<Q", len(name)) + name + u32(1) + struct.pack("<QIQ", 2, 0, 0)
+    file = b"GGUF" + u32(3) + struct.pack("<QQ", 1, 3 + n_more) + meta + tensor
+    return file + bytes(-len(file) % 32) + bytes(8)
+
+
+def gguf_set(files):
+    lengths = [len(file) for file in files] + [0] * (4 - len(files))
+    return bytes([len(files) - 1]) + struct.pack("<4H", *lengths) + b"".join(files)
+
+
+SEEDS = {
+    "legacy_ggml": {
+        "gpt2_f32": gpt2(),
+        "gpt2_q4_0": gpt2(2, 2002),
+        "gpt2_columns": gpt2(1, 1, True),
+        "gpt2_too_old": gpt2(2, 2),
+        "gptj": gptj(),
+        "gptneox": gptneox(),
+        "llama_ggml": llama_model(0x67676D6C, 0),
+        "llama_ggmf": llama_model(0x67676D66, 1),
+        "llama_ggjt1": llama_model(0x67676A74, 1),
+        "llama_ggjt3": llama_model(0x67676A74, 3),
+        "llama_words": llama(0x67676A74, 1, 260, (0, 0, 1, 0, 0, 0)),
+        "adapter": u32(0x67676C61, 1, 8, 16),
+    },
+    "llama2c": {
+        **{f"v{v}_{'tied' if t else 'own'}": llama2c(v, t) for v in range(3) for t in (0, 1)},
+        "tokenizer_small": tokenizer(6),
+        "tokenizer": tokenizer(262),
+    },
+    "gguf_split": {
+        "two": gguf_set([gguf(0, 2, b"a"), gguf(1, 2, b"b")]),
+        "four": gguf_set([gguf(i, 4, b"t%d" % i) for i in range(4)]),
+        "twice": gguf_set([gguf(0, 2, b"a"), gguf(1, 2, b"a")]),
+        "wrong_number": gguf_set([gguf(1, 2, b"a"), gguf(0, 2, b"b")]),
+    },
+}
+
+
+def main():
+    for folder, files in SEEDS.items():
+        (CORPUS / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (CORPUS / folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
