@@ -50,8 +50,9 @@ static slot_id build_embedding(builder *b, const opt *m, weight_id *embedding) {
                         .layer = UINT32_MAX,
                         .in = NO_SLOT,
                         .out = x,
-                        .as.embed = {NO_WEIGHT, builder_matrix(b, -1, "position_embd.weight", n,
-                                                               n_position)}});
+                        .as.embed = {.tokens = NO_WEIGHT,
+                                     .positions = builder_matrix(b, -1, "position_embd.weight", n,
+                                                                 n_position)}});
     return x;
 }
 
