@@ -8,6 +8,7 @@ write under tokenizer.ggml.*.
 """
 import dataclasses
 import json
+import struct
 
 import gguf
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -211,6 +212,32 @@ def piece_bpe(kind, text, n_vocab):
             scores.append(-1000.0 if t in after or t == "\n\n" else 0.0)
     return Vocabulary(content, config, "llama", "default", tokens, types, [], scores, ids,
                       add_bos=add_bos, space_prefix=not gemma)
+
+
+def sentencepiece_model(v):
+    """The same vocabulary as SentencePiece's tokenizer.model: a protocol buffer ModelProto."""
+
+    def number(value):
+        out = bytearray()
+        while value > 127:
+            out.append(value & 127 | 128)
+            value >>= 7
+        return bytes(out) + bytes([value])
+
+    def field(tag, value):
+        if isinstance(value, float):
+            return number(tag << 3 | 5) + struct.pack("<f", value)
+        if isinstance(value, bytes):
+            return number(tag << 3 | 2) + number(len(value)) + value
+        return number(tag << 3) + number(value & (1 << 64) - 1)
+
+    pieces = b"".join(field(1, field(1, t.encode()) + field(2, s) + field(3, int(k)))
+                      for t, s, k in zip(v.tokens, v.scores, v.types))
+    trainer = field(3, 2) + field(4, len(v.tokens)) + field(35, 1)  # BPE, vocabulary, byte fallback
+    for tag, role in ((40, "unk"), (41, "bos"), (42, "eos"), (43, "pad")):
+        trainer += field(tag, v.ids.get(role, -1))
+    normalizer = field(1, b"identity") + field(3, int(v.space_prefix)) + field(4, 0) + field(5, 1)
+    return pieces + field(2, trainer) + field(3, normalizer)
 
 
 def make(kind, text, n_vocab):

@@ -260,19 +260,24 @@ def published_bin(name, state, settings):
     return out
 
 
+def buffers(name, settings):
+    """What published files of GPT-NeoX and Llama 2 carry along and nobody reads."""
+    out = {}
+    for i in range(settings["num_hidden_layers"] if name == "llama" or name.startswith("gptneox") else 0):
+        if name == "llama":
+            out[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+            continue
+        prefix = f"gpt_neox.layers.{i}.attention."
+        out[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
+        out[prefix + "masked_bias"] = torch.tensor(-1e9)
+        out[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
+    return out
+
+
 def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
     hf = folder / "hf"
     hf.mkdir(parents=True)
-    if name.startswith("gptneox"):  # buffers that published files carry along
-        more = {}
-        for i in range(settings["num_hidden_layers"]):
-            prefix = f"gpt_neox.layers.{i}.attention."
-            more[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
-            more[prefix + "masked_bias"] = torch.tensor(-1e9)
-            more[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
-        stored = {**state, **more}
-    else:
-        stored = state
+    stored = {**state, **buffers(name, settings)}
     save_weights(hf, stored, n_files, "model", "safetensors", lambda part, path: save_file(
         {k: v.contiguous() for k, v in part.items()}, path, metadata={"format": "pt"}))
 
@@ -304,6 +309,15 @@ def stored_weights(hf):
     for file in sorted(hf.glob("*.safetensors")):
         out |= load_file(file)
     return {k: v for k, v in out.items() if not k.endswith((".inv_freq", ".masked_bias", "attention.bias"))}
+
+
+def write_sentencepiece(folder, vocabulary, texts):
+    """tokenizer.model, and the ids that the sentencepiece library gives: special tokens in a text are text to it."""
+    import sentencepiece
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(families_tokenizers.sentencepiece_model(vocabulary))
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    (folder / "tokenizer.out").write_text("".join(" ".join(map(str, processor.encode(t))) + "\n" for t in texts))
 
 
 def passage(vocabulary, text, at, n):
@@ -363,10 +377,18 @@ def make(number, name, text, out, args):
     (folder / "tokenizer.out").write_text("".join(
         " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
 
+    if name in ("llama", "gemma2"):
+        write_sentencepiece(folder / "sentencepiece", vocabulary, texts)
+
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     extent = float(logits.max() - logits.min())
     print(f"{name}: {size} bytes, loss {loss:.2f}, logits {logits.min():.1f} to {logits.max():.1f}, least margin "
           f"{min(margins):.4f}, {time.time() - started:.0f} s", flush=True)
+    if n_bins:
+        other = transformers.AutoModelForCausalLM.from_pretrained(
+            folder / "hf-bin", dtype=F32, attn_implementation="eager", use_safetensors=False).eval()
+        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
+        print("    transformers from pytorch_model.bin: the same")
     families_check.check(folder)
     if model.config.model_type not in ("gptj", "gpt_neox", "opt"):  # the GGUF tensors that transformers reads too
         other = transformers.AutoModelForCausalLM.from_pretrained(

@@ -32,7 +32,10 @@ FTYPE = {T.F32: 0, T.F16: 1, T.Q4_0: 2, T.Q4_1: 3, T.Q8_0: 7, T.Q5_0: 8, T.Q5_1:
 GGML, GGMF, GGJT = 0x67676D6C, 0x67676D66, 0x67676A74
 N_TOKENS, N_LAST = 16, 3
 
-SMALL_LLAMA = dict(families.LLAMA, num_key_value_heads=2, intermediate_size=96)
+# The containers do not say the norms' epsilon: 5e-6 is what the converter of that time took by default, between
+# LLaMA's 1e-6 and Llama 2's 1e-5. llama2.c takes 1e-5.
+SMALL_LLAMA = dict(families.LLAMA, num_key_value_heads=2, intermediate_size=96, rms_norm_eps=5e-6)
+LLAMA2C = dict(families.LLAMA, num_key_value_heads=1, intermediate_size=32, max_position_embeddings=48)
 GPT2 = dict(families.GPT2, n_ctx=48, n_positions=48, n_inner=None)
 GPTJ = dict(families.GPTJ, n_positions=48)
 # The narrow ones are stored as floats, the others in blocks of 32 or 256.
@@ -48,9 +51,8 @@ MODELS = {
     "llama-narrow": (dict(SMALL_LLAMA, hidden_size=16, intermediate_size=48), "llama", 300),
     "llama": (dict(SMALL_LLAMA, num_hidden_layers=1), "llama", 300),
     "llama-k": (dict(SMALL_LLAMA, num_hidden_layers=5, intermediate_size=256, tie_word_embeddings=True), "llama", 300),
-    "llama2c-narrow": (dict(SMALL_LLAMA, hidden_size=16, num_key_value_heads=1, intermediate_size=32,
-                            max_position_embeddings=48), "llama", 300),
-    "llama2c": (dict(SMALL_LLAMA, num_key_value_heads=1, intermediate_size=32, max_position_embeddings=48), "llama", 300),
+    "llama2c-narrow": (dict(LLAMA2C, hidden_size=16), "llama", 300),
+    "llama2c": (LLAMA2C, "llama", 300),
 }
 
 
@@ -399,11 +401,19 @@ def logits_of(m, stored):
     return families.logits_of(model, m.tokens)
 
 
+def write_ids(path, vocabulary, texts):
+    """A line of ids for each text, by the tokenizers library; what looks like a special token is text as any other."""
+    tokenizer = vocabulary.tokenizer()
+    tokenizer.encode_special_tokens = True
+    path.write_text("".join(" ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--text", required=True, help="folder of plain text files")
     p.add_argument("--out", default="tests/golden/legacy")
-    p.add_argument("--steps", type=int, default=400)
+    p.add_argument("--texts", default="tests/golden/families/texts.inp")
+    p.add_argument("--steps", type=int, default=300)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--rate", type=float, default=6e-3)
     p.add_argument("--seed", type=int, default=5)
@@ -464,6 +474,9 @@ def main():
     save("llama2c-shared", "llama2c-version1", write_llama2c(narrow, 1, True), True)
     save("llama2c", "llama2c-version2", write_llama2c(m["llama2c"], 2, False), False)
     (out / "tokenizer.bin").write_bytes(write_tokenizer_bin(narrow.vocabulary))
+    texts = pathlib.Path(args.texts).read_bytes().decode("utf-8").split("\n__ggml_vocab_test__\n")
+    for name in ("gpt2", "llama"):
+        write_ids(out / f"{name}.out", m[name].vocabulary, texts)
     too_old(out)
     print(f"{sum(f.stat().st_size for f in out.iterdir())} bytes in all")
 

@@ -322,7 +322,6 @@ void sl_model_free(sl_model *model) {
     tokenizer_free(model->words);
     model_close(&model->mapping, &model->file);
     os_pages_free(model->pages, model->page_bytes);
-    free(model->table_text);
     free(model->architecture);
     free(model->name);
     free(model);

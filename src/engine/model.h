@@ -15,7 +15,6 @@ struct sl_model {
     os_mapping mapping; /* of the files; none if the model is synthetic */
     void *pages;        /* weights that are in no file, or not in rows there: page_bytes */
     size_t page_bytes;
-    char *table_text; /* names, keys and values of a synthetic model's tables */
     model_file file;
     tokenizer *words; /* NULL: none */
     program computation;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "formats/tables.h"
 #include "kernels/kernels.h"
 #include "models/models.h"
 
@@ -106,121 +107,68 @@ uint64_t synthetic_bytes(const model_shape *shape, const synthetic_type *type) {
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-/* The most of one entry in model->table_text: a tensor's name, or a key and its value. */
-enum { TEXT_BYTES = 128, META_COUNT = 17 };
-
-typedef struct table_writer {
-    model_file *file;
-    const char *architecture;
-    char *next; /* room in the text */
-} table_writer;
-
-/* A key, "<architecture>.<name>" or a general one, with a value of `size` bytes, which is copied
- * behind it. */
-static void put_meta(table_writer *w, bool general, const char *name, meta_type type,
-                     const void *value, size_t size) {
-    const int length =
-        snprintf(w->next, TEXT_BYTES / 2, "%s.%s", general ? "general" : w->architecture, name);
-    uint8_t *data = (uint8_t *)w->next + TEXT_BYTES / 2;
-    memcpy(data, value, size);
-    w->file->meta[w->file->meta_count++] = (meta_entry){
-        .key = {w->next, (size_t)length},
-        .type = type,
-        .element_type = type,
-        .count = 1,
-        .data = data,
-        .data_bytes = size,
-    };
-    w->next += TEXT_BYTES;
-}
-
-static void put_string(table_writer *w, const char *name, const char *value) {
-    uint8_t bytes[TEXT_BYTES / 2];
-    const uint64_t length = size_min(strlen(value), sizeof bytes - sizeof length);
-    memcpy(bytes, &length, sizeof length);
-    memcpy(bytes + sizeof length, value, length);
-    put_meta(w, true, name, META_STRING, bytes, sizeof length + length);
-}
-
-static void put_count(table_writer *w, const char *name, size_t value) {
-    const uint32_t u32 = (uint32_t)value;
-    put_meta(w, false, name, META_U32, &u32, sizeof u32);
-}
-
-static void put_float(table_writer *w, const char *name, float value) {
-    put_meta(w, false, name, META_F32, &value, sizeof value);
-}
-
-static void put_bool(table_writer *w, const char *name, bool value) {
-    const uint8_t byte = value;
-    put_meta(w, false, name, META_BOOL, &byte, sizeof byte);
+static const char *key_of(tables *t, const model_shape *s, const char *name) {
+    return tables_text(t, "%s.%s", s->architecture, name);
 }
 
 /* All that any architecture here asks for; what it does not know does no harm. */
-static void put_all_meta(table_writer *w, const model_shape *s) {
-    put_string(w, "architecture", s->architecture);
-    put_string(w, "name", s->name);
-    put_count(w, "context_length", s->n_ctx);
-    put_count(w, "block_count", s->n_layer);
-    put_count(w, "embedding_length", s->n_embd);
-    put_count(w, "feed_forward_length", s->n_ff);
-    put_count(w, "attention.head_count", s->n_head);
-    put_count(w, "attention.head_count_kv", s->n_head_kv);
-    put_count(w, "rope.dimension_count", s->n_rot ? s->n_rot : shape_head(s));
-    put_count(w, "attention.key_length", shape_head(s));
-    put_count(w, "attention.value_length", shape_head(s));
-    put_count(w, "attention.sliding_window", s->window);
-    put_float(w, "rope.freq_base", s->rope_base > 0 ? s->rope_base : 10000);
-    put_float(w, "attention.layer_norm_epsilon", 1e-5f);
-    put_float(w, "attention.layer_norm_rms_epsilon", 1e-5f);
-    put_count(w, "word_embedding_length", s->n_word ? s->n_word : s->n_embd);
-    put_bool(w, "normalize_before", s->parts & SHAPE_LAST_NORM);
+static void put_all_meta(tables *t, const model_shape *s) {
+    const struct {
+        const char *name;
+        size_t value;
+    } counts[] = {
+        {"context_length", s->n_ctx},
+        {"block_count", s->n_layer},
+        {"embedding_length", s->n_embd},
+        {"feed_forward_length", s->n_ff},
+        {"attention.head_count", s->n_head},
+        {"attention.head_count_kv", s->n_head_kv},
+        {"attention.key_length", shape_head(s)},
+        {"attention.value_length", shape_head(s)},
+        {"attention.sliding_window", s->window},
+        {"rope.dimension_count", s->n_rot ? s->n_rot : shape_head(s)},
+        {"word_embedding_length", s->n_word ? s->n_word : s->n_embd},
+    };
+    tables_string(t, "general.architecture", str_from(s->architecture));
+    tables_string(t, "general.name", str_from(s->name));
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        tables_u64(t, key_of(t, s, counts[i].name), counts[i].value);
+    }
+    tables_float(t, key_of(t, s, "rope.freq_base"), s->rope_base > 0 ? s->rope_base : 10000);
+    tables_float(t, key_of(t, s, "attention.layer_norm_epsilon"), 1e-5f);
+    tables_float(t, key_of(t, s, "attention.layer_norm_rms_epsilon"), 1e-5f);
+    tables_bool(t, key_of(t, s, "normalize_before"), s->parts & SHAPE_LAST_NORM);
 }
 
-/* Everything but the tensors' data, whose place is `offset` in pages to come. */
-static void put_all_tensors(table_writer *w, const model_shape *shape, const synthetic_type *type) {
+/* All but the tensors' data, whose place is `offset` in pages to come. Returns their size. */
+static uint64_t put_all_tensors(tables *t, const model_shape *shape, const synthetic_type *type) {
     uint64_t offset = 0;
     for (size_t i = 0; i < shape_tensor_count(shape); i++) {
         shape_tensor wanted;
         shape_tensor_at(shape, i, &wanted);
-        const quant_type own = synthetic_tensor_type(shape, type, &wanted);
-        const int length = snprintf(w->next, TEXT_BYTES, "%s", wanted.name);
-        tensor_entry *tensor = &w->file->tensors[w->file->tensor_count++];
-        *tensor = (tensor_entry){
-            .name = {w->next, (size_t)length},
-            .type = own,
-            .n_dims = wanted.n_rows == 1 ? 1 : 2,
-            .dims = {wanted.n_in, wanted.n_rows, 1, 1},
-            .bytes = quant_row_bytes(own, wanted.n_in) * wanted.n_rows,
-            .offset = offset,
-        };
-        offset += size_round_up(tensor->bytes, ALIGNMENT);
-        w->next += TEXT_BYTES;
+        const uint64_t dims[] = {wanted.n_in, wanted.n_rows};
+        tensor_entry *tensor =
+            tables_tensor(t, wanted.name, synthetic_tensor_type(shape, type, &wanted),
+                          wanted.n_rows == 1 ? 1 : 2, dims, NULL);
+        if (tensor) {
+            tensor->offset = offset;
+            offset += size_round_up(tensor->bytes, ALIGNMENT);
+        }
     }
-    w->file->size = offset;
+    return offset;
 }
 
 sl_status synthetic_tables(sl_model *model, const model_shape *shape, const synthetic_type *type,
                            sl_error *error) {
-    const size_t n_tensor = shape_tensor_count(shape);
-    const size_t text_bytes = (n_tensor + META_COUNT) * TEXT_BYTES;
-    model_file *file = &model->file;
-    file->meta = calloc(META_COUNT, sizeof *file->meta);
-    file->tensors = calloc(n_tensor, sizeof *file->tensors);
-    model->table_text = calloc(1, text_bytes);
     model->architecture = strdup(shape->architecture);
     model->name = strdup(shape->name);
-    if (!file->meta || !file->tensors || !model->table_text || !model->architecture ||
-        !model->name) {
-        return error_memory(error, "a table of tensors", text_bytes);
+    if (!model->architecture || !model->name) {
+        return error_memory(error, "a name", strlen(shape->name));
     }
-    snprintf(file->format, sizeof file->format, "synthetic");
-    file->version = 3;
-    file->string_length_bytes = sizeof(uint64_t);
-    table_writer w = {file, shape->architecture, model->table_text};
-    put_all_meta(&w, shape);
-    put_all_tensors(&w, shape, type);
-    return model_file_index(file, error);
+    tables t = tables_new("synthetic", NULL, 0, error);
+    put_all_meta(&t, shape);
+    t.file.size = put_all_tensors(&t, shape, type);
+    return tables_finish(&t, &model->file);
 }
 
 /* ---- the model ------------------------------------------------------------------------------ */

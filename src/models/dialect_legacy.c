@@ -258,10 +258,12 @@ static void add_llama(translation *x) {
     }
     const bool grouped = n_head_kv != f->n_head;
     const unsigned context = grouped ? 4096 : 2048;
-    const char *const epsilon = grouped ? "1e-5" : "1e-6";
+    /* 1e-6 in LLaMA 1 but for 65B, 1e-5 in LLaMA 2: 5e-6 is what programs of that time settled on
+     * where they could not know. Only LLaMA 2 groups heads. */
+    const char *const epsilon = grouped ? "1e-5" : "5e-6";
     add_number(x, "attention.head_count_kv", n_head_kv);
     add_number(x, "context_length", context);
-    tables_float(&x->t, key(x, "attention.layer_norm_rms_epsilon"), grouped ? 1e-5f : 1e-6f);
+    tables_float(&x->t, key(x, "attention.layer_norm_rms_epsilon"), grouped ? 1e-5f : 5e-6f);
     if (f->tensor_count > 0) {
         const char *line = tables_text(
             &x->t,

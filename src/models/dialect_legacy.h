@@ -2,7 +2,7 @@
  *
  * Names, hyper-parameters and the vocabulary are translated; tensor data stays where it lies. What
  * such files leave out is filled in with what was usual: rotation base 10000, epsilon 1e-5, and for
- * LLaMA 1e-6 (1e-5 with grouped heads, which only LLaMA 2 had) and a context of 2048 (4096); a
+ * LLaMA 5e-6 (1e-5 with grouped heads, which only LLaMA 2 had) and a context of 2048 (4096); a
  * LLaMA file's key "sluice.notice" says so. Their vocabularies have no merges: "sluice.tokenizer.
  * ranks" says that a token's number is its rank. */
 #ifndef MODELS_DIALECT_LEGACY_H

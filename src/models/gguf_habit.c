@@ -103,3 +103,32 @@ size_t gguf_habit_source(const gguf_habit *habit, size_t row) {
     }
     return row;
 }
+
+/* Other programs take GELU by tanh for granted; of GPT-NeoX, whose authors have the exact one, each
+ * its own. */
+static bool is_usual_activation(str architecture, str activation) {
+    return str_is(activation, "gelu_tanh") ||
+           (str_is(architecture, "gptneox") && str_is(activation, "gelu"));
+}
+
+sl_status gguf_habit_check(const model_file *file, sl_error *error) {
+    str architecture = {"", 0}, activation = {"gelu_tanh", 9};
+    sl_status status = meta_get_string(file, "general.architecture", false, &architecture, error);
+    status = status == SL_OK ? meta_get_string(file, "sluice.activation", false, &activation, error)
+                             : status;
+    if (status != SL_OK) {
+        return status;
+    }
+    if (!is_usual_activation(architecture, activation)) {
+        return error_set(error, SL_ERR_UNSUPPORTED,
+                         "the activation of this %.*s is %.*s, for which GGUF has no key",
+                         STR_ARG(architecture), STR_ARG(activation));
+    }
+    if (meta_find(file, "sluice.rope_factors_short") ||
+        meta_find(file, "sluice.rope_factors_long")) {
+        return error_set(error, SL_ERR_UNSUPPORTED,
+                         "rotary factors that are in a config.json cannot be written as GGUF's "
+                         "tensors yet");
+    }
+    return SL_OK;
+}

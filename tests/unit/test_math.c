@@ -1,4 +1,4 @@
-/* test_math.c - our exp, log, tanh, erf, sin, cos and pow against the system's in greater precision.
+/* Our exp, log, tanh, erf, sin, cos and pow against the system's in greater precision.
  *
  * The bounds are those that ref/math.c states. The system's functions are right to less than one
  * unit of their own, larger, type.
