@@ -81,8 +81,8 @@ enum { SPM_MARK_BYTES = 3 };
 size_t spm_marks_from_spaces(str text, char *out);
 
 /* Fills a zeroed *s and the merges from the vocabulary: by scores, or with
- * sluice.tokenizer.by_merges by the order of tokenizer.ggml.merges. SL_ERR_FORMAT if a byte has neither a token
- * nor an unknown token to stand for it. The caller frees both in any case. */
+ * sluice.tokenizer.by_merges by the order of tokenizer.ggml.merges. SL_ERR_FORMAT if a byte has
+ * neither a token nor an unknown token to stand for it. The caller frees both in any case. */
 SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,
                              sl_error *error);
 void spm_free(spm *s);

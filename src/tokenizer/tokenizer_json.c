@@ -309,6 +309,9 @@ static void assign_types(tokenizer_json *found) {
         if (!entries[i].text.ptr) {
             continue;
         }
+        /* Ids stand in the order of merges where SentencePiece made them: what a GGUF file made of
+         * these tables has for scores. */
+        entries[i].score = -(float)i;
         if (found->byte_fallback && vocabulary_byte_value(entries[i].text) >= 0) {
             entries[i].type = TOKEN_BYTE;
         }
@@ -418,10 +421,13 @@ static void put_byte_level(tokenizer_json *found, tables *t) {
         found->cuts.patterns[found->cuts.count++] = str_from("\\p{Any}+");
         found->cuts.bytes_from = 1;
     }
-    const char *name = pretokenizer_name(&found->cuts);
+    const char *name = pretokenizer_name(&found->cuts, found->ignore_merges);
     if (name) {
         tables_string(t, KEY("pre"), str_from(name));
     } else {
+        /* A name that nobody knows: a file made of these tables without our own keys is refused and
+         * not read by other patterns. */
+        tables_string(t, KEY("pre"), str_from("of-its-own"));
         tables_strings(t, OWN("patterns"), found->cuts.patterns, found->cuts.count);
         tables_u64(t, OWN("byte_patterns_from"), found->cuts.bytes_from);
     }
@@ -474,7 +480,8 @@ static void put(tokenizer_json *found, size_t at_least, tables *t) {
         tables_fail(t, status, "tokenizer.json: %s", own.message);
         return;
     }
-    token_list_put(&found->tokens, at_least, false, t);
+    const bool characters = found->model == JSON_MODEL_BPE && !found->bytes;
+    token_list_put(&found->tokens, at_least, characters, t);
     if (found->model == JSON_MODEL_WORDPIECE) {
         put_wordpiece(found, t);
     } else if (found->bytes) {
@@ -644,8 +651,8 @@ static sl_status read_merge_lines(str text, tokenizer_json *found, sl_error *err
     return status;
 }
 
-/* vocab.json does not say which of its tokens are special: those are that a configuration names, and
- * those of the usual names, which no merges lead to. */
+/* vocab.json does not say which of its tokens are special: those are that a configuration names,
+ * and those of the usual names, which no merges lead to. */
 static void mark_special(tokenizer_json *found) {
     static const char *const usual[] = {"<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|endoftext|>"};
     token_entry *entries = found->tokens.entries.items;
