@@ -212,7 +212,8 @@ void dialect_hf_translate(tables *t, const json_t *config, const raw_tensors *li
         .config = {.t = t, .root = text_settings(t, config), .architecture = family->architecture},
         .family = family,
     };
-    if (hf_has(&x.config, "quantization_config")) {
+    const json_t *quantized = json_object_get(config, "quantization_config");
+    if (hf_has(&x.config, "quantization_config") || json_is_object(quantized)) {
         tables_fail(t, SL_ERR_UNSUPPORTED,
                     "config.json: \"quantization_config\" is not supported; weights are expected "
                     "to be float32, float16 or bfloat16");

@@ -398,6 +398,7 @@ static const hf_tensor_rule gpt_neox_model[] = {
     {"final_layer_norm.bias", "output_norm.bias", 0, 0},
     {"embed_out.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT},
     {"lm_head.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT | HF_OTHER_NAME},
+    {"rotary_emb.inv_freq", NULL, 0, 0},
     {0},
 };
 static const hf_tensor_rule gpt_neox_layer[] = {
@@ -427,6 +428,7 @@ static const hf_tensor_rule opt_model[] = {
     {"final_layer_norm.weight", "output_norm.weight", HF_FINAL_NORM | HF_NORM, 0},
     {"final_layer_norm.bias", "output_norm.bias", HF_FINAL_NORM | HF_NORM, 0},
     {"lm_head.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT},
+    {"version", NULL, 0, 0}, /* fairseq's */
     {0},
 };
 static const hf_tensor_rule opt_layer[] = {
@@ -478,6 +480,7 @@ static const hf_tensor_rule llama_model[] = {
     {"embed_tokens.weight", "token_embd.weight", 0, 0},
     {"norm.weight", "output_norm.weight", 0, 0},
     {"lm_head.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT},
+    {"rotary_emb.inv_freq", NULL, 0, 0},
     {0},
 };
 static const hf_tensor_rule llama_layer[] = {
