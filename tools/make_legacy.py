@@ -126,8 +126,7 @@ def check(data, n_ints, n_vocab, scored, w):
 
 def byte_tokens(v):
     """Token texts as raw bytes: the byte-level map undone."""
-    byte_of = {c: b for c, b in zip(families_tokenizers.byte_alphabet(), [*range(33, 127), *range(161, 173),
-               *range(174, 256), *(b for b in range(256) if b not in {*range(33, 127), *range(161, 173), *range(174, 256)})])}
+    byte_of = dict(zip(families_tokenizers.byte_alphabet(), families_tokenizers.BYTES))
     special = {e["content"] for e in v.json["added_tokens"]}
     return [t.encode() if t in special else bytes(byte_of[c] for c in t) for t in v.tokens]
 
@@ -292,7 +291,8 @@ def write_llama2c(m, version, shared, group=32):
         matrix("model.embed_tokens.weight")
         norms("input_layernorm")
     else:
-        w.data += struct.pack("<Ii7iB", 0x616B3432, version, *ints, shared) + (struct.pack("<i", group) if version == 2 else b"")
+        w.data += struct.pack("<Ii7iB", 0x616B3432, version, *ints, shared)
+        w.data += struct.pack("<i", group) if version == 2 else b""
         w.data += bytes(256 - len(w.data))
         norms("input_layernorm")
         norms("post_attention_layernorm")
@@ -337,7 +337,7 @@ def too_old(out):
 
     def record(name, *ne, quantized=True):
         quantized = quantized and len(ne) == 2
-        head = struct.pack("<iii", len(ne), len(name), 2 if quantized else 0) + struct.pack(f"<{len(ne)}i", *ne) + name.encode()
+        head = struct.pack(f"<iii{len(ne)}i", len(ne), len(name), 2 if quantized else 0, *ne) + name.encode()
         w = rng.normal(size=int(np.prod(ne))).astype(np.float32)
         return head, (old_q4_0(w) if quantized else w.tobytes())
 
@@ -385,7 +385,8 @@ def trained(number, name, text, args):
     ids = np.array(m.vocabulary.tokenizer().encode(text, add_special_tokens=False).ids, dtype=np.int64)
     m.loss = families.train(model, ids, m.vocabulary.ids["bos"], 48, args, number)
     tied = model.config.tie_word_embeddings
-    m.state = {k: v.detach().half().float().numpy() for k, v in model.state_dict().items() if not (tied and k == "lm_head.weight")}
+    m.state = {k: v.detach().half().float().numpy() for k, v in model.state_dict().items()
+               if not (tied and k == "lm_head.weight")}
     if m.settings["model_type"] == "gpt_neox":
         m.state["embed_out.weight"] = m.state.pop("lm_head.weight")
     m.tokens = families.passage(m.vocabulary, text, len(text) // 3, N_TOKENS)

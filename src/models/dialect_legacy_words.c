@@ -331,6 +331,9 @@ static void add_bpe(words *w, tables *t) {
     tables_string(t, KEY("model"), str_from("gpt2"));
     tables_string(t, KEY("pre"), str_from(starcoder ? "starcoder" : "gpt-2"));
     tables_bool(t, "sluice.tokenizer.ranks", true);
+    if (w->file->kind == LEGACY_GPTNEOX) { /* whose tokenizer composes characters first */
+        tables_string(t, "sluice.tokenizer.normal_form", str_from("NFC"));
+    }
     add_id(t, KEY("bos_token_id"), end);
     add_id(t, KEY("eos_token_id"), end);
     tables_bool(t, KEY("add_bos_token"), false);

@@ -390,12 +390,15 @@ static void other_formats_survive_it(void **state) {
                                temp_file_write(checkpoint.data, checkpoint.count)};
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         const char *const path = files[i].path;
-        expect_clean_failures(&(expectation){try_file, path, MEMORY, 6, 0, "out of memory: "});
+        /* The C library sorts words faster if it gets memory for it. */
+        const size_t tolerated = i == 0 ? 1 : 0;
+        expect_clean_failures(
+            &(expectation){try_file, path, MEMORY, 6, tolerated, "out of memory: "});
     }
     expect_clean_failures(
-        &(expectation){try_vocabulary, files[0].path, MEMORY, 20, 0, "out of memory: "});
+        &(expectation){try_vocabulary, files[0].path, MEMORY, 20, 4, "out of memory: "});
     expect_clean_failures(
-        &(expectation){try_engine, files[0].path, MEMORY, 60, 12, "out of memory: "});
+        &(expectation){try_engine, files[0].path, MEMORY, 60, 16, "out of memory: "});
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         temp_file_remove(&files[i]);
     }
