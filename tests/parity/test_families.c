@@ -4,10 +4,9 @@
  *
  * Logits: the largest difference is at most 3e-5 of their range, with keys and values in f32 and
  * BF16 weights as F32 (products with BF16 round activations; as they lie it is at most 1e-2). A
- * bound of 1e-4 would not always tell the two forms of GELU apart; most of what there is comes of
- * rotary angles, which transformers rounds to float. Text: greedy decoding goes as it did there
- * until a step where the best two were closer than 1e-2. So that the bounds mean something,
- * settings are altered, and it must show.
+ * bound of 1e-4 would not always tell the two forms of GELU apart. Text: greedy decoding goes as it
+ * did there until a step where the best two were closer than 1e-2. So that the bounds mean
+ * something, settings are altered, and it must show.
  */
 #include "support/test_model.h"
 
