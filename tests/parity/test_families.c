@@ -2,11 +2,11 @@
  * trained model of each variant (its README.md says what each file is), and each folder whose
  * architecture is known here is taken.
  *
- * Logits: the largest difference is at most 1e-5 of their range, with keys and values in f32 and
+ * Logits: the largest difference is at most 3e-5 of their range, with keys and values in f32 and
  * BF16 weights as F32 (products with BF16 round activations; as they lie it is at most 1e-2). A
- * bound of 1e-4 would not tell the two forms of GELU apart. Text: greedy decoding goes as it did
- * there until a step where the best two were closer than 1e-2. So that the bounds mean something,
- * settings are altered, and it must show.
+ * bound of 1e-4 would not always tell the two forms of GELU apart. Text: greedy decoding goes as it
+ * did there until a step where the best two were closer than 1e-2. So that the bounds mean
+ * something, settings are altered, and it must show.
  */
 #include "support/test_model.h"
 
@@ -24,7 +24,7 @@
 #include <cmocka.h>
 
 static const char folder[] = TEST_GOLDEN "/families";
-static const double bound = 1e-5;
+static const double bound = 3e-5;
 
 enum { MOST_FOLDERS = 64, NAME_BYTES = 64, PATH_BYTES = 512 };
 
