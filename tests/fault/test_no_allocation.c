@@ -346,6 +346,18 @@ static void families_allocate_nothing(void **state) {
     }
 }
 
+/* Norms of heads and results, caps, windows, rotations for long contexts. */
+static void families_of_today_allocate_nothing(void **state) {
+    (void)state;
+    static const char *const names[] = {"qwen2", "qwen3", "gemma2", "gemma3", "phi3-longrope"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/families/%s/model.gguf", TEST_GOLDEN, names[i]);
+        print_message("%s: ", names[i]);
+        generate_with(step, path, false);
+    }
+}
+
 /* Sessions of a group that compute pass by pass, share, go to the spill file and come back. */
 static void move_about(sl_session *s[2], const int32_t *tokens, size_t count) {
     sl_error error;
@@ -594,6 +606,7 @@ int main(void) {
         cmocka_unit_test(a_mapping_by_system_call_is_seen),
         cmocka_unit_test(tiny_models_allocate_nothing),
         cmocka_unit_test(families_allocate_nothing),
+        cmocka_unit_test(families_of_today_allocate_nothing),
         cmocka_unit_test(a_group_allocates_nothing),
         cmocka_unit_test(moving_about_allocates_nothing),
         cmocka_unit_test(the_starter_model_allocates_nothing),
