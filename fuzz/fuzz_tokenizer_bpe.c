@@ -62,7 +62,9 @@ static void add_merge(tables *t, fuzz_input *in) {
 }
 
 static void run(fuzz_input in) {
-    static const char *const names[] = {"gpt-2", "llama-bpe", "qwen2", "starcoder"};
+    static const char *const names[] = {"gpt-2",  "llama-bpe",    "qwen2",       "starcoder",
+                                        "falcon", "deepseek-llm", "deepseek-v3", "gpt-4o",
+                                        "bloom",  "viking",       "tekken",      "bailingmoe"};
     static tables t;
     static fuzz_file f;
     memset(&t, 0, sizeof t);

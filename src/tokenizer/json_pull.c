@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "tokenizer/utf8.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -251,6 +252,7 @@ static bool next_member(json_pull *j, char bracket) {
     if (j->status != SL_OK) {
         return false;
     }
+    assert(j->depth > 0);
     const bool begun = j->levels[j->depth - 1].begun;
     if (take(j, bracket)) {
         j->depth--;

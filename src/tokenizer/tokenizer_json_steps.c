@@ -305,15 +305,16 @@ static void read_template(json_pull *j, tokenizer_json *found) {
 
 /* BertProcessing's and RobertaProcessing's ["[CLS]", 101] */
 static void read_pair(json_pull *j, json_special *out) {
-    json_array(j);
-    if (json_element(j)) {
-        out->text = json_string(j);
+    size_t parts = 0;
+    for (json_array(j); json_element(j); parts++) {
+        if (parts == 0) {
+            out->text = json_string(j);
+        } else {
+            out->id = json_integer(j, 0, INT32_MAX);
+        }
     }
-    if (json_element(j)) {
-        out->id = json_integer(j, 0, INT32_MAX);
-    }
-    if (json_element(j)) {
-        json_fail(j, SL_ERR_FORMAT, "expected a token and its id");
+    if (parts != 2) {
+        json_fail(j, SL_ERR_FORMAT, "expected a token and its id, found %zu values", parts);
     }
 }
 

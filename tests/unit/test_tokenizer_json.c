@@ -333,6 +333,25 @@ static void settings_are_honoured(void **state) {
         "a", "4 0");
 }
 
+/* A pattern of a file's own that would try 2^40 ways fails instead. */
+static void patterns_without_end_are_stopped(void **state) {
+    (void)state;
+    char text[60] = "";
+    sl_error error = {0};
+    array ids = array_new(sizeof(int32_t), 1000);
+    memset(text, 'a', 40);
+    tokenizer *t = create_json(
+        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
+        "\"pattern\":{\"Regex\":\"(?:a|a)*[bc]\"},\"behavior\":\"Isolated\"},"
+        "{\"type\":\"ByteLevel\",\"use_regex\":false,\"add_prefix_space\":false}]}," BPE "}",
+        SL_OK, NULL);
+    assert_int_equal(tokenizer_encode(t, str_from(text), 0, &ids, &error), SL_ERR_RUNTIME);
+    assert_non_null(strstr(error.message, "pattern 1 failed at byte 0"));
+    assert_int_equal(ids.count, 0);
+    array_free(&ids);
+    tokenizer_free(t);
+}
+
 static void what_is_not_known_is_refused(void **state) {
     (void)state;
     static const struct {
@@ -344,6 +363,8 @@ static void what_is_not_known_is_refused(void **state) {
         {"[]", SL_ERR_FORMAT, "tokenizer.json: byte 0: expected an object, found '['"},
         {"{\"model\":{\"type\":\"Unigram\"}}", SL_ERR_UNSUPPORTED, "\"Unigram\" (known: BPE"},
         {"{\"model\":{\"vocab\":[[\"a\",0.5]]}}", SL_ERR_UNSUPPORTED, "\"Unigram\""},
+        {"{\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\"]}}", SL_ERR_FORMAT,
+         "a token and its id, found 1 values"},
         {"{\"normalizer\":{\"type\":\"Nmt\"}}", SL_ERR_UNSUPPORTED, "the normalizer \"Nmt\""},
         {"{\"pre_tokenizer\":{\"type\":\"Whitespace\"}}", SL_ERR_UNSUPPORTED, "\"Whitespace\""},
         {"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":"
@@ -474,6 +495,7 @@ int main(void) {
         cmocka_unit_test(wrong_sentencepiece_models_are_refused),
         cmocka_unit_test(cut_short_sentencepiece_models_do_no_harm),
         cmocka_unit_test(settings_are_honoured),
+        cmocka_unit_test(patterns_without_end_are_stopped),
         cmocka_unit_test(what_is_not_known_is_refused),
         cmocka_unit_test(wrong_json_is_refused),
         cmocka_unit_test(depth_and_keys_have_ceilings),
