@@ -200,7 +200,9 @@ typedef struct sl_session sl_session;
 typedef enum sl_kv_type { SL_KV_F16 = 0, SL_KV_F32, SL_KV_BF16, SL_KV_Q8_0, SL_KV_Q4_0 } sl_kv_type;
 
 typedef struct sl_session_options {
-    size_t n_ctx;    /* positions to reserve for each session; 0: the model's own */
+    size_t n_ctx;    /* positions to reserve for each session; 0: the model's own. Some Phi-3 models
+                        have rotations for short and for long contexts: this decides between them,
+                        and so does change results there */
     size_t n_batch;  /* most rows computed at once; 0: 512; at least one for each session */
     size_t n_logits; /* rows whose logits are computed at once by sl_session_eval_all, or kept by
                         sl_session_eval_last; 0: 1; at most n_batch, at least one a session */

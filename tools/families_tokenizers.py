@@ -8,6 +8,7 @@ write under tokenizer.ggml.*.
 """
 import dataclasses
 import json
+import struct
 
 import gguf
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -38,11 +39,13 @@ class Vocabulary:
         return Tokenizer.from_str(json.dumps(self.json))
 
 
+PLAIN = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = PLAIN + [b for b in range(256) if b not in PLAIN]  # in the order of GPT-2's vocabulary
+
+
 def byte_alphabet():
-    """GPT-2's characters for the 256 bytes, in the order of its vocabulary."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    other = [b for b in range(256) if b not in plain]
-    return [chr(b) for b in plain] + [chr(256 + i) for i in range(len(other))]
+    """GPT-2's characters for BYTES."""
+    return [chr(b) for b in PLAIN] + [chr(256 + i) for i in range(256 - len(PLAIN))]
 
 
 def added(i, text, special=True, **flags):
@@ -115,7 +118,8 @@ def byte_level(kind, text, n_vocab):
         "normalizer": normalizer, "pre_tokenizer": pre,
         "post_processor": template("</s>", ids["bos"]) if kind == "opt" else {**BYTE_LEVEL, "use_regex": kind != "qwen"},
         "decoder": BYTE_LEVEL,
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "" if kind == "gpt2" else None,
+        "model": {"type": "BPE", "dropout": None, "unk_token": None,
+                  "continuing_subword_prefix": "" if kind == "gpt2" else None,
                   "end_of_word_suffix": "" if kind == "gpt2" else None, "fuse_unk": False, "byte_fallback": False,
                   "vocab": {t: i for i, t in enumerate(inside)}, "merges": merges_json}}
     classes = {"qwen": "Qwen2Tokenizer", "neox": "GPTNeoXTokenizer", "bloom": "BloomTokenizerFast"}
@@ -197,7 +201,8 @@ def piece_bpe(kind, text, n_vocab):
                   "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
                   "vocab": inside, "merges": [" ".join(m) for m in merges] if kind == "llama" else merges}}
     config = {"tokenizer_class": "GemmaTokenizer" if gemma else "LlamaTokenizer", "model_max_length": 96,
-              "add_bos_token": add_bos, "add_eos_token": False, "legacy": kind == "llama", "clean_up_tokenization_spaces": False,
+              "add_bos_token": add_bos, "add_eos_token": False, "legacy": kind == "llama",
+              "clean_up_tokenization_spaces": False,
               "added_tokens_decoder": {str(e["id"]): {k: v for k, v in e.items() if k != "id"} for e in extra},
               **{f"{r}_token": roles[r] for r in roles}}
     types = [UNK if t == "<unk>" else CTRL if t in first or (t in others and t != "\n\n") else USER if t in others
@@ -211,6 +216,32 @@ def piece_bpe(kind, text, n_vocab):
             scores.append(-1000.0 if t in after or t == "\n\n" else 0.0)
     return Vocabulary(content, config, "llama", "default", tokens, types, [], scores, ids,
                       add_bos=add_bos, space_prefix=not gemma)
+
+
+def sentencepiece_model(v):
+    """The same vocabulary as SentencePiece's tokenizer.model: a protocol buffer ModelProto."""
+
+    def number(value):
+        out = bytearray()
+        while value > 127:
+            out.append(value & 127 | 128)
+            value >>= 7
+        return bytes(out) + bytes([value])
+
+    def field(tag, value):
+        if isinstance(value, float):
+            return number(tag << 3 | 5) + struct.pack("<f", value)
+        if isinstance(value, bytes):
+            return number(tag << 3 | 2) + number(len(value)) + value
+        return number(tag << 3) + number(value & (1 << 64) - 1)
+
+    pieces = b"".join(field(1, field(1, t.encode()) + field(2, s) + field(3, int(k)))
+                      for t, s, k in zip(v.tokens, v.scores, v.types))
+    trainer = field(3, 2) + field(4, len(v.tokens)) + field(35, 1)  # BPE, vocabulary, byte fallback
+    for tag, role in ((40, "unk"), (41, "bos"), (42, "eos"), (43, "pad")):
+        trainer += field(tag, v.ids.get(role, -1))
+    normalizer = field(1, b"identity") + field(3, int(v.space_prefix)) + field(4, 0) + field(5, 1)
+    return pieces + field(2, trainer) + field(3, normalizer)
 
 
 def make(kind, text, n_vocab):

@@ -18,7 +18,6 @@ import math
 import os
 import pathlib
 import shutil
-import time
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
@@ -78,9 +77,9 @@ PHI3 = dict(LLAMA, model_type="phi3", architectures=["Phi3ForCausalLM"], interme
 for old in (QWEN3, GEMMA2, GEMMA3, PHI3):
     old.pop("rope_scaling", None)
 del QWEN3["rope_theta"]
+GEMMA3["rope_scaling"] = {"rope_type": "linear", "factor": 4.0}  # of the global layers alone
 LONGROPE = {"type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5],
             "long_factor": [1.0, 1.3, 1.8, 2.6, 3.5, 4.5, 6.0, 8.0]}
-LINEAR = {"rope_type": "linear", "factor": 4.0}
 
 # name: config.json as published ones are written, more settings, tokenizer, vocabulary, stored type,
 # files of safetensors, files of pytorch_model.bin (0: none; -1: one in the old layout),
@@ -97,8 +96,8 @@ VARIANTS = {
     "opt": (OPT, {}, "opt", 272, F16, 1, -1, [dict(activation_function="gelu"), dict(do_layer_norm_before=False)]),
     "opt-350m": (OPT, dict(do_layer_norm_before=False, word_embed_proj_dim=16), "opt", 272, F16, 1, 0, [
         dict(activation_function="gelu")]),
-    "opt-galactica": (OPT, dict(activation_function="gelu", enable_bias=False, layer_norm_elementwise_affine=False, init_std=0.3,
-                                num_hidden_layers=1), "galactica", 272, F32, 1, 0, [
+    "opt-galactica": (OPT, dict(activation_function="gelu", enable_bias=False, layer_norm_elementwise_affine=False,
+                                init_std=0.3, num_hidden_layers=1), "galactica", 272, F32, 1, 0, [
         dict(activation_function="relu"), dict(activation_function="gelu_new")]),
     "bloom": (BLOOM, {}, "bloom", 272, F16, 1, 1, [dict(layer_norm_epsilon=1e-3),
                                                    dict(apply_residual_connection_post_layernorm=True)]),
@@ -111,7 +110,8 @@ VARIANTS = {
         dict(attn_logit_softcapping=None), dict(final_logit_softcapping=None), dict(sliding_window=15),
         dict(sliding_window=17), dict(query_pre_attn_scalar=16), dict(rope_theta=20000.0)]),
     "gemma3": (GEMMA3, {}, "gemma", 320, F16, 1, 0, [
-        dict(sliding_window=15), dict(sliding_window=17), dict(rope_theta=10000.0), dict(rope_local_base_freq=20000.0),
+        dict(sliding_window=15), dict(sliding_window=17), dict(rope_theta=10000.0), dict(rope_scaling=None),
+        dict(rope_local_base_freq=20000.0),
         dict(layer_types=["sliding_attention", "full_attention", "sliding_attention"])]),
     "phi3": (PHI3, {}, "phi3", 312, BF16, 1, 0, [dict(rope_theta=20000.0), dict(rms_norm_eps=1e-3)]),
     "phi3-longrope": (PHI3, dict(original_max_position_embeddings=32, rope_scaling=LONGROPE, tie_word_embeddings=True,
@@ -260,19 +260,24 @@ def published_bin(name, state, settings):
     return out
 
 
+def buffers(name, settings):
+    """What published files of GPT-NeoX and Llama 2 carry along and nobody reads."""
+    out = {}
+    for i in range(settings["num_hidden_layers"] if name == "llama" or name.startswith("gptneox") else 0):
+        if name == "llama":
+            out[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 16, 2) / 16)
+            continue
+        prefix = f"gpt_neox.layers.{i}.attention."
+        out[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
+        out[prefix + "masked_bias"] = torch.tensor(-1e9)
+        out[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
+    return out
+
+
 def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
     hf = folder / "hf"
     hf.mkdir(parents=True)
-    if name.startswith("gptneox"):  # buffers that published files carry along
-        more = {}
-        for i in range(settings["num_hidden_layers"]):
-            prefix = f"gpt_neox.layers.{i}.attention."
-            more[prefix + "rotary_emb.inv_freq"] = 10000.0 ** (-torch.arange(0, 4, 2) / 4)
-            more[prefix + "masked_bias"] = torch.tensor(-1e9)
-            more[prefix + "bias"] = torch.tril(torch.ones(8, 8, dtype=torch.bool)).view(1, 1, 8, 8)
-        stored = {**state, **more}
-    else:
-        stored = state
+    stored = {**state, **buffers(name, settings)}
     save_weights(hf, stored, n_files, "model", "safetensors", lambda part, path: save_file(
         {k: v.contiguous() for k, v in part.items()}, path, metadata={"format": "pt"}))
 
@@ -280,7 +285,7 @@ def write_hf(folder, name, settings, state, vocabulary, n_files, n_bins):
         (where / file).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     dump("config.json", settings)
-    dump("generation_config.json", {k: v for k, v in settings.items() if k in ("bos_token_id", "eos_token_id", "pad_token_id")})
+    dump("generation_config.json", {k: v for k, v in settings.items() if k.endswith("_token_id")})
     dump("tokenizer_config.json", vocabulary.config)
     compact = json.dumps(vocabulary.json, ensure_ascii=False, separators=(",", ":"))
     (hf / "tokenizer.json").write_text(compact, encoding="utf-8")
@@ -306,33 +311,95 @@ def stored_weights(hf):
     return {k: v for k, v in out.items() if not k.endswith((".inv_freq", ".masked_bias", "attention.bias"))}
 
 
+def write_sentencepiece(folder, vocabulary, texts):
+    """tokenizer.model, and the ids that the sentencepiece library gives: special tokens in a text are text to it."""
+    import sentencepiece
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(families_tokenizers.sentencepiece_model(vocabulary))
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    (folder / "tokenizer.out").write_text("".join(" ".join(map(str, processor.encode(t))) + "\n" for t in texts))
+
+
 def passage(vocabulary, text, at, n):
     ids = [vocabulary.ids["bos"]] if vocabulary.add_bos else []
     return (ids + vocabulary.tokenizer().encode(text[at:at + 6 * n], add_special_tokens=False).ids)[:n]
 
 
-def make(number, name, text, out, args):
-    base, more, kind, n_vocab, dtype, n_files, n_bins, altered = VARIANTS[name]
-    started = time.time()
-    vocabulary = families_tokenizers.make(kind, text, n_vocab)
-    settings = {**base, **more, "vocab_size": n_vocab + PADDING.get(name, 0), "dtype" if name == "qwen3" else "torch_dtype": TORCH_DTYPE[dtype],
-                "use_cache": True, **{f"{r}_token_id": vocabulary.ids.get(r) for r in ("bos", "eos", "pad")}}
-    if settings["pad_token_id"] is None:
-        del settings["pad_token_id"]
-    torch.manual_seed(args.seed + number)
-    model = model_of(settings)
+def settings_of(name, vocabulary):
+    """config.json of a variant."""
+    base, more, _, n_vocab, dtype, *_ = VARIANTS[name]
+    settings = {**base, **more, "vocab_size": n_vocab + PADDING.get(name, 0),
+                "dtype" if name == "qwen3" else "torch_dtype": TORCH_DTYPE[dtype], "use_cache": True}
+    for role in ("bos", "eos", "pad"):
+        if role in vocabulary.ids or role != "pad":
+            settings[f"{role}_token_id"] = vocabulary.ids.get(role)
+    return settings
+
+
+def trained(model, name, dtype, vocabulary, text, args):
+    """The loss and the weights in their stored type, as published files name them."""
     if name in ("gpt2", "gptj", "bloom") or name.startswith("gptneox"):
         sharpen(model)
     ids = np.array(vocabulary.tokenizer().encode(text, add_special_tokens=False).ids, dtype=np.int64)
+    loss = train(model, ids, vocabulary.ids.get("bos"), N_TOKENS, args, list(VARIANTS).index(name))
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items() if k not in tied}
+    if model.config.model_type == "gpt_neox":
+        state["embed_out.weight"] = state.pop("lm_head.weight")
+    return loss, state
+
+
+def load(folder, **more):
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=F32, attn_implementation="eager", **more).eval()
+
+
+def write_expected(folder, name, model, vocabulary, text, texts):
+    """Passage, logits, greedy text and ids of the texts; gives the passage and its logits."""
+    tokens = passage(vocabulary, text, len(text) // 3, N_TOKENS)
+    logits = logits_of(model, tokens)
+    assert np.isfinite(logits).all() and logits.shape == (N_TOKENS, model.config.vocab_size)
+    (folder / "tokens.txt").write_text(",".join(map(str, tokens)) + "\n")
+    np.save(folder / "logits.npy", logits.astype(np.float32))
+    prompt, greedy, margins = clear_greedy(model, vocabulary, text, 40 if name == "phi3-longrope" else N_PROMPT)
+    (folder / "greedy.txt").write_text(",".join(map(str, prompt)) + "\n" + ",".join(map(str, greedy)) + "\n" +
+                                       ",".join(f"{m:.5f}" for m in margins) + "\n")
+    if name == "phi3-longrope":  # within the original context the short factors hold
+        (folder / "tokens-short.txt").write_text(",".join(map(str, tokens[:24])) + "\n")
+        np.save(folder / "logits-short.npy", logits_of(model, tokens[:24]).astype(np.float32))
+    tokenizer = vocabulary.tokenizer()
+    (folder / "tokenizer.out").write_text("".join(
+        " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+    if name in ("llama", "gemma2"):
+        write_sentencepiece(folder / "sentencepiece", vocabulary, texts)
+    print(f"    logits {logits.min():.1f} to {logits.max():.1f}, least margin of the greedy text {min(margins):.4f}")
+    return tokens, logits
+
+
+def check(folder, model, tokens, logits):
+    """That the other files hold the same model."""
+    extent = float(logits.max() - logits.min())
+    others = {}
+    if (folder / "hf-bin").exists():
+        others["pytorch_model.bin"] = load(folder / "hf-bin", use_safetensors=False)
+    if model.config.model_type not in ("gptj", "gpt_neox", "opt"):  # what transformers reads from GGUF too
+        others["the GGUF file"] = load(folder, gguf_file="model.gguf", config=model.config)
+    for what, other in others.items():
+        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
+        print(f"    transformers from {what}: the same")
+    families_check.check(folder)
+
+
+def make(number, name, text, out, args):
+    _, _, kind, n_vocab, dtype, n_files, n_bins, altered = VARIANTS[name]
     folder = out / name
+    vocabulary = families_tokenizers.make(kind, text, n_vocab)
+    settings = settings_of(name, vocabulary)
+    torch.manual_seed(args.seed + number)
+    model = model_of(settings)
     if args.reuse:
         loss, state = math.nan, {k: v.to(dtype) for k, v in stored_weights(folder / "hf").items()}
     else:
-        loss = train(model, ids, vocabulary.ids.get("bos"), N_TOKENS, args, number)
-        tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-        state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items() if k not in tied}
-        if model.config.model_type == "gpt_neox":  # what published files call it
-            state["embed_out.weight"] = state.pop("lm_head.weight")
+        loss, state = trained(model, name, dtype, vocabulary, text, args)
     if dtype == BF16:  # values that are half precision too, which the GGUF file is in
         state = {k: torch.where(v.abs() < 2 ** -14, 0, v) for k, v in state.items()}
         assert all(torch.equal(v.half().float(), v.float()) for v in state.values())
@@ -341,42 +408,18 @@ def make(number, name, text, out, args):
     in_gguf = F16 if dtype == BF16 else dtype
     families_gguf.write(folder / "model.gguf", name, model.config, {k: v.to(in_gguf) for k, v in state.items()}, in_gguf,
                         vocabulary)
+    print(f"{name}: loss {loss:.2f}", flush=True)
 
-    # Everything expected is computed from the files as they lie.
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "hf", dtype=F32, attn_implementation="eager").eval()
-    stored = {k: v.float() for k, v in state.items()}
-    again = np.abs(logits_of(model, [1, 2, 3]) - logits_of(model_of(settings, stored), [1, 2, 3])).max()
-    assert again < 1e-5, again
-    tokens = passage(vocabulary, text, len(text) // 3, N_TOKENS)
-    logits = logits_of(model, tokens)
-    assert np.isfinite(logits).all() and logits.shape == (N_TOKENS, settings["vocab_size"])
-    prompt, greedy, margins = clear_greedy(model, vocabulary, text, 40 if name == "phi3-longrope" else N_PROMPT)
-    (folder / "tokens.txt").write_text(",".join(map(str, tokens)) + "\n")
-    np.save(folder / "logits.npy", logits.astype(np.float32))
-    (folder / "greedy.txt").write_text(",".join(map(str, prompt)) + "\n" + ",".join(map(str, greedy)) + "\n" +
-                                       ",".join(f"{m:.5f}" for m in margins) + "\n")
-    if name == "phi3-longrope":  # within the original context the short factors hold
-        (folder / "tokens-short.txt").write_text(",".join(map(str, tokens[:24])) + "\n")
-        np.save(folder / "logits-short.npy", logits_of(model, tokens[:24]).astype(np.float32))
+    model = load(folder / "hf")  # everything expected is computed from the files as they lie
     texts = (out / "texts.inp").read_bytes().decode("utf-8").split("\n__ggml_vocab_test__\n")
-    tokenizer = vocabulary.tokenizer()
-    (folder / "tokenizer.out").write_text("".join(
-        " ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
-
-    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    extent = float(logits.max() - logits.min())
-    print(f"{name}: {size} bytes, loss {loss:.2f}, logits {logits.min():.1f} to {logits.max():.1f}, least margin "
-          f"{min(margins):.4f}, {time.time() - started:.0f} s", flush=True)
-    families_check.check(folder)
-    if model.config.model_type not in ("gptj", "gpt_neox", "opt"):  # the GGUF tensors that transformers reads too
-        other = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file="model.gguf", config=model.config, dtype=F32, attn_implementation="eager").eval()
-        assert np.abs(logits_of(other, tokens) - logits).max() < 1e-5 * extent
-        print("    transformers from the GGUF file: the same")
-    for change in altered:
+    tokens, logits = write_expected(folder, name, model, vocabulary, text, texts)
+    check(folder, model, tokens, logits)
+    stored, extent = {k: v.float() for k, v in state.items()}, float(logits.max() - logits.min())
+    for change in [{}, *altered]:
         moved = float(np.abs(logits_of(model_of({**settings, **change}, stored), tokens) - logits).max()) / extent
-        print(f"    with {change}: logits move by {moved:.5f} of their range" + ("" if moved > 5e-4 else "  <-- little"))
-    return size
+        assert change or moved < 1e-6
+        if change:
+            print(f"    with {change}: logits move by {moved:.5f} of their range" + ("" if moved > 5e-4 else "  <-- little"))
 
 
 def text_of(folder):
@@ -389,7 +432,7 @@ def main():
     p.add_argument("--out", default="tests/golden/families")
     p.add_argument("--only", nargs="*", default=list(VARIANTS))
     p.add_argument("--reuse", action="store_true", help="keep the weights that are there; make everything else again")
-    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--steps", type=int, default=1000)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--rate", type=float, default=6e-3)
     p.add_argument("--seed", type=int, default=5)

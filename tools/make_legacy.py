@@ -32,7 +32,10 @@ FTYPE = {T.F32: 0, T.F16: 1, T.Q4_0: 2, T.Q4_1: 3, T.Q8_0: 7, T.Q5_0: 8, T.Q5_1:
 GGML, GGMF, GGJT = 0x67676D6C, 0x67676D66, 0x67676A74
 N_TOKENS, N_LAST = 16, 3
 
-SMALL_LLAMA = dict(families.LLAMA, num_key_value_heads=2, intermediate_size=96)
+# The containers do not say the norms' epsilon: 5e-6 is what the converter of that time took by default, between
+# LLaMA's 1e-6 and Llama 2's 1e-5. llama2.c takes 1e-5.
+SMALL_LLAMA = dict(families.LLAMA, num_key_value_heads=2, intermediate_size=96, rms_norm_eps=5e-6)
+LLAMA2C = dict(families.LLAMA, num_key_value_heads=1, intermediate_size=32, max_position_embeddings=48)
 GPT2 = dict(families.GPT2, n_ctx=48, n_positions=48, n_inner=None)
 GPTJ = dict(families.GPTJ, n_positions=48)
 # The narrow ones are stored as floats, the others in blocks of 32 or 256.
@@ -48,9 +51,8 @@ MODELS = {
     "llama-narrow": (dict(SMALL_LLAMA, hidden_size=16, intermediate_size=48), "llama", 300),
     "llama": (dict(SMALL_LLAMA, num_hidden_layers=1), "llama", 300),
     "llama-k": (dict(SMALL_LLAMA, num_hidden_layers=5, intermediate_size=256, tie_word_embeddings=True), "llama", 300),
-    "llama2c-narrow": (dict(SMALL_LLAMA, hidden_size=16, num_key_value_heads=1, intermediate_size=32,
-                            max_position_embeddings=48), "llama", 300),
-    "llama2c": (dict(SMALL_LLAMA, num_key_value_heads=1, intermediate_size=32, max_position_embeddings=48), "llama", 300),
+    "llama2c-narrow": (dict(LLAMA2C, hidden_size=16), "llama", 300),
+    "llama2c": (LLAMA2C, "llama", 300),
 }
 
 
@@ -124,8 +126,7 @@ def check(data, n_ints, n_vocab, scored, w):
 
 def byte_tokens(v):
     """Token texts as raw bytes: the byte-level map undone."""
-    byte_of = {c: b for c, b in zip(families_tokenizers.byte_alphabet(), [*range(33, 127), *range(161, 173),
-               *range(174, 256), *(b for b in range(256) if b not in {*range(33, 127), *range(161, 173), *range(174, 256)})])}
+    byte_of = dict(zip(families_tokenizers.byte_alphabet(), families_tokenizers.BYTES))
     special = {e["content"] for e in v.json["added_tokens"]}
     return [t.encode() if t in special else bytes(byte_of[c] for c in t) for t in v.tokens]
 
@@ -290,7 +291,8 @@ def write_llama2c(m, version, shared, group=32):
         matrix("model.embed_tokens.weight")
         norms("input_layernorm")
     else:
-        w.data += struct.pack("<Ii7iB", 0x616B3432, version, *ints, shared) + (struct.pack("<i", group) if version == 2 else b"")
+        w.data += struct.pack("<Ii7iB", 0x616B3432, version, *ints, shared)
+        w.data += struct.pack("<i", group) if version == 2 else b""
         w.data += bytes(256 - len(w.data))
         norms("input_layernorm")
         norms("post_attention_layernorm")
@@ -335,7 +337,7 @@ def too_old(out):
 
     def record(name, *ne, quantized=True):
         quantized = quantized and len(ne) == 2
-        head = struct.pack("<iii", len(ne), len(name), 2 if quantized else 0) + struct.pack(f"<{len(ne)}i", *ne) + name.encode()
+        head = struct.pack(f"<iii{len(ne)}i", len(ne), len(name), 2 if quantized else 0, *ne) + name.encode()
         w = rng.normal(size=int(np.prod(ne))).astype(np.float32)
         return head, (old_q4_0(w) if quantized else w.tobytes())
 
@@ -383,7 +385,8 @@ def trained(number, name, text, args):
     ids = np.array(m.vocabulary.tokenizer().encode(text, add_special_tokens=False).ids, dtype=np.int64)
     m.loss = families.train(model, ids, m.vocabulary.ids["bos"], 48, args, number)
     tied = model.config.tie_word_embeddings
-    m.state = {k: v.detach().half().float().numpy() for k, v in model.state_dict().items() if not (tied and k == "lm_head.weight")}
+    m.state = {k: v.detach().half().float().numpy() for k, v in model.state_dict().items()
+               if not (tied and k == "lm_head.weight")}
     if m.settings["model_type"] == "gpt_neox":
         m.state["embed_out.weight"] = m.state.pop("lm_head.weight")
     m.tokens = families.passage(m.vocabulary, text, len(text) // 3, N_TOKENS)
@@ -399,11 +402,19 @@ def logits_of(m, stored):
     return families.logits_of(model, m.tokens)
 
 
+def write_ids(path, vocabulary, texts):
+    """A line of ids for each text, by the tokenizers library; what looks like a special token is text as any other."""
+    tokenizer = vocabulary.tokenizer()
+    tokenizer.encode_special_tokens = True
+    path.write_text("".join(" ".join(map(str, tokenizer.encode(t, add_special_tokens=False).ids)) + "\n" for t in texts))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--text", required=True, help="folder of plain text files")
     p.add_argument("--out", default="tests/golden/legacy")
-    p.add_argument("--steps", type=int, default=400)
+    p.add_argument("--texts", default="tests/golden/families/texts.inp")
+    p.add_argument("--steps", type=int, default=300)
     p.add_argument("--batch", type=int, default=12)
     p.add_argument("--rate", type=float, default=6e-3)
     p.add_argument("--seed", type=int, default=5)
@@ -464,6 +475,9 @@ def main():
     save("llama2c-shared", "llama2c-version1", write_llama2c(narrow, 1, True), True)
     save("llama2c", "llama2c-version2", write_llama2c(m["llama2c"], 2, False), False)
     (out / "tokenizer.bin").write_bytes(write_tokenizer_bin(narrow.vocabulary))
+    texts = pathlib.Path(args.texts).read_bytes().decode("utf-8").split("\n__ggml_vocab_test__\n")
+    for name in ("gpt2", "llama"):
+        write_ids(out / f"{name}.out", m[name].vocabulary, texts)
     too_old(out)
     print(f"{sum(f.stat().st_size for f in out.iterdir())} bytes in all")
 

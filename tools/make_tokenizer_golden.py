@@ -8,6 +8,7 @@ TEXT is any English text to train the vocabularies on, such as tinyshakespeare.t
     texts.txt      the texts, with a line "__text__" between them
     spm.gguf       SentencePiece BPE with bytes and user-defined tokens     spm.ids
     unk.gguf       the same without bytes and without a space put before    unk.ids
+    spm.model, unk.model   the same two as SentencePiece writes them
     bpe.gguf       byte-level BPE                                           bpe-PRE.ids
 where line n of a .ids file holds the tokens of text n.
 """
@@ -211,6 +212,8 @@ def main():
     for name, bytes_too, add_space in (("spm", True, True), ("unk", False, False)):
         sp = train_sentencepiece(text[:300000], bytes_too, add_space)
         write_sentencepiece(folder + name + ".gguf", sp, add_space)
+        with open(folder + name + ".model", "wb") as file:
+            file.write(sp.serialized_model_proto())
         write_ids(folder + name + ".ids", texts, sp.encode)
 
     vocabulary, merges = train_bpe(text[:300000])

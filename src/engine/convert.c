@@ -219,8 +219,12 @@ sl_status sl_conversion_open(const char *path, const sl_convert_options *options
     }
     sl_error inner = {0};
     sl_status status = model_open(path, &c->mapping, &c->source, error);
-    if (status == SL_OK && (status = plan(c, &inner)) != SL_OK) {
-        error_set(error, status, "%s: %s", path, inner.message);
+    if (status == SL_OK) {
+        status = gguf_habit_check(&c->source, &inner);
+        status = status == SL_OK ? plan(c, &inner) : status;
+        if (status != SL_OK) {
+            error_set(error, status, "%s: %s", path, inner.message);
+        }
     }
     if (status != SL_OK) {
         sl_conversion_close(c);

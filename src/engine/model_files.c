@@ -2,15 +2,27 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "engine/hf_directory.h"
 #include "formats/gguf.h"
 #include "formats/gguf_split.h"
 #include "formats/legacy_ggml.h"
 #include "formats/llama2c.h"
+#include "formats/safetensors.h"
+#include "formats/torch_file.h"
 #include "models/dialect_legacy.h"
 #include "models/dialect_llama2c.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* For weights that lie alone. */
+static sl_status refuse_weights(const uint8_t *bytes, size_t size, model_file *file,
+                                sl_error *error) {
+    (void)bytes, (void)size, (void)file;
+    return error_set(error, SL_ERR_FORMAT,
+                     "holds weights but not what model they are of; expected the folder with "
+                     "config.json and model.safetensors or pytorch_model.bin, or one of these");
+}
 
 /* Readers of single files. The first that knows the beginning of one reads it; llama2.c's oldest
  * files are known by their size alone and come last. */
@@ -19,6 +31,8 @@ static const struct {
     sl_status (*parse)(const uint8_t *bytes, size_t size, model_file *file, sl_error *error);
 } readers[] = {
     {gguf_detect, gguf_parse},
+    {safetensors_detect, refuse_weights},
+    {torch_file_detect, refuse_weights},
     {legacy_ggml_detect, dialect_legacy_read},
     {llama2c_detect, dialect_llama2c_read},
 };
@@ -40,8 +54,9 @@ static sl_status parse(const os_mapping *mapping, model_file *file, sl_error *er
     }
     return error_set(error, SL_ERR_FORMAT,
                      "is no model file that is known; expected GGUF, which begins with the bytes "
-                     "'GGUF', one of ggml's first formats ('lmgg', 'fmgg', 'tjgg'), or a llama2.c "
-                     "checkpoint, of exactly the size that its header asks for");
+                     "'GGUF', one of ggml's first formats ('lmgg', 'fmgg', 'tjgg'), a llama2.c "
+                     "checkpoint, of exactly the size that its header asks for, or a Hugging "
+                     "Face folder");
 }
 
 /* ---- models in several files ----------------------------------------------------------------- */
@@ -126,11 +141,36 @@ static sl_status open_shards(const char *path, size_t count, os_mapping *mapping
     return status == SL_OK ? SL_OK : refuse(path, mapping, file, status, &inner, error);
 }
 
+/* What the system refused names its path already. */
+static sl_status open_directory(const char *path, const hf_place *place, os_mapping *mapping,
+                                model_file *file, sl_error *error) {
+    sl_error inner = {0};
+    sl_status status = hf_directory_open(place, mapping, file, &inner);
+    if (mapping->bytes) {
+        status = check_faults(mapping, status, &inner);
+    }
+    if (status == SL_OK) {
+        return SL_OK;
+    }
+    if (strncmp(inner.message, path, strlen(path)) != 0) {
+        return refuse(path, mapping, file, status, &inner, error);
+    }
+    model_close(mapping, file);
+    return error_set(error, status, "%s", inner.message);
+}
+
 sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl_error *error) {
     *file = (model_file){0};
     *mapping = (os_mapping){0};
+    hf_place place;
+    sl_status status = hf_place_of(path, &place, error);
+    if (status == SL_OK && place.directory) {
+        status = open_directory(path, &place, mapping, file, error);
+        free(place.directory);
+        return status;
+    }
     sl_error inner = {0};
-    sl_status status = map(&path, 1, mapping, error);
+    status = status == SL_OK ? map(&path, 1, mapping, error) : status;
     if (status != SL_OK) {
         return status;
     }

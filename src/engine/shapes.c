@@ -22,6 +22,11 @@ static const model_shape shapes[] = {
     {"gpt2-774m",      "gpt2",  36,  1280,  5120, 20, 20,  50257,   1024, TIED, 0, 0, 0, 0, 0},
     {"gpt2-1558m",     "gpt2",  48,  1600,  6400, 25, 25,  50257,   1024, TIED, 0, 0, 0, 0, 0},
     {"gpt-j-6b",       "gptj",  28,  4096, 16384, 16, 16,  50400,   2048, UNTIED, 64, 0, 0, 0, 0},
+    {"pythia-1.4b",    "gptneox", 24, 2048,  8192, 16, 16,  50304,  2048, UNTIED, 32, 0, 0, 0, 0},
+    {"pythia-2.8b",    "gptneox", 32, 2560, 10240, 32, 32,  50304,  2048, UNTIED, 20, 0, 0, 0, 0},
+    {"pythia-6.9b",    "gptneox", 32, 4096, 16384, 32, 32,  50432,  2048, UNTIED, 32, 0, 0, 0, 0},
+    {"pythia-12b",     "gptneox", 36, 5120, 20480, 40, 40,  50688,  2048, UNTIED, 32, 0, 0, 0, 0},
+    {"gpt-neox-20b",   "gptneox", 44, 6144, 24576, 64, 64,  50432,  2048, UNTIED, 24, 0, 0, 0, 0},
     {"opt-125m",       "opt",   12,   768,  3072, 12, 12,  50272,   2048, TIED, 0, 0, 0, 0, 0},
     {"opt-350m",       "opt",   24,  1024,  4096, 16, 16,  50272,   2048,
      SHAPE_PROJECTED, 0, 0, 512, 0, 0},
@@ -132,7 +137,7 @@ static const tensor_rule gpt2_once[] = {
     {"output_norm.bias",     TENSOR_BIAS,      EMBD, ONE,   0},
     {.name = NULL},
 };
-/* BLOOM's layers have the same. */
+/* BLOOM's and GPT-NeoX's layers have the same. */
 static const tensor_rule gpt2_layer[] = {
     {"attn_norm.weight",   TENSOR_NORM,          EMBD, ONE,  0},
     {"attn_norm.bias",     TENSOR_BIAS,          EMBD, ONE,  0},
@@ -168,6 +173,14 @@ static const tensor_rule gptj_layer[] = {
     {"ffn_up.bias",        TENSOR_BIAS,        FF,   ONE,  0},
     {"ffn_down.weight",    TENSOR_FFN_DOWN,    FF,   EMBD, 0},
     {"ffn_down.bias",      TENSOR_BIAS,        EMBD, ONE,  0},
+    {.name = NULL},
+};
+
+static const tensor_rule gptneox_once[] = {
+    {"token_embd.weight",  TENSOR_EMBEDDING, EMBD, VOCAB, 0},
+    {"output_norm.weight", TENSOR_NORM,      EMBD, ONE,   0},
+    {"output_norm.bias",   TENSOR_BIAS,      EMBD, ONE,   0},
+    {"output.weight",      TENSOR_OUTPUT,    EMBD, VOCAB, SHAPE_OUTPUT},
     {.name = NULL},
 };
 
@@ -271,9 +284,10 @@ static const tensor_rule phi3_layer[] = {
 static const tensor_rules all_rules[] = {
     {"llama", llama_once, llama_layer},  {"gpt2", gpt2_once, gpt2_layer},
     {"gptj", gptj_once, gptj_layer},     {"opt", opt_once, opt_layer},
-    {"bloom", bloom_once, gpt2_layer},   {"qwen2", llama_once, qwen2_layer},
-    {"qwen3", llama_once, qwen3_layer},  {"gemma2", llama_once, gemma_layer},
-    {"gemma3", llama_once, gemma_layer}, {"phi3", llama_once, phi3_layer},
+    {"bloom", bloom_once, gpt2_layer},   {"gptneox", gptneox_once, gpt2_layer},
+    {"qwen2", llama_once, qwen2_layer},  {"qwen3", llama_once, qwen3_layer},
+    {"gemma2", llama_once, gemma_layer}, {"gemma3", llama_once, gemma_layer},
+    {"phi3", llama_once, phi3_layer},
 };
 
 static const tensor_rules *rules_of(const model_shape *shape) {

@@ -4,7 +4,9 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "os/os.h"
+#include "tokenizer/sentencepiece.h"
 #include "tokenizer/tokenizer_bin.h"
+#include "tokenizer/tokenizer_json.h"
 
 #include <stdlib.h>
 
@@ -13,6 +15,8 @@ static const struct {
     bool (*detect)(const uint8_t *bytes, size_t size);
     void (*add)(tables *t, const uint8_t *bytes, size_t size);
 } readers[] = {
+    {tokenizer_json_detect, tokenizer_json_add},
+    {sentencepiece_detect, sentencepiece_add},
     {tokenizer_bin_detect, tokenizer_bin_add},
 };
 
@@ -24,7 +28,8 @@ static void add_bytes(const char *path, const uint8_t *bytes, size_t size, table
         }
     }
     tables_fail(t, SL_ERR_FORMAT,
-                "%s: is no tokenizer's file that is known; expected a tokenizer.bin of llama2.c",
+                "%s: is no tokenizer's file that is known; expected a tokenizer.json, "
+                "a tokenizer.model of SentencePiece or a tokenizer.bin of llama2.c",
                 path);
 }
 

@@ -136,7 +136,7 @@ slot_id classic_embed(builder *b, size_t width, size_t n_vocab, size_t n_positio
                         .layer = UINT32_MAX,
                         .in = NO_SLOT,
                         .out = x,
-                        .as.embed = {*embedding, positions}});
+                        .as.embed = {.tokens = *embedding, .positions = positions}});
     return x;
 }
 

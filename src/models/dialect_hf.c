@@ -47,7 +47,9 @@ static uint64_t layer_of(const char *layers, str *name) {
 static const hf_tensor_rule *find_rule(const hf_tensor_rule *rules, str name, size_t *number) {
     for (*number = 0; rules[*number].name; ++*number) {
         if (str_is(name, rules[*number].name)) {
-            return &rules[*number];
+            const hf_tensor_rule *rule = &rules[*number];
+            *number -= (rule->flags & HF_OTHER_NAME) != 0;
+            return rule;
         }
     }
     return NULL;
@@ -153,7 +155,7 @@ static void check_complete(translator *x) {
         const hf_tensor_rule *rules = i == 0 ? x->family->model : x->family->layer;
         for (size_t k = 0; rules[k].name; k++) {
             const bool on = (rules[k].needs & x->config.features) == rules[k].needs;
-            if (!rules[k].gguf || !on || x->found[i] >> k & 1) {
+            if (!rules[k].gguf || !on || rules[k].flags & HF_OTHER_NAME || x->found[i] >> k & 1) {
                 continue;
             }
             if (i == 0) {

@@ -103,3 +103,49 @@ size_t gguf_habit_source(const gguf_habit *habit, size_t row) {
     }
     return row;
 }
+
+/* Other programs take GELU by tanh for granted; of GPT-NeoX, whose authors have the exact one, each
+ * its own. */
+static bool is_usual_activation(str architecture, str activation) {
+    return str_is(activation, "gelu_tanh") ||
+           (str_is(architecture, "gptneox") && str_is(activation, "gelu"));
+}
+
+/* Words by which a vocabulary works otherwise than any that GGUF has keys for. */
+static sl_status check_words(const model_file *file, sl_error *error) {
+    static const char *const keys[][2] = {
+        {"sluice.tokenizer.by_merges", "merges characters by a list, where GGUF wants scores"},
+        {"sluice.tokenizer.ranks", "merges by the numbers of its tokens, where GGUF wants merges"},
+        {"sluice.tokenizer.patterns", "cuts words by patterns that have no name in GGUF"},
+        {"sluice.tokenizer.prefix_space", "puts a space before texts"},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (meta_find(file, keys[i][0])) {
+            return error_set(error, SL_ERR_UNSUPPORTED,
+                             "the vocabulary %s: it cannot be written as GGUF yet", keys[i][1]);
+        }
+    }
+    return SL_OK;
+}
+
+sl_status gguf_habit_check(const model_file *file, sl_error *error) {
+    str architecture = {"", 0}, activation = {"gelu_tanh", 9};
+    sl_status status = meta_get_string(file, "general.architecture", false, &architecture, error);
+    status = status == SL_OK ? meta_get_string(file, "sluice.activation", false, &activation, error)
+                             : status;
+    if (status != SL_OK) {
+        return status;
+    }
+    if (!is_usual_activation(architecture, activation)) {
+        return error_set(error, SL_ERR_UNSUPPORTED,
+                         "the activation of this %.*s is %.*s, for which GGUF has no key",
+                         STR_ARG(architecture), STR_ARG(activation));
+    }
+    if (meta_find(file, "sluice.rope_factors_short") ||
+        meta_find(file, "sluice.rope_factors_long")) {
+        return error_set(error, SL_ERR_UNSUPPORTED,
+                         "rotary factors that are in a config.json cannot be written as GGUF's "
+                         "tensors yet");
+    }
+    return check_words(file, error);
+}

@@ -23,6 +23,10 @@ typedef struct gguf_habit {
     bool plus_one;       /* 1 is added to each value */
 } gguf_habit;
 
+/* SL_ERR_UNSUPPORTED where the file's keys of our own say what GGUF has no word for, and it is not
+ * what other programs take for granted: without them the file would be another model. */
+SL_CHECK sl_status gguf_habit_check(const model_file *file, sl_error *error);
+
 /* What becomes of one tensor of the file. SL_ERR_FORMAT if its shape does not have the heads that
  * the file speaks of. */
 SL_CHECK sl_status gguf_habit_of(const model_file *file, const tensor_entry *tensor,

@@ -30,6 +30,12 @@ static void set_tied(hf_config *c, bool otherwise) {
     hf_feature(c, HF_UNTIED, !hf_bool(c, "tie_word_embeddings", otherwise));
 }
 
+/* What is between the matrices of the feed-forward part, for the architectures that take any. */
+static void key_activation(hf_config *c, const char *name, const char *otherwise) {
+    tables_string(c->t, "sluice.activation",
+                  str_from(hf_activation(c, name, otherwise, " gelu gelu_tanh relu ")));
+}
+
 /* ---- families of 2019 to 2022 --------------------------------------------------------------- */
 
 static const size_names gpt_names = {.context = "n_positions",
@@ -46,7 +52,7 @@ static void gpt2_keys(hf_config *c) {
     const uint64_t n_embd = hf_u64(c, "n_embd", 768, 1, LIMIT_EMBEDDING);
     hf_key_u64(c, "feed_forward_length", hf_u64(c, "n_inner", 4 * n_embd, 1, LIMIT_FEED_FORWARD));
     key_layer_norm(c, "layer_norm_epsilon", 1e-5);
-    hf_activation(c, "activation_function", "gelu_new", " gelu_tanh ");
+    key_activation(c, "activation_function", "gelu_new");
     hf_only_bool(c, "scale_attn_weights", true);
     hf_only_bool(c, "scale_attn_by_inverse_layer_idx", false);
     hf_only_bool(c, "add_cross_attention", false);
@@ -64,7 +70,7 @@ static void gptj_keys(hf_config *c) {
     hf_key_u64(c, "rope.dimension_count",
                hf_u64(c, "rotary_dim", whole ? head : 64, 2, LIMIT_HEAD_SIZE));
     key_layer_norm(c, "layer_norm_epsilon", 1e-5);
-    hf_activation(c, "activation_function", "gelu_new", " gelu_tanh ");
+    key_activation(c, "activation_function", "gelu_new");
     set_tied(c, false);
 }
 
@@ -87,8 +93,7 @@ static void gpt_neox_keys(hf_config *c) {
     hf_rotary(c, NULL, hf_float(c, "rotary_emb_base", 10000), " ");
     key_layer_norm(c, "layer_norm_eps", 1e-5);
     hf_key_bool(c, "use_parallel_residual", hf_bool(c, "use_parallel_residual", true));
-    tables_string(c->t, "sluice.activation",
-                  str_from(hf_activation(c, "hidden_act", "gelu", " gelu gelu_tanh ")));
+    key_activation(c, "hidden_act", "gelu");
     tables_bool(c->t, "sluice.qkv_interleaved", true);
     hf_feature(c, HF_ATTENTION_BIAS, hf_bool(c, "attention_bias", true));
     set_tied(c, false);
@@ -392,6 +397,7 @@ static const hf_tensor_rule gpt_neox_model[] = {
     {"final_layer_norm.weight", "output_norm.weight", 0, 0},
     {"final_layer_norm.bias", "output_norm.bias", 0, 0},
     {"embed_out.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT},
+    {"lm_head.weight", "output.weight", HF_UNTIED, HF_LEFT_OUT | HF_OTHER_NAME},
     {0},
 };
 static const hf_tensor_rule gpt_neox_layer[] = {

@@ -5,9 +5,10 @@
 #include "models/hf_config.h"
 
 enum {
-    HF_CONV1D = 1,   /* the file has [n_in][n_out], as Conv1D's weight is */
-    HF_LEFT_OUT = 2, /* where its feature is off it may be there all the same, and is not used */
-    HF_SKIP_TWO = 4, /* the first two rows are not used: OPT's positions begin at 2 */
+    HF_CONV1D = 1,     /* the file has [n_in][n_out], as Conv1D's weight is */
+    HF_LEFT_OUT = 2,   /* where its feature is off it may be there all the same, and is not used */
+    HF_OTHER_NAME = 8, /* another name for what the rule before it has */
+    HF_SKIP_TWO = 4,   /* the first two rows are not used: OPT's positions begin at 2 */
 };
 
 /* A tensor that each model (each layer) has if all features in `needs` are on, and else has not. */

@@ -46,12 +46,12 @@ static slot_id build_embedding(builder *b, const opt *m, weight_id *embedding) {
     const slot_id word = classic_embed(b, m->n_word, m->s.n_vocab, 0, embedding);
     const slot_id x = builder_linear(b, UINT32_MAX, word,
                                      classic_linear(b, -1, "project_in", m->n_word, n, false), n);
+    const weight_id positions = builder_matrix(b, -1, "position_embd.weight", n, n_position);
     builder_op(b, &(op){.kind = OP_EMBED,
                         .layer = UINT32_MAX,
                         .in = NO_SLOT,
                         .out = x,
-                        .as.embed = {NO_WEIGHT, builder_matrix(b, -1, "position_embd.weight", n,
-                                                               n_position)}});
+                        .as.embed = {.tokens = NO_WEIGHT, .positions = positions}});
     return x;
 }
 

@@ -2,9 +2,9 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "tokenizer/merge_lines.h"
 #include "tokenizer/utf8.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 /* ---- bytes as characters -------------------------------------------------------------------- */
@@ -85,86 +85,29 @@ static void assign_bytes(bpe *b, const vocabulary *v) {
     }
 }
 
-typedef struct merge_line {
-    size_t number;
-    str text, left, right;
-} merge_line;
+typedef struct target {
+    bpe *b;
+    merge_table *merges;
+    const str *pieces;
+} target;
 
-static sl_status merge_error(const merge_line *line, const char *what, str name, sl_error *error) {
-    return error_set(error, SL_ERR_FORMAT,
-                     "metadata \"tokenizer.ggml.merges\": entry %zu (\"%.*s\"): %s%.*s",
-                     line->number, STR_ARG(line->text), what, STR_ARG(name));
-}
-
-static sl_status split_line(merge_line *line, sl_error *error) {
-    const char *space = line->text.len ? memchr(line->text.ptr, ' ', line->text.len) : NULL;
-    const size_t at = space ? (size_t)(space - line->text.ptr) : line->text.len;
-    line->left = (str){line->text.ptr, at};
-    line->right = space ? (str){space + 1, line->text.len - at - 1} : (str){NULL, 0};
-    if (line->left.len == 0 || line->right.len == 0 ||
-        memchr(line->right.ptr, ' ', line->right.len)) {
-        return merge_error(line, "expected two pieces with one space between them", (str){NULL, 0},
-                           error);
-    }
-    if (line->left.len + line->right.len > LIMIT_TOKEN_BYTES) {
-        return merge_error(line, "longer than any token", (str){NULL, 0}, error);
-    }
-    return SL_OK;
-}
-
-static sl_status add_merge(bpe *b, merge_table *merges, const vocabulary *v, const str *pieces,
-                           const merge_line *line, char *scratch, sl_error *error) {
-    memcpy(scratch, line->left.ptr, line->left.len);
-    memcpy(scratch + line->left.len, line->right.ptr, line->right.len);
-    const str whole = {scratch, line->left.len + line->right.len};
-    const str names[] = {line->left, line->right, whole};
-    int64_t tokens[3];
-    for (size_t i = 0; i < 3; i++) {
-        tokens[i] = vocabulary_find(v, names[i]);
-        if (tokens[i] < 0) {
-            return merge_error(line, i < 2 ? "no token: " : "merges into no token: ", names[i],
-                               error);
-        }
-    }
-    /* Plain text never becomes a control token, and user-defined ones are found before merging. */
-    if (!vocabulary_is_plain(v, (size_t)tokens[2])) {
-        return SL_OK;
-    }
-    const str left = pieces[tokens[0]], right = pieces[tokens[1]];
+static void add_merge(void *user, const merge_line *line) {
+    const target *t = user;
+    const str left = t->pieces[line->tokens[0]], right = t->pieces[line->tokens[1]];
     const uint8_t first = (uint8_t)left.ptr[left.len - 1], second = (uint8_t)right.ptr[0];
-    b->seams[first][second / 64] |= (uint64_t)1 << second % 64;
-    merge_table_add(merges, (merge_pair){(uint32_t)tokens[0], (uint32_t)tokens[1],
-                                         (uint32_t)line->number, (uint32_t)tokens[2]});
-    return SL_OK;
+    t->b->seams[first][second / 64] |= (uint64_t)1 << second % 64;
+    merge_table_add(t->merges, (merge_pair){line->tokens[0], line->tokens[1],
+                                            (uint32_t)line->number, line->tokens[2]});
 }
 
 static sl_status read_merges(bpe *b, merge_table *merges, const vocabulary *v, const str *pieces,
                              sl_error *error) {
-    const meta_entry *lines;
-    sl_status status =
-        meta_get_array(v->file, "tokenizer.ggml.merges", true, META_STRING, &lines, error);
-    if (status == SL_OK && lines->count > LIMIT_MERGES) {
-        return error_set(error, SL_ERR_FORMAT,
-                         "byte %" PRIu64 ": metadata \"tokenizer.ggml.merges\": expected at most "
-                         "%u entries, found %" PRIu64,
-                         lines->offset, LIMIT_MERGES, lines->count);
-    }
-    if (status == SL_OK) {
-        const size_t count = (size_t)lines->count;
-        status = merge_table_init(merges, count, count, v->index.key[0], error);
-    }
-    char *scratch = malloc(LIMIT_TOKEN_BYTES);
-    if (status == SL_OK && !scratch) {
-        status = error_memory(error, "merges", LIMIT_TOKEN_BYTES);
-    }
-    size_t cursor = 0;
-    for (size_t i = 0; status == SL_OK && i < lines->count; i++) {
-        merge_line line = {.number = i, .text = meta_array_string(v->file, lines, &cursor)};
-        status = split_line(&line, error);
-        status = status == SL_OK ? add_merge(b, merges, v, pieces, &line, scratch, error) : status;
-    }
-    free(scratch);
-    return status;
+    size_t count;
+    target t = {b, merges, pieces};
+    sl_status status = merge_lines_count(v, &count, error);
+    status =
+        status == SL_OK ? merge_table_init(merges, count, count, v->index.key[0], error) : status;
+    return status == SL_OK ? merge_lines_read(v, add_merge, &t, error) : status;
 }
 
 /* Tokens that plain text may become, by their bytes. Those not written in byte characters are left

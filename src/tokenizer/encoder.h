@@ -17,6 +17,9 @@
 #define ENCODER_SYMBOLS 16384u
 #define ENCODER_MATCHES 65536u
 
+/* And of text that is normalized before it is cut, which takes up to three times this. */
+#define ENCODER_NORMAL_BYTES (1u << 20)
+
 /* What a symbol of a word takes, with its node of the queue; and a special token. Twice, as a block
  * that grows may leave its old place behind in malloc's heap. */
 #define ENCODER_SYMBOL_BYTES (2 * (sizeof(uint32_t) + sizeof(merge_node)))
@@ -26,6 +29,7 @@ typedef struct encoder {
     const merge_table *merges;
     size_t vocabulary; /* symbols from here on are no tokens */
     array *out;        /* of int32_t */
+    array normalized;  /* of char: see normalizer_apply */
     array symbols;     /* of uint32_t: the word at hand */
     merge_queue queue;
     word_cache_entry *cache; /* NULL: none */

@@ -120,7 +120,7 @@ sl_status pretokenizer_create(pretokenizer *p, str name, sl_error *error) {
         STR_ARG(name), names);
 }
 
-const char *pretokenizer_name(const pretokenizer_source *source) {
+const char *pretokenizer_name(const pretokenizer_source *source, bool whole_words) {
     for (size_t i = 0; i < pretokenizer_name_count; i++) {
         const pretokenizer_source known = source_of(pretokenizer_names[i].set);
         size_t same = 0;
@@ -129,7 +129,8 @@ const char *pretokenizer_name(const pretokenizer_source *source) {
             same++;
         }
         if (same == known.count && same == source->count &&
-            known.bytes_from == source->bytes_from) {
+            known.bytes_from == source->bytes_from &&
+            pretokenizer_names[i].whole_words == whole_words) {
             return pretokenizer_names[i].name;
         }
     }

@@ -57,9 +57,9 @@ typedef struct pretokenizer_match {
  * them. On failure *p is zeroed. */
 SL_CHECK sl_status pretokenizer_create(pretokenizer *p, str name, sl_error *error);
 
-/* The name of such patterns; NULL: they have none. Names differ in more than patterns (whole words,
- * BOS): a file that names patterns says these things itself. */
-const char *pretokenizer_name(const pretokenizer_source *source);
+/* The name of such patterns with or without whole words; NULL: they have none. Names differ in
+ * whether BOS is added, too: a file that names patterns says so itself. */
+const char *pretokenizer_name(const pretokenizer_source *source, bool whole_words);
 
 /* By patterns of a file's own. They are not trusted: a match that takes very many steps fails.
  * SL_ERR_UNSUPPORTED for what PCRE2 does not take. On failure *p is zeroed. */

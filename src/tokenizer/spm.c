@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 static bool is_seam(const spm *s, uint32_t first, uint32_t second) {
+    if (second == ' ' && s->cut_spaces) {
+        return false;
+    }
     if (first < 128 && second < 128) {
         return s->ascii_seams[first][second / 64] >> second % 64 & 1;
     }
@@ -18,7 +21,8 @@ static sl_status put_bytes(const spm *s, encoder *e, const char *bytes, size_t c
         if (token < 0) {
             /* Neighbours that are unknown become one unknown token, as SentencePiece does it. */
             const uint32_t unknown = (uint32_t)s->unknown;
-            const sl_status status = e->after_unknown ? SL_OK : encoder_put(e, &unknown, 1);
+            const bool joined = e->after_unknown && !s->unknowns_apart;
+            const sl_status status = joined ? SL_OK : encoder_put(e, &unknown, 1);
             e->after_unknown = true;
             return status;
         }

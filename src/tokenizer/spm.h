@@ -22,6 +22,8 @@ typedef struct spm {
     int32_t bytes[256]; /* -1: no token */
     int32_t unknown;    /* -1: none */
     bool add_space;
+    bool cut_spaces;     /* nothing merges across the beginning of a space */
+    bool unknowns_apart; /* neighbours that are unknown stay several tokens */
     /* Which two characters some merge joins: between all others a word can be cut. Bits for
      * ASCII, else an open-addressing set of first << 32 | second. */
     uint64_t ascii_seams[128][2];
@@ -56,13 +58,31 @@ static inline uint64_t *spm_seam(const spm *s, uint64_t key) {
     return &s->seams[slot];
 }
 
+/* For spm_build: the merges of tokenizer.ggml.merges, in their order (spm_merges.c). */
+SL_CHECK sl_status spm_add_merges(spm *s, merge_table *merges, const vocabulary *v,
+                                  sl_error *error);
+
+/* For the files that build one: room for the symbols of so many characters, which is cut to what
+ * they took; where the symbol of one is kept; room for the seams of so many pairs, and a seam. */
+SL_CHECK sl_status spm_make_pages(spm *s, size_t characters, sl_error *error);
+void spm_cut_pages(spm *s);
+uint32_t *spm_symbol_place(spm *s, uint32_t code);
+SL_CHECK sl_status spm_make_seams(spm *s, size_t pairs, sl_error *error);
+void spm_add_seam(spm *s, uint32_t first, uint32_t second);
+
+/* The character, as merges see it, that ends before `end`, or begins at `at`, in well-formed
+ * text. */
+uint32_t spm_last_code(const char *end);
+uint32_t spm_first_code(const char *at, const char *end);
+
 /* A text with U+2581 for its spaces. `out` has room for SPM_MARK_BYTES for each of its bytes;
  * returns how much was written. */
 enum { SPM_MARK_BYTES = 3 };
 size_t spm_marks_from_spaces(str text, char *out);
 
-/* Fills a zeroed *s and the merges from the vocabulary. SL_ERR_FORMAT if a byte has neither a token
- * nor an unknown token to stand for it. The caller frees both in any case. */
+/* Fills a zeroed *s and the merges from the vocabulary: by scores, or with
+ * sluice.tokenizer.by_merges by the order of tokenizer.ggml.merges. SL_ERR_FORMAT if a byte has
+ * neither a token nor an unknown token to stand for it. The caller frees both in any case. */
 SL_CHECK sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_space,
                              sl_error *error);
 void spm_free(spm *s);

@@ -132,7 +132,7 @@ static sl_status link_pieces(builder *b) {
 
 /* ---- characters ----------------------------------------------------------------------------- */
 
-static uint32_t *symbol_place(spm *s, uint32_t code) {
+uint32_t *spm_symbol_place(spm *s, uint32_t code) {
     uint16_t *page = &s->page_at[code / 256];
     if (*page == 0) {
         *page = (uint16_t)s->page_count++;
@@ -142,7 +142,7 @@ static uint32_t *symbol_place(spm *s, uint32_t code) {
 
 /* A character that begins or ends a piece without being one. */
 static void add_odd(spm *s, uint32_t code) {
-    uint32_t *symbol = symbol_place(s, code);
+    uint32_t *symbol = spm_symbol_place(s, code);
     if (*symbol == MERGE_NONE) {
         *symbol = (uint32_t)(s->vocabulary + s->odd_count);
         s->odd_codes[s->odd_count++] = code;
@@ -155,20 +155,33 @@ static void *cut_block(void *block, size_t bytes) {
     return cut ? cut : block;
 }
 
-static sl_status assign_symbols(builder *b) {
-    spm *s = b->s;
-    const size_t pages = 1 + (2 * b->count < SPM_PAGES ? 2 * b->count : SPM_PAGES);
+sl_status spm_make_pages(spm *s, size_t characters, sl_error *error) {
+    const size_t pages = 1 + (characters < SPM_PAGES ? characters : SPM_PAGES);
     s->pages = malloc(pages * 256 * sizeof *s->pages);
-    s->odd_codes = malloc((2 * b->count + 1) * sizeof *s->odd_codes);
-    if (!s->pages || !s->odd_codes) {
-        return error_memory(b->error, "the vocabulary's characters",
-                            pages * 256 * sizeof *s->pages);
+    if (!s->pages) {
+        return error_memory(error, "the vocabulary's characters", pages * 256 * sizeof *s->pages);
     }
     memset(s->pages, 0xff, pages * 256 * sizeof *s->pages);
     s->page_count = 1;
+    return SL_OK;
+}
+
+void spm_cut_pages(spm *s) {
+    s->pages = cut_block(s->pages, s->page_count * 256 * sizeof *s->pages);
+}
+
+static sl_status assign_symbols(builder *b) {
+    spm *s = b->s;
+    const sl_status status = spm_make_pages(s, 2 * b->count, b->error);
+    s->odd_codes = malloc((2 * b->count + 1) * sizeof *s->odd_codes);
+    if (status != SL_OK || !s->odd_codes) {
+        return status != SL_OK ? status
+                               : error_memory(b->error, "the vocabulary's characters",
+                                              2 * b->count * sizeof *s->odd_codes);
+    }
     for (size_t i = 0; i < b->count; i++) {
         if (b->pieces[i].text.len == b->pieces[i].first_bytes) {
-            *symbol_place(s, b->pieces[i].first) = b->pieces[i].token;
+            *spm_symbol_place(s, b->pieces[i].first) = b->pieces[i].token;
         }
     }
     for (size_t i = 0; i < b->count; i++) {
@@ -178,14 +191,25 @@ static sl_status assign_symbols(builder *b) {
         }
     }
     /* Room was made for the most that there could be: megabytes. */
-    s->pages = cut_block(s->pages, s->page_count * 256 * sizeof *s->pages);
+    spm_cut_pages(s);
     s->odd_codes = cut_block(s->odd_codes, (s->odd_count + 1) * sizeof *s->odd_codes);
     return SL_OK;
 }
 
+sl_status spm_make_seams(spm *s, size_t pairs, sl_error *error) {
+    size_t slots = 16;
+    while (slots < 2 * pairs) {
+        slots *= 2;
+    }
+    s->seams = calloc(slots, sizeof *s->seams);
+    s->seam_mask = slots - 1;
+    return s->seams ? SL_OK
+                    : error_memory(error, "the vocabulary's characters", slots * sizeof *s->seams);
+}
+
 /* ---- pairs ---------------------------------------------------------------------------------- */
 
-static void add_seam(spm *s, uint32_t first, uint32_t second) {
+void spm_add_seam(spm *s, uint32_t first, uint32_t second) {
     if (first < 128 && second < 128) {
         s->ascii_seams[first][second / 64] |= (uint64_t)1 << second % 64;
         return;
@@ -194,8 +218,7 @@ static void add_seam(spm *s, uint32_t first, uint32_t second) {
     *spm_seam(s, key) = key;
 }
 
-/* The character of which these are the last bytes. */
-static uint32_t last_code(const char *end) {
+uint32_t spm_last_code(const char *end) {
     const char *at = end - 1;
     while (((uint8_t)*at & 0xc0) == 0x80) {
         at--;
@@ -205,7 +228,7 @@ static uint32_t last_code(const char *end) {
     return spm_canonical(code);
 }
 
-static uint32_t first_code(const char *at, const char *end) {
+uint32_t spm_first_code(const char *at, const char *end) {
     uint32_t code = 0;
     (void)utf8_decode(at, (size_t)(end - at), &code);
     return spm_canonical(code);
@@ -221,7 +244,8 @@ static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_by
     if (b->adding) {
         const char *end = p->text.ptr + p->text.len;
         merge_table_add(b->merges, (merge_pair){left, right, p->rank, p->token});
-        add_seam(b->s, last_code(end - right_bytes), first_code(end - right_bytes, end));
+        spm_add_seam(b->s, spm_last_code(end - right_bytes),
+                     spm_first_code(end - right_bytes, end));
     }
 }
 
@@ -271,17 +295,11 @@ static sl_status add_pairs(builder *b) {
     if (status != SL_OK) {
         return status;
     }
-    size_t slots = 16;
-    while (slots < 2 * b->pair_count) {
-        slots *= 2;
+    status = spm_make_seams(b->s, b->pair_count, b->error);
+    if (status == SL_OK) {
+        cut_pieces(b, true);
     }
-    b->s->seams = calloc(slots, sizeof *b->s->seams);
-    b->s->seam_mask = slots - 1;
-    if (!b->s->seams) {
-        return error_memory(b->error, "the vocabulary's characters", slots * sizeof *b->s->seams);
-    }
-    cut_pieces(b, true);
-    return SL_OK;
+    return status;
 }
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -330,6 +348,11 @@ sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_s
     sl_status status = assign_bytes(s, v, error);
     if (status != SL_OK) {
         return status;
+    }
+    bool by_merges = false;
+    status = meta_get_bool(v->file, "sluice.tokenizer.by_merges", false, &by_merges, error);
+    if (status != SL_OK || by_merges) {
+        return status == SL_OK ? spm_add_merges(s, merges, v, error) : status;
     }
     builder b = {.s = s, .merges = merges, .v = v, .error = error};
     status = build(&b);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "tokenizer/tokenizer_parts.h"
+#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 
@@ -74,7 +75,8 @@ static sl_status find_specials(tokenizer *t, const vocabulary *v, sl_error *erro
     size_t count = 0;
     for (size_t i = 0; i < v->count; i++) {
         if (v->types[i] == TOKEN_USER_DEFINED) {
-            sources[count++] = (special_source){v->texts[i], (uint32_t)i, t->kind == TOKENIZER_SPM};
+            sources[count++] =
+                (special_source){v->texts[i], (uint32_t)i, t->kind == TOKENIZER_SPM && !t->literal};
         }
     }
     sl_status status = special_tokens_build(&t->user_defined, sources, count, error);
@@ -113,6 +115,11 @@ static sl_status read_kind(tokenizer *t, const model_file *file, sl_error *error
     if (t->kind != TOKENIZER_BPE) {
         return SL_OK;
     }
+    bool found = false;
+    status = translated_patterns(&t->bpe.pre, file, &found, error);
+    if (status != SL_OK || found) {
+        return status;
+    }
     status = meta_get_string(file, "tokenizer.ggml.pre", false, &pre, error);
     return status == SL_OK ? pretokenizer_create(&t->bpe.pre, pre, error) : status;
 }
@@ -143,6 +150,7 @@ static sl_status build(tokenizer *t, vocabulary *v, const model_file *file, sl_e
     if (status == SL_OK && t->kind == TOKENIZER_WORDPIECE) {
         t->wordpiece.marked = wordpiece_is_marked(v);
     }
+    status = status == SL_OK ? translated_read(t, v, error) : status;
     status = status == SL_OK ? write_pieces(t, v, error) : status;
     status = status == SL_OK ? find_specials(t, v, error) : status;
     return status == SL_OK ? build_part(t, v, error) : status;
@@ -185,6 +193,7 @@ void tokenizer_free(tokenizer *t) {
     special_tokens_free(&t->all_special);
     free(t->types);
     free(t->ends);
+    free(t->strips);
     free(t->pieces);
     free(t->piece_bytes);
     free(t);
@@ -226,15 +235,17 @@ bool tokenizer_drops_space(const tokenizer *t) {
 }
 
 size_t tokenizer_bytes(const tokenizer *t) {
-    return sizeof *t + t->count * (sizeof *t->types + sizeof *t->ends + sizeof *t->pieces) +
-           t->piece_total + special_tokens_bytes(&t->user_defined) +
-           special_tokens_bytes(&t->all_special) + merge_table_bytes(&t->merges) +
-           spm_bytes(&t->spm) + bpe_bytes(&t->bpe) + wordpiece_bytes(&t->wordpiece);
+    return sizeof *t + (t->strips ? t->count : 0) +
+           t->count * (sizeof *t->types + sizeof *t->ends + sizeof *t->pieces) + t->piece_total +
+           special_tokens_bytes(&t->user_defined) + special_tokens_bytes(&t->all_special) +
+           merge_table_bytes(&t->merges) + spm_bytes(&t->spm) + bpe_bytes(&t->bpe) +
+           wordpiece_bytes(&t->wordpiece);
 }
 
 size_t tokenizer_work_bytes(const tokenizer *t) {
     return WORD_CACHE_ENTRIES * sizeof(word_cache_entry) + merge_queue_bytes(t->merges.rank_count) +
-           ENCODER_SYMBOLS * ENCODER_SYMBOL_BYTES + ENCODER_MATCHES * ENCODER_MATCH_BYTES;
+           ENCODER_SYMBOLS * ENCODER_SYMBOL_BYTES + ENCODER_MATCHES * ENCODER_MATCH_BYTES +
+           (t->normalizer.form || t->normalizer.add_space ? 3 * ENCODER_NORMAL_BYTES : 0);
 }
 
 str tokenizer_piece(const tokenizer *t, int32_t token, bool special) {
@@ -248,26 +259,77 @@ size_t tokenizer_longest_piece(const tokenizer *t) {
     return t->longest_piece;
 }
 
+/* Whether positions of special tokens count the space that is put before a text. */
+static bool counts_space(const tokenizer *t) {
+    return tokenizer_adds_space(t) && !t->literal;
+}
+
 /* ---- encoding ------------------------------------------------------------------------------- */
 
 static sl_status encode_plain(const tokenizer *t, encoder *e, str text, bool space) {
     if (t->kind == TOKENIZER_WORDPIECE) {
         return wordpiece_encode(&t->wordpiece, e, text);
     }
-    return t->kind == TOKENIZER_SPM ? spm_encode(&t->spm, e, text, space)
-                                    : bpe_encode(&t->bpe, e, text);
+    if (t->kind == TOKENIZER_SPM) {
+        const bool has_one =
+            text.len > 0 &&
+            (text.ptr[0] == ' ' || (text.len >= 3 && !memcmp(text.ptr, "\xe2\x96\x81", 3)));
+        return spm_encode(&t->spm, e, text, space && !(t->space_if_none && has_one));
+    }
+    const sl_status status =
+        normalizer_apply(&t->normalizer, text, &e->normalized, &text, e->error);
+    return status == SL_OK ? bpe_encode(&t->bpe, e, text) : status;
+}
+
+/* Unicode's White_Space. */
+static bool is_white(uint32_t code) {
+    return (code >= 9 && code <= 13) || code == ' ' || code == 0x85 || code == 0xa0 ||
+           code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+/* The bytes of white space that a text begins with. */
+static size_t white_prefix(str text) {
+    size_t at = 0;
+    while (at < text.len) {
+        uint32_t code;
+        const size_t length = utf8_decode(text.ptr + at, text.len - at, &code);
+        if (length == 0 || !is_white(code)) {
+            break;
+        }
+        at += length;
+    }
+    return at;
+}
+
+/* The length of the text without the white space that it ends with. */
+static size_t without_white_suffix(str text) {
+    size_t kept = text.len;
+    while (kept > 0) {
+        size_t at = kept - 1;
+        while (at > 0 && kept - at < 4 && ((uint8_t)text.ptr[at] & 0xc0) == 0x80) {
+            at--;
+        }
+        uint32_t code;
+        if (utf8_decode(text.ptr + at, kept - at, &code) != kept - at || !is_white(code)) {
+            break;
+        }
+        kept = at;
+    }
+    return kept;
 }
 
 /* The text between special tokens, and these. Positions count the space that is put before a
- * SentencePiece text, as a user-defined token may begin with it. A control token begins a new text
- * in this respect, a user-defined one does not. */
+ * SentencePiece text, as a user-defined token may begin with it, unless these are matched as they
+ * are written. A control token begins a new text in this respect, a user-defined one only where
+ * they are matched so. */
 static sl_status encode_pieces(const tokenizer *t, encoder *e, str text,
                                const special_tokens *special, const array *matches) {
     const special_match *found = matches->items;
-    const size_t in_front = tokenizer_adds_space(t) ? 1 : 0;
+    const size_t in_front = counts_space(t) ? 1 : 0;
     const size_t end = text.len + in_front;
     size_t at = 0;
-    bool space = in_front; /* the next plain text gets a space before */
+    bool space = tokenizer_adds_space(t); /* the next plain text gets a space before */
     for (size_t i = matches->count;; i--) {
         while (i > 0 && found[i - 1].start < at) {
             i--;
@@ -275,10 +337,14 @@ static sl_status encode_pieces(const tokenizer *t, encoder *e, str text,
         const size_t next = i > 0 ? found[i - 1].start : end;
         const size_t from = at > in_front ? at - in_front : 0;
         const special_pattern *pattern = i > 0 ? &special->patterns[found[i - 1].pattern] : NULL;
-        const str plain = {text.ptr + from, next > at ? next - in_front - from : 0};
+        const unsigned strips = pattern && t->strips ? t->strips[pattern->token] : 0;
+        str plain = {text.ptr + from, next > at ? next - in_front - from : 0};
+        if (strips & STRIP_LEFT) {
+            plain.len = without_white_suffix(plain);
+        }
         /* Before a user-defined token the space stands alone, before a control token not at all. */
         const bool alone =
-            next > at && pattern && !tokenizer_is_control(t, (int32_t)pattern->token);
+            in_front && next > at && pattern && !tokenizer_is_control(t, (int32_t)pattern->token);
         if (plain.len > 0 || (space && alone)) {
             const sl_status status = encode_plain(t, e, plain, space);
             if (status != SL_OK) {
@@ -293,7 +359,11 @@ static sl_status encode_pieces(const tokenizer *t, encoder *e, str text,
             return status;
         }
         at = next + pattern->length;
-        space = in_front && tokenizer_is_control(t, (int32_t)pattern->token);
+        if (strips & STRIP_RIGHT && at >= in_front) {
+            at += white_prefix((str){text.ptr + at - in_front, end - at});
+        }
+        space = tokenizer_adds_space(t) && !t->space_at_start &&
+                (t->literal || tokenizer_is_control(t, (int32_t)pattern->token));
     }
 }
 
@@ -315,10 +385,17 @@ static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool pars
     array matches = array_new(sizeof(special_match),
                               text_ceiling(room / ENCODER_MATCH_BYTES + ENCODER_MATCHES));
     if (status == SL_OK) {
-        status = special_tokens_find(special, text, tokenizer_adds_space(t), &matches, e->error);
+        status = special_tokens_find(special, text, counts_space(t), &matches, e->error);
     }
     const uint64_t taken = (uint64_t)matches.count * ENCODER_MATCH_BYTES;
     room -= taken < room ? taken : room;
+    if (t->normalizer.form || t->normalizer.add_space) {
+        /* Growing, it may take three times what it holds. */
+        e->normalized = array_new(1, (size_t)(room / 6 < 4ull * LIMIT_TEXT_BYTES
+                                                  ? room / 6 + ENCODER_NORMAL_BYTES
+                                                  : 4ull * LIMIT_TEXT_BYTES));
+        room -= room / 2;
+    }
     e->symbols.ceiling = text_ceiling(room / ENCODER_SYMBOL_BYTES + ENCODER_SYMBOLS);
     if (status == SL_OK) {
         status = encode_pieces(t, e, text, special, &matches);
@@ -327,6 +404,7 @@ static sl_status encode_text(const tokenizer *t, encoder *e, str text, bool pars
     pretokenizer_match_free(&e->match);
     merge_queue_free(&e->queue);
     array_free(&e->symbols);
+    array_free(&e->normalized);
     free(e->cache);
     return status;
 }

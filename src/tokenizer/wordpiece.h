@@ -10,8 +10,8 @@
  *
  * GGUF does not say whether a vocabulary is of small letters only: it is taken to be if no token
  * has a capital (sluice.tokenizer.lowercase says otherwise). Tokens that go on with a word are
- * written "##ing"; or, as GGUF's writers do it, "ing", and then those that begin one have U+2581
- * before. */
+ * written "##ing"; or, as GGUF's writers do it, "ing", and those that begin one have U+2581 before.
+ */
 #ifndef TOKENIZER_WORDPIECE_H
 #define TOKENIZER_WORDPIECE_H
 

@@ -7,6 +7,7 @@
 #include "sluice.h"
 
 #include "base/size.h"
+#include "support/gguf_family.h"
 #include "support/temp_file.h"
 
 #include <inttypes.h>
@@ -298,6 +299,37 @@ static void peak_is_within_the_smallest_budget(void **state) {
     }
 }
 
+/* 4 layers of 512 values and an embedding of 8192 tokens in F16 are about 35 MB. */
+static void families_are_within_their_smallest_budgets(void **state) {
+    (void)state;
+    skip_where_it_makes_no_sense();
+    gguf_tiny_options options = gguf_tiny_defaults();
+    options.n_ctx = 1024;
+    options.n_embd = 512;
+    options.n_head = 8;
+    options.n_ff = 2048;
+    options.n_layer = 4;
+    options.n_vocab = 8192;
+    options.type = QUANT_F16;
+    for (size_t i = 0; gguf_family_at(i); i++) {
+        const temp_file file = temp_file_family(gguf_family_at(i), &options);
+        uint64_t budget = 8;
+        outcome o;
+        int tries = 0;
+        while (!(o = try_budget(file.path, budget * MIB, 0)).accepted) {
+            assert_true(o.number > budget && ++tries <= 2); /* the model, then the session */
+            budget = o.number;
+        }
+        print_message("%s: smallest budget %" PRIu64 " MiB, peak %.1f MiB\n", gguf_family_at(i),
+                      budget, (double)o.number / MIB);
+        assert_true(o.number <= budget * MIB);
+        assert_false(try_budget(file.path, (budget - 1) * MIB, 0).accepted);
+        o = try_budget(file.path, (budget + 40) * MIB, 0); /* all weights */
+        assert_true(o.accepted && o.number <= (budget + 40) * MIB);
+        temp_file_remove(&file);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc == 4) {
         return run_as_child(argv[1], strtoull(argv[2], NULL, 10),
@@ -306,6 +338,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_within_the_smallest_budget),
         cmocka_unit_test(peak_is_within_the_smallest_budget),
+        cmocka_unit_test(families_are_within_their_smallest_budgets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

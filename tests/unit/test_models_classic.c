@@ -326,7 +326,8 @@ static const struct {
 
 static void commit_sin(gguf_builder *b, size_t i) {
     const char *name = sins[i].name;
-    const uint64_t dims[] = {32, (uint64_t)sins[i].number};
+    const bool shaped = sins[i].kind == TENSOR_SHAPE;
+    const uint64_t dims[] = {32, shaped ? (uint64_t)sins[i].number : 0};
     switch (sins[i].kind) {
     case KEY_GONE:
         assert_true(gguf_builder_remove(b, name));

@@ -117,12 +117,12 @@ static parts make_parts(void) {
                                .layer = UINT32_MAX,
                                .in = NO_SLOT,
                                .out = a.x,
-                               .as.embed = {a.tokens, NO_WEIGHT}});
+                               .as.embed = {.tokens = a.tokens, .positions = NO_WEIGHT}});
     a.op_angles = push(p, &(op){.kind = OP_ANGLES,
                                 .layer = UINT32_MAX,
                                 .in = NO_SLOT,
                                 .out = a.turns,
-                                .as.angles = {a.angles}});
+                                .as.angles = {.set = a.angles}});
     add_attention(&a);
     op_linear two = linear(PREPARE_NONE, N_HEAD * HEAD, a.gate);
     two.n_weight = 2;
@@ -498,8 +498,10 @@ static void random_program(program *p, random_state *r) {
     size_t n_known = 0;
     known[n_known++] = slot(p, 1 + random_u64(r) % 70);
     const weight_id tokens = matrix(p, program_slot(p, known[0])->width, 3);
-    push(p,
-         &(op){.kind = OP_EMBED, .in = NO_SLOT, .out = known[0], .as.embed = {tokens, NO_WEIGHT}});
+    push(p, &(op){.kind = OP_EMBED,
+                  .in = NO_SLOT,
+                  .out = known[0],
+                  .as.embed = {.tokens = tokens, .positions = NO_WEIGHT}});
     for (size_t i = 0; i < n_op; i++) {
         const slot_id in = known[random_u64(r) % n_known];
         const size_t width = program_slot(p, in)->width;

@@ -23,18 +23,20 @@ static void parameters_are_those_published(void **state) {
         const char *name;
         uint64_t parameters;
     } known[] = {
-        {"gpt2-117m", 124439808},       {"gpt2-345m", 354823168},     {"gpt2-774m", 774030080},
-        {"gpt2-1558m", 1557611200},     {"gpt-j-6b", 6050882784},     {"opt-125m", 125239296},
-        {"opt-350m", 331196416},        {"opt-1.3b", 1315758080},     {"opt-2.7b", 2651596800},
-        {"opt-6.7b", 6658473984},       {"bloom-560m", 559214592},    {"bloom-1b1", 1065314304},
-        {"bloom-1b7", 1722408960},      {"bloom-3b", 3002557440},     {"bloom-7b1", 7069016064},
-        {"tinyllama-1.1b", 1100048384}, {"llama-7b", 6738415616},     {"llama-13b", 13015864320},
-        {"llama-30b", 32528943616},     {"llama-65b", 65285660672},   {"llama3-1b", 1235814400},
-        {"llama3-3b", 3212749824},      {"llama3-8b", 8030261248},    {"llama3-70b", 70553706496},
-        {"qwen2.5-0.5b", 494032768},    {"qwen2.5-1.5b", 1543714304}, {"qwen2.5-7b", 7615616512},
-        {"qwen3-0.6b", 596049920},      {"qwen3-4b", 4022468096},     {"qwen3-8b", 8190735360},
-        {"gemma2-2b", 2614341888},      {"gemma2-9b", 9241705984},    {"gemma3-1b", 999885952},
-        {"gemma3-4b", 3880263168},      {"gemma3-12b", 11766034176},  {"phi3-mini", 3821079552},
+        {"gpt2-117m", 124439808},      {"gpt2-345m", 354823168},    {"gpt2-774m", 774030080},
+        {"gpt2-1558m", 1557611200},    {"gpt-j-6b", 6050882784},    {"opt-125m", 125239296},
+        {"opt-350m", 331196416},       {"opt-1.3b", 1315758080},    {"opt-2.7b", 2651596800},
+        {"opt-6.7b", 6658473984},      {"bloom-560m", 559214592},   {"pythia-1.4b", 1414647808},
+        {"pythia-2.8b", 2775208960},   {"pythia-6.9b", 6857302016}, {"pythia-12b", 11846072320},
+        {"gpt-neox-20b", 20554567680}, {"bloom-1b1", 1065314304},   {"bloom-1b7", 1722408960},
+        {"bloom-3b", 3002557440},      {"bloom-7b1", 7069016064},   {"tinyllama-1.1b", 1100048384},
+        {"llama-7b", 6738415616},      {"llama-13b", 13015864320},  {"llama-30b", 32528943616},
+        {"llama-65b", 65285660672},    {"llama3-1b", 1235814400},   {"llama3-3b", 3212749824},
+        {"llama3-8b", 8030261248},     {"llama3-70b", 70553706496}, {"qwen2.5-0.5b", 494032768},
+        {"qwen2.5-1.5b", 1543714304},  {"qwen2.5-7b", 7615616512},  {"qwen3-0.6b", 596049920},
+        {"qwen3-4b", 4022468096},      {"qwen3-8b", 8190735360},    {"gemma2-2b", 2614341888},
+        {"gemma2-9b", 9241705984},     {"gemma3-1b", 999885952},    {"gemma3-4b", 3880263168},
+        {"gemma3-12b", 11766034176},   {"phi3-mini", 3821079552},
     };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         const model_shape *shape = shape_find(known[i].name);
@@ -78,7 +80,7 @@ static void every_shape_is_whole(void **state) {
             assert_true(tensor.layer == SIZE_MAX || tensor.layer < shape->n_layer);
         }
     }
-    assert_int_equal(count, 39);
+    assert_int_equal(count, 44);
     assert_null(sl_shape_at(count));
     assert_null(shape_find("llama"));
 }

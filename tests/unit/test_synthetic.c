@@ -24,6 +24,8 @@ static const model_shape small_gpt2 = {"small", "gpt2",          2, 288, 768, 4,
 /* The first era, with every part that a shape may have. */
 static const model_shape small_others[] = {
     {"small", "gptj", 2, 256, 512, 4, 4, 300, 64, SHAPE_LAST_NORM | SHAPE_OUTPUT, 32, 0, 0, 0, 0},
+    {"small", "gptneox", 2, 256, 512, 4, 4, 300, 64, SHAPE_LAST_NORM | SHAPE_OUTPUT, 16, 0, 0, 0,
+     0},
     {"small", "opt", 2, 256, 512, 4, 4, 300, 64, SHAPE_LAST_NORM, 0, 0, 0, 0, 0},
     {"small", "opt", 2, 256, 512, 4, 4, 300, 64, SHAPE_PROJECTED, 0, 0, 128, 0, 0},
     {"small", "bloom", 2, 256, 512, 4, 4, 300, 64, SHAPE_LAST_NORM, 0, 0, 0, 0, 0},
