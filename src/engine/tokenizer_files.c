@@ -20,7 +20,7 @@ static const struct {
     {tokenizer_bin_detect, tokenizer_bin_add},
 };
 
-static void add_bytes(const char *path, const uint8_t *bytes, size_t size, tables *t) {
+static void add_bytes(const uint8_t *bytes, size_t size, tables *t) {
     for (size_t i = 0; i < COUNT_OF(readers); i++) {
         if (readers[i].detect(bytes, size)) {
             readers[i].add(t, bytes, size);
@@ -28,9 +28,8 @@ static void add_bytes(const char *path, const uint8_t *bytes, size_t size, table
         }
     }
     tables_fail(t, SL_ERR_FORMAT,
-                "%s: is no tokenizer's file that is known; expected a tokenizer.json, "
-                "a tokenizer.model of SentencePiece or a tokenizer.bin of llama2.c",
-                path);
+                "is no tokenizer's file that is known; expected a tokenizer.json, a "
+                "tokenizer.model of SentencePiece or a tokenizer.bin of llama2.c");
 }
 
 void model_attach_tokenizer(const char *path, tables *t) {
@@ -45,8 +44,12 @@ void model_attach_tokenizer(const char *path, tables *t) {
         tables_fail(t, status, "%s", error.message);
         return;
     }
-    add_bytes(path, bytes, size, t);
+    add_bytes(bytes, size, t);
     free(bytes);
+    if (t->status != SL_OK && t->error) {
+        error = *t->error;
+        error_set(t->error, t->status, "%s: %s", path, error.message);
+    }
 }
 
 static sl_status from_file(const char *path, tokenizer **out, sl_error *error) {

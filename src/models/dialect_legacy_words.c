@@ -16,13 +16,15 @@
 
 #define KEY(name) "tokenizer.ggml." name
 
+/* The score that LLaMA's writer gave to tokens added by hand. */
+#define USER_SCORE (-1000.0f)
+
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 enum {
     FIRST_BYTE = 3, /* LLaMA's pieces: <unk>, <s>, </s>, the bytes, the rest by merges */
     FIRST_MERGED = 259,
-    BYTE_NAME = 6,     /* "<0x0A>" */
-    USER_SCORE = -1000 /* that LLaMA's writer gave to tokens added by hand */
+    BYTE_NAME = 6, /* "<0x0A>" */
 };
 
 typedef struct sorted_word {
@@ -211,6 +213,15 @@ static void write_piece(words *w, size_t token) {
     w->used += length;
 }
 
+/* The score that SentencePiece gives: what was merged sooner is better, by one for each number, and
+ * runs of spaces are worse than all. */
+static float rank_score(const words *w, size_t token) {
+    const str raw = w->raw[token];
+    return token < FIRST_MERGED                 ? 0
+           : is_spaces(raw) || str_is(raw, " ") ? -1e9f
+                                                : (float)FIRST_MERGED - (float)token;
+}
+
 static void make_pieces(words *w) {
     static const char *const names[FIRST_BYTE] = {"<unk>", "<s>", "</s>"};
     const bool bytes = has_bytes(w);
@@ -227,7 +238,8 @@ static void make_pieces(words *w) {
             lose(w, i);
         } else {
             write_piece(w, i);
-            const bool added = w->file->scores && w->file->scores[i] <= (float)USER_SCORE;
+            const bool added = w->file->scores && w->file->scores[i] == USER_SCORE &&
+                               rank_score(w, i) != USER_SCORE;
             w->types[i] = added ? TOKEN_USER_DEFINED : TOKEN_NORMAL;
         }
     }
@@ -244,7 +256,7 @@ static void add_scores(const words *w, tables *t) {
             return;
         }
         for (size_t i = 0; i < w->count; i++) {
-            made[i] = i < FIRST_MERGED ? 0 : (float)FIRST_MERGED - (float)i;
+            made[i] = rank_score(w, i);
         }
         scores = made;
     }

@@ -38,7 +38,9 @@ printf '24ka\003\000\000\000' >"$scratch/bad"
 refuse 2 "llama2.c" inspect "$scratch/bad"
 printf 'no model' >"$scratch/bad"
 refuse 2 "no model file that is known" inspect "$scratch/bad"
-refuse 2 "no tokenizer's file" run -m "$model" --tokenizer "$scratch/bad" -p "The" -n 1
+refuse 2 "$scratch/bad: is no tokenizer's file" run -m "$model" --tokenizer "$scratch/bad" -p "The" -n 1
+printf '{"model": {"type": "BPE"' >"$scratch/broken.json"
+refuse 2 "$scratch/broken.json: " run -m "$model" --tokenizer "$scratch/broken.json" -p "The" -n 1
 refuse 2 "$scratch/none" run -m "$model" --tokenizer "$scratch/none" -p "The" -n 1
 
 # ---- llama2.c

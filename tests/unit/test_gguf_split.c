@@ -236,7 +236,9 @@ static void refusals(void **state) {
         case 4: {
             char name[80];
             snprintf(name, sizeof name, "%s", files[0].tensor[0].name);
-            gguf_builder_tensor_remove(&files[2], files[2].tensor[0].name);
+            char last[80];
+            snprintf(last, sizeof last, "%s", files[2].tensor[0].name);
+            gguf_builder_tensor_remove(&files[2], last);
             gguf_builder_tensor_add(&files[2], name, QUANT_F32, 1, dims, NULL);
             break;
         }

@@ -248,6 +248,38 @@ static void llama(void **state) {
     }
 }
 
+/* Scores where a file has none, and tokens that were added by hand. */
+static void scores(void **state) {
+    (void)state;
+    for (int scored = 0; scored < 2; scored++) {
+        legacy_builder b = {0};
+        const uint32_t header[] = {1301, 0, 256, 1, 0, 0, 0};
+        legacy_u32(&b, scored ? LEGACY_GGMF : LEGACY_GGML);
+        if (scored) {
+            legacy_u32(&b, 1);
+        }
+        gguf_builder_put(&b.image, header, sizeof header);
+        for (int i = 0; i < 1301; i++) {
+            const char byte = (char)(i - 3);
+            char text[16] = "  ";
+            const float score = i < 259 ? 0 : i == 1300 ? -1000 : 259 - (float)i;
+            if (i > 259) {
+                snprintf(text, sizeof text, "w%d", i);
+            }
+            const size_t length = i < 3 ? 0 : i < 259 ? 1 : strlen(text);
+            legacy_token(&b, i < 259 ? &byte : text, length, scored ? &score : NULL);
+        }
+        model_file file = accepted(&b);
+        const meta_entry *found = meta_find(&file, "tokenizer.ggml.scores");
+        assert_true(meta_array_float(found, 259) == (scored ? 0 : -1e9f));
+        assert_true(meta_array_float(found, 300) == -41);
+        assert_int_equal(token_type_of(&file, 1259), 1); /* -1000 by its rank */
+        assert_int_equal(token_type_of(&file, 1300), scored ? 4 : 1);
+        model_file_free(&file);
+        legacy_free(&b);
+    }
+}
+
 /* A vocabulary alone, whose header may leave all sizes at 0. */
 static void vocabulary_alone(void **state) {
     (void)state;
@@ -473,17 +505,12 @@ static void truncated(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gptj),
-        cmocka_unit_test(gptneox),
-        cmocka_unit_test(gpt2),
-        cmocka_unit_test(llama),
-        cmocka_unit_test(vocabulary_alone),
-        cmocka_unit_test(columns),
-        cmocka_unit_test(too_old),
-        cmocka_unit_test(relatives),
-        cmocka_unit_test(other_families),
-        cmocka_unit_test(bad_headers),
-        cmocka_unit_test(bad_records),
+        cmocka_unit_test(gptj),        cmocka_unit_test(gptneox),
+        cmocka_unit_test(gpt2),        cmocka_unit_test(llama),
+        cmocka_unit_test(scores),      cmocka_unit_test(vocabulary_alone),
+        cmocka_unit_test(columns),     cmocka_unit_test(too_old),
+        cmocka_unit_test(relatives),   cmocka_unit_test(other_families),
+        cmocka_unit_test(bad_headers), cmocka_unit_test(bad_records),
         cmocka_unit_test(truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
