@@ -13,6 +13,7 @@
 #include "engine/model_files.h"
 #include "formats/gguf_writer.h"
 #include "models/gguf_habit.h"
+#include "models/gguf_words.h"
 #include "ops/team.h"
 
 #include <stdlib.h>
@@ -41,6 +42,7 @@ typedef struct output_file {
 struct sl_conversion {
     os_mapping mapping;
     model_file source;
+    model_file more; /* metadata and tensors beside the source's */
     gguf_tensor *to;
     passing_tensor *passing;
     size_t n_tensor;
@@ -108,9 +110,15 @@ void sl_convert_options_init(sl_convert_options *options) {
     *options = (sl_convert_options){0};
 }
 
+/* Number i of the result. */
+static const tensor_entry *tensor_at(const sl_conversion *c, size_t i) {
+    const size_t own = c->source.tensor_count;
+    return i < own ? &c->source.tensors[i] : &c->more.tensors[i - own];
+}
+
 static sl_status plan_tensor(sl_conversion *c, size_t i, const quant_type *wanted,
                              sl_error *error) {
-    const tensor_entry *t = &c->source.tensors[i];
+    const tensor_entry *t = tensor_at(c, i);
     passing_tensor *p = &c->passing[i];
     *p = (passing_tensor){
         .from = t,
@@ -158,23 +166,29 @@ static sl_status cut_files(sl_conversion *c, sl_error *error) {
                            LIMIT_MODEL_FILES);
 }
 
-static sl_status write_headers(sl_conversion *c, const uint32_t *file_type, sl_error *error) {
-    static const uint32_t quantization_version = 2; /* of the block formats in use since 2023 */
-    const gguf_number numbers[] = {
-        {"general.quantization_version", quantization_version},
-        {"general.file_type", file_type ? *file_type : 0},
-    };
+static sl_status write_headers(sl_conversion *c, sl_error *error) {
     sl_status status = SL_OK;
     for (size_t i = 0; i < c->n_file && status == SL_OK; i++) {
         output_file *file = &c->files[i];
         const gguf_split split = {(uint16_t)i, (uint16_t)c->n_file, c->n_tensor};
         file->header = array_new(1, HEADER_MOST);
-        status =
-            gguf_write_header(&c->source, numbers, file_type ? 2 : 1, c->n_file > 1 ? &split : NULL,
-                              c->to + file->first, file->count, &file->header, error);
+        status = gguf_write_header(&c->source, &c->more, c->n_file > 1 ? &split : NULL,
+                                   c->to + file->first, file->count, &file->header, error);
         c->all += sl_conversion_bytes(c, i);
     }
     return status;
+}
+
+/* What is said anew, or for the first time. */
+static sl_status add_more(sl_conversion *c, const uint32_t *file_type, sl_error *error) {
+    enum { QUANTIZATION_VERSION = 2 }; /* of the block formats in use since May 2023 */
+    tables more = tables_new("", NULL, 0, error);
+    tables_u64(&more, "general.quantization_version", QUANTIZATION_VERSION);
+    if (file_type) {
+        tables_u64(&more, "general.file_type", *file_type);
+    }
+    gguf_words_add(&c->source, &more);
+    return tables_finish(&more, &c->more);
 }
 
 static sl_status allocate(sl_conversion *c, sl_error *error) {
@@ -193,7 +207,12 @@ static sl_status plan(sl_conversion *c, sl_error *error) {
     size_t index = 0;
     const char *type = c->options.type;
     sl_status status = type ? find_type(type, &index, error) : SL_OK;
-    c->n_tensor = c->source.tensor_count;
+    status =
+        status == SL_OK ? add_more(c, type ? &wanted_types[index].file_type : NULL, error) : status;
+    if (status != SL_OK) {
+        return status;
+    }
+    c->n_tensor = c->source.tensor_count + c->more.tensor_count;
     c->to = calloc(size_max(1, c->n_tensor), sizeof *c->to);
     c->passing = calloc(size_max(1, c->n_tensor), sizeof *c->passing);
     if (!c->to || !c->passing) {
@@ -203,8 +222,7 @@ static sl_status plan(sl_conversion *c, sl_error *error) {
         status = plan_tensor(c, i, type ? &wanted_types[index].type : NULL, error);
     }
     status = status == SL_OK ? cut_files(c, error) : status;
-    status = status == SL_OK ? write_headers(c, type ? &wanted_types[index].file_type : NULL, error)
-                             : status;
+    status = status == SL_OK ? write_headers(c, error) : status;
     return status == SL_OK ? allocate(c, error) : status;
 }
 
@@ -243,6 +261,7 @@ void sl_conversion_close(sl_conversion *c) {
     }
     team_free(c->team);
     model_close(&c->mapping, &c->source);
+    model_file_free(&c->more);
     free(c->files);
     free(c->passing);
     free(c->to);
@@ -338,7 +357,11 @@ static sl_status give(sl_conversion *c, sl_write_fn write, void *user, const voi
 }
 
 /* Source pages that were read are given back, unless the order takes later rows from them. */
-static void drop_rows(const passing_tensor *t, size_t first, size_t count) {
+static void drop_rows(const sl_conversion *c, const passing_tensor *t, size_t first, size_t count) {
+    const uintptr_t at = (uintptr_t)t->from->data - (uintptr_t)c->mapping.bytes;
+    if (at >= c->mapping.size) {
+        return; /* memory of ours */
+    }
     if (t->from->layout == TENSOR_ROWS && t->habit.order == HABIT_AS_IT_IS) {
         const size_t bytes = quant_row_bytes(t->from->type, t->n_in);
         os_pages_drop(t->from->data + first * bytes, count * bytes);
@@ -365,7 +388,7 @@ static sl_status write_tensor(sl_conversion *c, size_t index, sl_write_fn write,
             .longest_row = c->longest_row,
         };
         team_run(c->team, make_rows_of_job, &job);
-        drop_rows(t, first, job.count);
+        drop_rows(c, t, first, job.count);
         if (os_guard_faulted(c->mapping.bytes)) {
             return error_set(error, SL_ERR_RUNTIME, "the model file was cut short underneath");
         }

@@ -41,9 +41,10 @@ static bool begins_with(str text, const char *start) {
     return text.len >= length && memcmp(text.ptr, start, length) == 0;
 }
 
-static bool is_kept(const meta_entry *entry, const gguf_number *numbers, size_t n_number) {
-    for (size_t i = 0; i < n_number; i++) {
-        if (str_is(entry->key, numbers[i].key)) {
+/* `more` has what is said anew; NULL: nothing. */
+static bool is_kept(const meta_entry *entry, const model_file *more) {
+    for (size_t i = 0; more && i < more->meta_count; i++) {
+        if (str_equal(entry->key, more->meta[i].key)) {
             return false;
         }
     }
@@ -86,12 +87,11 @@ static void put_split(writer *w, const gguf_split *split) {
     put_number(w, "split.tensors.count", META_I32, &(int32_t){(int32_t)split->n_tensor});
 }
 
-/* Puts the source's metadata, or only counts it for the header. */
-static uint64_t put_kept(writer *w, const model_file *file, const gguf_number *numbers,
-                         size_t n_number) {
+/* Puts a file's metadata, or without a writer only counts it. */
+static uint64_t put_kept(writer *w, const model_file *file, const model_file *more) {
     uint64_t count = 0;
     for (size_t i = 0; i < file->meta_count; i++) {
-        if (is_kept(&file->meta[i], numbers, n_number)) {
+        if (is_kept(&file->meta[i], more)) {
             count++;
             if (w) {
                 put_entry(w, file, &file->meta[i]);
@@ -121,24 +121,21 @@ static void put_tensors(writer *w, const gguf_tensor *tensors, size_t n) {
     }
 }
 
-sl_status gguf_write_header(const model_file *file, const gguf_number *numbers, size_t n_number,
-                            const gguf_split *split, const gguf_tensor *tensors, size_t n,
-                            array *out, sl_error *error) {
+sl_status gguf_write_header(const model_file *file, const model_file *more, const gguf_split *split,
+                            const gguf_tensor *tensors, size_t n, array *out, sl_error *error) {
     static const uint8_t zeros[GGUF_ALIGNMENT];
     enum { VERSION = 3, SPLIT_KEYS = 3 };
     writer w = {.out = out, .error = error};
     const size_t start = out->count;
     const bool whole = !split || split->number == 0;
+    const uint64_t n_meta = whole ? put_kept(NULL, file, more) + put_kept(NULL, more, NULL) : 0;
     put(&w, "GGUF", 4);
     put_u32(&w, VERSION);
     put_u64(&w, n);
-    put_u64(&w, (whole ? put_kept(NULL, file, numbers, n_number) + n_number : 0) +
-                    (split ? SPLIT_KEYS : 0));
+    put_u64(&w, n_meta + (split ? SPLIT_KEYS : 0));
     if (whole) {
-        put_kept(&w, file, numbers, n_number);
-        for (size_t i = 0; i < n_number; i++) {
-            put_number(&w, numbers[i].key, META_U32, &numbers[i].value);
-        }
+        put_kept(&w, file, more);
+        put_kept(&w, more, NULL);
     }
     if (split) {
         put_split(&w, split);

@@ -22,23 +22,16 @@ typedef struct gguf_split {
     size_t n_tensor;        /* of all files */
 } gguf_split;
 
-/* Metadata that is said anew. */
-typedef struct gguf_number {
-    const char *key;
-    uint32_t value;
-} gguf_number;
-
 /* Bytes of a tensor's data, with what pads it to GGUF_ALIGNMENT. */
 uint64_t gguf_padded_bytes(const gguf_tensor *tensor);
 
 /* Appends the header to `out`, an array of bytes: the metadata of `file` but for the keys that are
- * this program's own ("sluice."), general.alignment and those of `numbers`; these; what split says
- * (NULL: it is the only file); the tensors, and padding. The first file of a set has all metadata,
- * the others only that of the split. The data of the tensors follows in their order, each padded to
- * GGUF_ALIGNMENT. */
-SL_CHECK sl_status gguf_write_header(const model_file *file, const gguf_number *numbers,
-                                     size_t n_number, const gguf_split *split,
-                                     const gguf_tensor *tensors, size_t n, array *out,
-                                     sl_error *error);
+ * this program's own ("sluice."), general.alignment and those of `more`; that of `more`; what split
+ * says (NULL: it is the only file); the tensors, and padding. The first file of a set has all
+ * metadata, the others only that of the split. The data of the tensors follows in their order, each
+ * padded to GGUF_ALIGNMENT. */
+SL_CHECK sl_status gguf_write_header(const model_file *file, const model_file *more,
+                                     const gguf_split *split, const gguf_tensor *tensors, size_t n,
+                                     array *out, sl_error *error);
 
 #endif

@@ -114,8 +114,6 @@ static bool is_usual_activation(str architecture, str activation) {
 /* Words by which a vocabulary works otherwise than any that GGUF has keys for. */
 static sl_status check_words(const model_file *file, sl_error *error) {
     static const char *const keys[][2] = {
-        {"sluice.tokenizer.by_merges", "merges characters by a list, where GGUF wants scores"},
-        {"sluice.tokenizer.ranks", "merges by the numbers of its tokens, where GGUF wants merges"},
         {"sluice.tokenizer.patterns", "cuts words by patterns that have no name in GGUF"},
         {"sluice.tokenizer.prefix_space", "puts a space before texts"},
     };
@@ -140,12 +138,6 @@ sl_status gguf_habit_check(const model_file *file, sl_error *error) {
         return error_set(error, SL_ERR_UNSUPPORTED,
                          "the activation of this %.*s is %.*s, for which GGUF has no key",
                          STR_ARG(architecture), STR_ARG(activation));
-    }
-    if (meta_find(file, "sluice.rope_factors_short") ||
-        meta_find(file, "sluice.rope_factors_long")) {
-        return error_set(error, SL_ERR_UNSUPPORTED,
-                         "rotary factors that are in a config.json cannot be written as GGUF's "
-                         "tensors yet");
     }
     return check_words(file, error);
 }

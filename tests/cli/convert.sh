@@ -47,6 +47,33 @@ for i in $(seq 1 "$count"); do
 done
 rm "$folder"/*
 
+# Models of other kinds become what the usual writers make of them: the same bits as GGUF files that
+# another program wrote, and the tokens of the model's own tokenizer.
+golden=$(dirname "$0")/../golden
+printf 'The king, 1234 times, went  home; and so did we.\n\n\tTo-morrow? Ça va — 日本.' >"$scratch/text"
+for name in bloom gemma2 gpt2 gptneox-parallel llama opt phi3-longrope qwen2; do
+    family=$golden/families/$name
+    run 0 convert "$family/hf" "$folder/$name.gguf"
+    logits "$family/model.gguf" golden
+    logits "$folder/$name.gguf" converted
+    cmp -s "$scratch/golden.npy" "$scratch/converted.npy" || fail "$name: other logits"
+    run 0 tokenize -m "$family/hf" -f "$scratch/text" --ids
+    cp "$out" "$scratch/ids"
+    run 0 tokenize -m "$folder/$name.gguf" -f "$scratch/text" --ids
+    cmp -s "$out" "$scratch/ids" || fail "$name: other tokens"
+done
+for name in gpt2-q8_0 gptj-q4_0 gptneox-parallel-f16 llama-ggjt3-k llama-ggml-f16; do
+    run 0 convert "$golden/legacy/$name.bin" "$folder/$name.gguf"
+    logits "$golden/legacy/$name.bin" golden
+    logits "$folder/$name.gguf" converted
+    cmp -s "$scratch/golden.npy" "$scratch/converted.npy" || fail "$name: other logits"
+    run 0 tokenize -m "$golden/legacy/$name.bin" -f "$scratch/text" --ids
+    cp "$out" "$scratch/ids"
+    run 0 tokenize -m "$folder/$name.gguf" -f "$scratch/text" --ids
+    cmp -s "$out" "$scratch/ids" || fail "$name: other tokens"
+done
+rm "$folder"/*
+
 # What is refused leaves nothing.
 refuse 2 "no model: give SOURCE" convert
 refuse 2 "no file to write" convert "$model"
