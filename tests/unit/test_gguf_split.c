@@ -83,8 +83,8 @@ static float *logits(const char *path, size_t *count) {
     static const int32_t tokens[TOKENS] = {5, 80, 3, 250, 0, 77, 9, 128};
     const sl_session_options wanted = {.n_ctx = 16, .n_batch = 8, .threads = 1};
     sl_error error = {0};
-    sl_model *model;
-    sl_session *session;
+    sl_model *model = NULL;
+    sl_session *session = NULL;
     if (sl_model_load(path, NULL, &model, &error) != SL_OK ||
         sl_session_create(model, &wanted, &session, &error) != SL_OK ||
         sl_session_eval(session, tokens, TOKENS, NULL, NULL, &error) != SL_OK) {
