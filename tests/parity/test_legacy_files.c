@@ -63,8 +63,8 @@ static all_logits compute(const char *path, const int32_t *tokens, size_t n) {
     const sl_session_options wanted = {
         .n_ctx = n, .n_batch = n, .threads = 1, .type_k = SL_KV_F32, .type_v = SL_KV_F32};
     sl_error error = {0};
-    sl_model *model;
-    sl_session *session;
+    sl_model *model = NULL;
+    sl_session *session = NULL;
     sl_model_info info;
     if (sl_model_load(path, NULL, &model, &error) != SL_OK ||
         sl_session_create(model, &wanted, &session, &error) != SL_OK) {
@@ -92,9 +92,10 @@ static double distance(const line *l) {
     const float *last = found.values + (n - rows) * found.n_vocab;
     double low = (double)expected[0], high = low, most = 0;
     for (size_t i = 0; i < count; i++) {
-        low = fmin(low, (double)expected[i]);
-        high = fmax(high, (double)expected[i]);
-        most = fmax(most, fabs((double)expected[i] - (double)last[i]));
+        const double wanted = (double)expected[i], off = fabs(wanted - (double)last[i]);
+        low = wanted < low ? wanted : low;
+        high = wanted > high ? wanted : high;
+        most = off <= most ? most : off; /* a NaN stays */
     }
     free(tokens);
     free(expected);

@@ -46,7 +46,7 @@ static void close_published(published *p) {
 static void check(const published *p, legacy_builder *b) {
     sl_error error = {0};
     model_file file;
-    tokenizer *t;
+    tokenizer *t = NULL;
     if (dialect_legacy_read(b->image.data, b->image.count, &file, &error) != SL_OK ||
         tokenizer_create(&file, &t, &error) != SL_OK) {
         fail_msg("%s", error.message);

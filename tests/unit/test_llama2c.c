@@ -152,7 +152,7 @@ static void words(void **state) {
     llama2c_tokenizer(&image, 270);
     sl_error error = {0};
     model_file file;
-    tokenizer *t;
+    tokenizer *t = NULL;
     assert_true(tokenizer_bin_detect(image.data, image.count));
     tables made = tables_new("words", NULL, 0, &error);
     tokenizer_bin_add(&made, image.data, image.count);
@@ -195,7 +195,7 @@ static void real_words(void **state) {
     const size_t size = f ? fread(bytes, 1, sizeof bytes, f) : 0;
     sl_error error = {0};
     model_file file;
-    tokenizer *t;
+    tokenizer *t = NULL;
     fclose(f);
     tables made = tables_new("words", NULL, 0, &error);
     tokenizer_bin_add(&made, bytes, size);
