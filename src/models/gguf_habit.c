@@ -22,12 +22,11 @@ static sl_status read_flag(const model_file *file, const char *key, bool *out, s
 /* "<architecture>.attention.head_count<suffix>", `otherwise` where it is absent. */
 static sl_status read_heads(const model_file *file, const char *suffix, uint64_t otherwise,
                             uint64_t *out, sl_error *error) {
-    char key[160];
+    char key[320];
     str architecture;
     sl_status status = meta_get_string(file, "general.architecture", true, &architecture, error);
     if (status == SL_OK) {
-        snprintf(key, sizeof key, "%.100s.attention.head_count%s",
-                 architecture.len < 100 ? architecture.ptr : "", suffix);
+        snprintf(key, sizeof key, "%.*s.attention.head_count%s", STR_ARG(architecture), suffix);
         *out = otherwise;
         status = meta_get_u64(file, key, otherwise == 0, 1, LIMIT_HEADS, out, error);
     }
