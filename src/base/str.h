@@ -27,4 +27,14 @@ static inline bool str_is(str a, const char *b) {
     return str_equal(a, str_from(b));
 }
 
+static inline bool str_begins_with(str a, const char *start) {
+    const size_t length = strlen(start);
+    return a.len >= length && (length == 0 || memcmp(a.ptr, start, length) == 0);
+}
+
+static inline bool str_ends_with(str a, const char *end) {
+    const size_t length = strlen(end);
+    return a.len >= length && (length == 0 || memcmp(a.ptr + (a.len - length), end, length) == 0);
+}
+
 #endif

@@ -225,9 +225,6 @@ static sl_status map_shards(const hf_place *place, const shards *s, os_mapping *
     if (status == SL_OK) {
         status = os_map_files((const char *const *)paths, s->count, mapping, error);
     }
-    if (status == SL_OK) {
-        os_guard_add(mapping->bytes, mapping->size);
-    }
     for (size_t i = 0; paths && i < s->count; i++) {
         free(paths[i]);
     }

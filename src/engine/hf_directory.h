@@ -21,9 +21,8 @@ typedef struct hf_place {
  * pytorch_model.bin or one of their indexes in one. The caller frees place->directory. */
 SL_CHECK sl_status hf_place_of(const char *path, hf_place *place, sl_error *error);
 
-/* Maps all weights and reads all tables. The mapping is guarded (os_guard_add) as soon as there is
- * one. Messages name the file, not the folder. On failure *mapping may be mapped and *file is
- * zeroed. */
+/* Maps all weights and reads all tables. Messages name the file, not the folder. On failure
+ * *mapping may be mapped and *file is zeroed. */
 SL_CHECK sl_status hf_directory_open(const hf_place *place, os_mapping *mapping, model_file *file,
                                      sl_error *error);
 

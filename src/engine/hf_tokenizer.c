@@ -58,17 +58,8 @@ static void read_file(tables *t, const char *directory, word_file which, word_te
     }
 }
 
-static size_t embedding_rows(const tables *t) {
-    for (size_t i = 0; i < t->tensors.count; i++) {
-        const tensor_entry *entry = (const tensor_entry *)t->tensors.items + i;
-        if (str_is(entry->name, "token_embd.weight")) {
-            return (size_t)entry->dims[1];
-        }
-    }
-    return 0;
-}
-
 static sl_status add_words(tables *t, const word_texts *w) {
+    const tensor_entry *embedding = tables_find_tensor(t, "token_embd.weight");
     const tokenizer_json_files files = {
         .tokenizer = text_of(w, TOKENIZER_JSON),
         .config = text_of(w, CONFIG),
@@ -76,7 +67,7 @@ static sl_status add_words(tables *t, const word_texts *w) {
         .chat_template = text_of(w, CHAT_TEMPLATE),
         /* Before there were files for it, config.json had eos_token_id. */
         .generation = text_of(w, w->bytes[GENERATION] ? GENERATION : MODEL_CONFIG),
-        .at_least = embedding_rows(t),
+        .at_least = embedding ? (size_t)embedding->dims[1] : 0,
     };
     if (w->bytes[TOKENIZER_JSON]) {
         return tokenizer_json_read(&files, t);

@@ -37,15 +37,6 @@ static const struct {
     {llama2c_detect, dialect_llama2c_read},
 };
 
-/* Maps and guards. */
-static sl_status map(const char *const *paths, size_t n, os_mapping *mapping, sl_error *error) {
-    const sl_status status = os_map_files(paths, n, mapping, error);
-    if (status == SL_OK) {
-        os_guard_add(mapping->bytes, mapping->size);
-    }
-    return status;
-}
-
 static sl_status parse(const os_mapping *mapping, model_file *file, sl_error *error) {
     for (size_t i = 0; i < COUNT_OF(readers); i++) {
         if (readers[i].detect(mapping->bytes, mapping->size)) {
@@ -131,7 +122,7 @@ static sl_status open_shards(const char *path, size_t count, os_mapping *mapping
     if (status != SL_OK) {
         return status;
     }
-    status = map((const char *const *)paths, count, mapping, error);
+    status = os_map_files((const char *const *)paths, count, mapping, error);
     free_paths(paths, count);
     if (status != SL_OK) {
         return status;
@@ -170,7 +161,7 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
         return status;
     }
     sl_error inner = {0};
-    status = status == SL_OK ? map(&path, 1, mapping, error) : status;
+    status = status == SL_OK ? os_map(path, mapping, error) : status;
     if (status != SL_OK) {
         return status;
     }
@@ -192,8 +183,5 @@ sl_status model_open(const char *path, os_mapping *mapping, model_file *file, sl
 
 void model_close(os_mapping *mapping, model_file *file) {
     model_file_free(file);
-    if (mapping->bytes) {
-        os_guard_remove(mapping->bytes);
-        os_unmap(mapping);
-    }
+    os_unmap(mapping);
 }

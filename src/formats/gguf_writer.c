@@ -36,11 +36,6 @@ static void put_string(writer *w, str text) {
 
 /* ---- metadata ------------------------------------------------------------------------------- */
 
-static bool begins_with(str text, const char *start) {
-    const size_t length = strlen(start);
-    return text.len >= length && memcmp(text.ptr, start, length) == 0;
-}
-
 /* `more` has what is said anew; NULL: nothing. */
 static bool is_kept(const meta_entry *entry, const model_file *more) {
     for (size_t i = 0; more && i < more->meta_count; i++) {
@@ -48,8 +43,8 @@ static bool is_kept(const meta_entry *entry, const model_file *more) {
             return false;
         }
     }
-    return !str_is(entry->key, "general.alignment") && !begins_with(entry->key, "sluice.") &&
-           !begins_with(entry->key, "split.");
+    return !str_is(entry->key, "general.alignment") && !str_begins_with(entry->key, "sluice.") &&
+           !str_begins_with(entry->key, "split.");
 }
 
 /* Strings have lengths of 64 bits, whatever the source's have. */

@@ -465,8 +465,7 @@ static sl_status read_tensors(reader *r, legacy_file *file) {
 
 static bool has_prefix(const layout *as, str name) {
     for (size_t i = 0; as->prefixes[i]; i++) {
-        const size_t length = strlen(as->prefixes[i]);
-        if (name.len > length && memcmp(name.ptr, as->prefixes[i], length) == 0) {
+        if (name.len > strlen(as->prefixes[i]) && str_begins_with(name, as->prefixes[i])) {
             return true;
         }
     }

@@ -235,14 +235,14 @@ tensor_entry *tables_planes(tables *t, const char *name, size_t n_dims, const ui
     return add_tensor(t, name, entry, n_dims, dims, values + values / group * sizeof(float));
 }
 
-bool tables_has_tensor(const tables *t, const char *name) {
+const tensor_entry *tables_find_tensor(const tables *t, const char *name) {
     const tensor_entry *all = t->tensors.items;
     for (size_t i = 0; i < t->tensors.count; i++) {
         if (str_is(all[i].name, name)) {
-            return true;
+            return &all[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

@@ -63,8 +63,9 @@ tensor_entry *tables_tensor(tables *t, const char *name, quant_type type, size_t
 tensor_entry *tables_planes(tables *t, const char *name, size_t n_dims, const uint64_t *dims,
                             uint32_t group, const uint8_t *data);
 
-/* Whether there is a tensor of that name yet. Looks at all: for a few questions. */
-bool tables_has_tensor(const tables *t, const char *name);
+/* The tensor of that name, if it is there yet, or NULL; it stays where it is only until the next
+ * call. Looks at all: for a few questions. */
+const tensor_entry *tables_find_tensor(const tables *t, const char *name);
 
 /* Makes the model_file, which is the caller's, for model_file_free. On failure all is freed. */
 SL_CHECK sl_status tables_finish(tables *t, model_file *out);

@@ -16,18 +16,13 @@ typedef struct translator {
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-static bool starts_with(str text, const char *prefix) {
-    const size_t length = strlen(prefix);
-    return text.len >= length && memcmp(text.ptr, prefix, length) == 0;
-}
-
 static str behind(str text, size_t bytes) {
     return (str){text.ptr + bytes, text.len - bytes};
 }
 
 /* "h.12.attn.bias" with "h.": layer 12, *name "attn.bias". UINT64_MAX if the name is no layer's. */
 static uint64_t layer_of(const char *layers, str *name) {
-    if (!starts_with(*name, layers)) {
+    if (!str_begins_with(*name, layers)) {
         return UINT64_MAX;
     }
     str rest = behind(*name, strlen(layers));
@@ -111,12 +106,12 @@ static void translate_tensor(translator *x, const raw_tensor *raw) {
     tables *t = x->config.t;
     str name = raw->name;
     for (size_t i = 0; i < COUNT_OF(x->family->left_out) && x->family->left_out[i]; i++) {
-        if (starts_with(name, x->family->left_out[i])) {
+        if (str_begins_with(name, x->family->left_out[i])) {
             return;
         }
     }
     for (size_t i = 0; i < COUNT_OF(x->family->prefixes) && x->family->prefixes[i]; i++) {
-        if (starts_with(name, x->family->prefixes[i])) {
+        if (str_begins_with(name, x->family->prefixes[i])) {
             name = behind(name, strlen(x->family->prefixes[i]));
             break;
         }

@@ -170,24 +170,19 @@ static const char *new_name(translation *x, str old) {
     return layered && found->now ? tables_text(&x->t, "blk.%u.%s", layer, found->now) : found->now;
 }
 
-static bool ends_with(str name, const char *end) {
-    const size_t length = strlen(end);
-    return name.len >= length && memcmp(name.ptr + name.len - length, end, length) == 0;
-}
-
 /* Whether the matrix lies with its columns one after the other. The writer that did so (GPT-2 from
  * Hugging Face) did it to three of four: two of them show it by their shape, and the square one is
  * as they are. */
 static bool is_transposed(const translation *x, const legacy_tensor *tensor) {
-    return x->transposed &&
-           (ends_with(tensor->name, "/attn/c_attn/w") ||
-            ends_with(tensor->name, "/attn/c_proj/w") || ends_with(tensor->name, "/mlp/c_fc/w"));
+    return x->transposed && (str_ends_with(tensor->name, "/attn/c_attn/w") ||
+                             str_ends_with(tensor->name, "/attn/c_proj/w") ||
+                             str_ends_with(tensor->name, "/mlp/c_fc/w"));
 }
 
 static bool shows_transposition(const legacy_file *file) {
     for (size_t i = 0; file->kind == LEGACY_GPT2 && i < file->tensor_count; i++) {
         const legacy_tensor *tensor = &file->tensors[i];
-        if (ends_with(tensor->name, "/attn/c_attn/w")) {
+        if (str_ends_with(tensor->name, "/attn/c_attn/w")) {
             return tensor->dims[0] == 3 * (uint64_t)file->n_embd && tensor->dims[1] == file->n_embd;
         }
     }

@@ -7,7 +7,8 @@
 
 /* ---- hyper-parameters ----------------------------------------------------------------------- */
 
-gated_shape gated_read(builder *b) {
+/* Also says the model's sizes to the program. */
+static gated_shape read_shape(builder *b) {
     gated_shape s;
     b->p->n_ctx_train = builder_u64(b, "context_length", BUILDER_REQUIRED, 1, LIMIT_CONTEXT);
     s.n_layer = builder_u64(b, "block_count", BUILDER_REQUIRED, 1, LIMIT_LAYERS);
@@ -47,7 +48,7 @@ gated_shape gated_read(builder *b) {
     return s;
 }
 
-gated_layer gated_plain_layer(const gated_shape *s) {
+static gated_layer plain_layer(const gated_shape *s) {
     return (gated_layer){
         .rope_halves = false,
         .scale = 1.0f / sqrtf((float)s->head_k),
@@ -55,20 +56,21 @@ gated_layer gated_plain_layer(const gated_shape *s) {
     };
 }
 
-void gated_windows(builder *b, uint64_t otherwise, size_t period, uint64_t *windows,
-                   size_t n_layer) {
+static void read_windows(builder *b, gated_window how, uint64_t *windows, size_t n_layer) {
     const size_t window =
-        builder_u64(b, "attention.sliding_window", otherwise, otherwise > 0, LIMIT_CONTEXT);
+        builder_u64(b, "attention.sliding_window", how.otherwise, how.otherwise > 0, LIMIT_CONTEXT);
     const meta_entry *pattern = builder_meta(b, "attention.sliding_window_pattern");
     memset(windows, 0, n_layer * sizeof *windows); /* after a failure nothing is read */
     const bool by_layer = pattern && pattern->type == META_ARRAY;
     if (by_layer) {
         builder_layer_flags(b, "attention.sliding_window_pattern", windows, n_layer);
     } else {
-        period = builder_u64(b, "attention.sliding_window_pattern", period, 0, LIMIT_LAYERS);
+        how.period =
+            builder_u64(b, "attention.sliding_window_pattern", how.period, 0, LIMIT_LAYERS);
     }
     for (size_t i = 0; i < n_layer; i++) {
-        const bool sees_all = by_layer ? windows[i] == 0 : period > 0 && (i + 1) % period == 0;
+        const bool sees_all =
+            by_layer ? windows[i] == 0 : how.period > 0 && (i + 1) % how.period == 0;
         windows[i] = sees_all ? 0 : window;
     }
 }
@@ -171,26 +173,35 @@ static void add_feed_forward(builder *b, const gated_shape *s, const gated_layer
     add_to_residual(b, s, l, layer, hidden, x, down, "post_ffw_norm.weight");
 }
 
-void gated_add_layer(builder *b, const gated_shape *s, const gated_layer *l, uint32_t layer,
-                     slot_id x) {
+static void add_layer(builder *b, const gated_shape *s, const gated_layer *l, uint32_t layer,
+                      slot_id x) {
     add_attention(b, s, l, layer, x);
     add_feed_forward(b, s, l, layer, x);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
-slot_id gated_embed(builder *b, const gated_shape *s, float scale, weight_id *embedding) {
-    *embedding = builder_matrix(b, -1, "token_embd.weight", s->n_embd, s->n_vocab);
-    const slot_id x = builder_slot(b, s->n_embd);
-    builder_op(b, &(op){.kind = OP_EMBED,
-                        .layer = UINT32_MAX,
-                        .in = NO_SLOT,
-                        .out = x,
-                        .as.embed = {*embedding, NO_WEIGHT, scale}});
-    return x;
+void gated_begin(builder *b, gated_window window, bool scaled, gated_model *m) {
+    const gated_shape s = read_shape(b);
+    m->s = s;
+    read_windows(b, window, m->windows, s.n_layer);
+    m->embedding = builder_matrix(b, -1, "token_embd.weight", s.n_embd, s.n_vocab);
+    m->x = builder_slot(b, s.n_embd);
+    builder_op(b,
+               &(op){.kind = OP_EMBED,
+                     .layer = UINT32_MAX,
+                     .in = NO_SLOT,
+                     .out = m->x,
+                     .as.embed = {m->embedding, NO_WEIGHT, scaled ? sqrtf((float)s.n_embd) : 0}});
+    m->layer = plain_layer(&s);
 }
 
-void gated_output(builder *b, const gated_shape *s, slot_id x, weight_id embedding, float cap) {
+void gated_end(builder *b, gated_model *m, const slot_id angles[2], float cap) {
+    for (size_t layer = 0; layer < m->s.n_layer && b->status == SL_OK; layer++) {
+        m->layer.window = m->windows[layer];
+        m->layer.angles = angles[m->layer.window == 0];
+        add_layer(b, &m->s, &m->layer, (uint32_t)layer, m->x);
+    }
     b->logit_cap = cap;
-    builder_output(b, x, embedding, normed(b, s, -1, "output_norm.weight"), s->n_vocab);
+    builder_output(b, m->x, m->embedding, normed(b, &m->s, -1, "output_norm.weight"), m->s.n_vocab);
 }

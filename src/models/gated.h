@@ -4,6 +4,7 @@
 #ifndef MODELS_GATED_H
 #define MODELS_GATED_H
 
+#include "base/limits.h"
 #include "models/builder.h"
 
 /* Hyper-parameters by the names that these families share. */
@@ -27,27 +28,31 @@ typedef struct gated_layer {
     prepare_kind activation; /* PREPARE_SILU_MUL or PREPARE_GELU_MUL */
 } gated_layer;
 
-/* Reads the shape and says the model's sizes to the program. */
-gated_shape gated_read(builder *b);
+/* A model being built: gated_begin fills it, the family changes what it has otherwise. */
+typedef struct gated_model {
+    gated_shape s;
+    gated_layer layer; /* as LLaMA has them; window and angles are set layer by layer */
+    uint64_t windows[LIMIT_LAYERS];
+    weight_id embedding;
+    slot_id x;
+} gated_model;
 
-/* Layers as LLaMA has them. */
-gated_layer gated_plain_layer(const gated_shape *s);
-
-/* attention.sliding_window for each of n_layer layers: for all but every period-th of them, for
- * all if period is 0. attention.sliding_window_pattern, which is a period too or a truth for each
- * layer, goes before `period`. `otherwise` holds where the file says no window;
+/* Keys that a token sees, itself included, from attention.sliding_window: in all layers but every
+ * period-th of them, in all if period is 0. attention.sliding_window_pattern, which is a period too
+ * or a truth for each layer, goes before `period`. `otherwise` holds where the file says no window;
  * BUILDER_REQUIRED if it must. 0 in the file means none, and is refused where `otherwise` is not 0.
  */
-void gated_windows(builder *b, uint64_t otherwise, size_t period, uint64_t *windows,
-                   size_t n_layer);
+typedef struct gated_window {
+    uint64_t otherwise;
+    size_t period;
+} gated_window;
 
-/* x = embedding[token] * scale (0: as it is). */
-slot_id gated_embed(builder *b, const gated_shape *s, float scale, weight_id *embedding);
+/* Reads the hyper-parameters, says the model's sizes to the program, and adds EMBED; the embedding
+ * is scaled by the square root of its width if `scaled`. */
+void gated_begin(builder *b, gated_window window, bool scaled, gated_model *m);
 
-void gated_add_layer(builder *b, const gated_shape *s, const gated_layer *l, uint32_t layer,
-                     slot_id x);
-
-/* The last norm and the output matrix. cap: of logits, 0 for none. */
-void gated_output(builder *b, const gated_shape *s, slot_id x, weight_id embedding, float cap);
+/* Adds the layers, of which those with a window turn by angles[0] and the others by angles[1]; the
+ * last norm, and the output matrix. cap: of logits, 0 for none. */
+void gated_end(builder *b, gated_model *m, const slot_id angles[2], float cap);
 
 #endif

@@ -16,7 +16,6 @@
  */
 #include "models/gemma.h"
 
-#include "base/limits.h"
 #include "models/gated.h"
 #include "models/rotary.h"
 
@@ -30,46 +29,31 @@ static float attention_scale(builder *b, const gated_shape *s, size_t n_layer_27
     return builder_float(b, "attention.scale", false, 1.0f / sqrtf((float)divisor), 1e-6, 1e6);
 }
 
-/* The layers of both: those with a window turn by angles[0], the others by angles[1]. */
-static void build(builder *b, const gated_shape *s, gated_layer l, const uint64_t *windows,
-                  const slot_id angles[2], slot_id x) {
-    l.rope_halves = true;
-    l.sandwich = true;
-    l.activation = PREPARE_GELU_MUL;
-    for (size_t layer = 0; layer < s->n_layer && b->status == SL_OK; layer++) {
-        l.window = windows[layer];
-        l.angles = angles[windows[layer] == 0];
-        gated_add_layer(b, s, &l, (uint32_t)layer, x);
-    }
+/* What the layers of both have. */
+static void begin(builder *b, gated_window window, size_t n_layer_27b, gated_model *m) {
+    gated_begin(b, window, true, m);
+    m->layer.rope_halves = true;
+    m->layer.sandwich = true;
+    m->layer.activation = PREPARE_GELU_MUL;
+    m->layer.scale = attention_scale(b, &m->s, n_layer_27b);
 }
 
 void gemma2_build(builder *b) {
-    const gated_shape s = gated_read(b);
-    uint64_t windows[LIMIT_LAYERS];
-    gated_windows(b, 4096, 2, windows, s.n_layer);
-    weight_id embedding;
-    const slot_id x = gated_embed(b, &s, sqrtf((float)s.n_embd), &embedding);
-    gated_layer l = gated_plain_layer(&s);
-    l.scale = attention_scale(b, &s, 46);
-    l.soft_cap = builder_float(b, "attn_logit_softcapping", false, 50, 0, 1e6);
-    const slot_id all = rotary_angles(b, &(rotary){s.n_rot, "rope.freq_base", 10000, true});
-    build(b, &s, l, windows, (const slot_id[]){all, all}, x);
-    gated_output(b, &s, x, embedding,
-                 builder_float(b, "final_logit_softcapping", false, 30, 0, 1e6));
+    gated_model m;
+    begin(b, (gated_window){4096, 2}, 46, &m);
+    m.layer.soft_cap = builder_float(b, "attn_logit_softcapping", false, 50, 0, 1e6);
+    const slot_id all = rotary_angles(b, &(rotary){m.s.n_rot, "rope.freq_base", 10000, true});
+    gated_end(b, &m, (const slot_id[]){all, all},
+              builder_float(b, "final_logit_softcapping", false, 30, 0, 1e6));
 }
 
 void gemma3_build(builder *b) {
-    const gated_shape s = gated_read(b);
-    uint64_t windows[LIMIT_LAYERS];
-    gated_windows(b, BUILDER_REQUIRED, 6, windows, s.n_layer);
-    weight_id embedding;
-    const slot_id x = gated_embed(b, &s, sqrtf((float)s.n_embd), &embedding);
-    gated_layer l = gated_plain_layer(&s);
-    l.scale = attention_scale(b, &s, 62);
-    l.norms_heads = true;
-    const slot_id local = rotary_angles(b, &(rotary){s.n_rot, "rope.freq_base_swa", 10000, false});
-    const slot_id all = rotary_angles(b, &(rotary){s.n_rot, "rope.freq_base", 1e6f, true});
-    build(b, &s, l, windows, (const slot_id[]){local, all}, x);
-    gated_output(b, &s, x, embedding,
-                 builder_float(b, "final_logit_softcapping", false, 0, 0, 1e6));
+    gated_model m;
+    begin(b, (gated_window){BUILDER_REQUIRED, 6}, 62, &m);
+    m.layer.norms_heads = true;
+    const slot_id local =
+        rotary_angles(b, &(rotary){m.s.n_rot, "rope.freq_base_swa", 10000, false});
+    const slot_id all = rotary_angles(b, &(rotary){m.s.n_rot, "rope.freq_base", 1e6f, true});
+    gated_end(b, &m, (const slot_id[]){local, all},
+              builder_float(b, "final_logit_softcapping", false, 0, 0, 1e6));
 }

@@ -5,13 +5,8 @@
 
 #include <stdio.h>
 
-static bool ends_with(str name, const char *end) {
-    const size_t length = strlen(end);
-    return name.len >= length && memcmp(name.ptr + name.len - length, end, length) == 0;
-}
-
 static bool is_one_of(str name, const char *weight, const char *bias) {
-    return ends_with(name, weight) || ends_with(name, bias);
+    return str_ends_with(name, weight) || str_ends_with(name, bias);
 }
 
 static sl_status read_flag(const model_file *file, const char *key, bool *out, sl_error *error) {
@@ -74,7 +69,7 @@ sl_status gguf_habit_of(const model_file *file, const tensor_entry *tensor, gguf
     if (status != SL_OK) {
         return status;
     }
-    out->plus_one = plus_one && ends_with(tensor->name, "norm.weight");
+    out->plus_one = plus_one && str_ends_with(tensor->name, "norm.weight");
     if (halves && (is_one_of(tensor->name, "attn_q.weight", "attn_q.bias") ||
                    is_one_of(tensor->name, "attn_k.weight", "attn_k.bias"))) {
         return pairs(file, tensor, out, error);

@@ -13,25 +13,16 @@
  */
 #include "models/llama.h"
 
-#include "base/limits.h"
 #include "models/gated.h"
 #include "models/rotary.h"
 
 static void build(builder *b, bool rope_halves, bool norms_heads) {
-    const gated_shape s = gated_read(b);
-    uint64_t windows[LIMIT_LAYERS];
-    gated_windows(b, 0, 0, windows, s.n_layer);
-    weight_id embedding;
-    const slot_id x = gated_embed(b, &s, 0, &embedding);
-    gated_layer l = gated_plain_layer(&s);
-    l.rope_halves = rope_halves;
-    l.norms_heads = norms_heads;
-    l.angles = rotary_angles(b, &(rotary){s.n_rot, "rope.freq_base", 10000, true});
-    for (size_t layer = 0; layer < s.n_layer && b->status == SL_OK; layer++) {
-        l.window = windows[layer];
-        gated_add_layer(b, &s, &l, (uint32_t)layer, x);
-    }
-    gated_output(b, &s, x, embedding, 0);
+    gated_model m;
+    gated_begin(b, (gated_window){0}, false, &m);
+    m.layer.rope_halves = rope_halves;
+    m.layer.norms_heads = norms_heads;
+    const slot_id angles = rotary_angles(b, &(rotary){m.s.n_rot, "rope.freq_base", 10000, true});
+    gated_end(b, &m, (const slot_id[]){angles, angles}, 0);
 }
 
 void llama_build(builder *b) {

@@ -12,23 +12,15 @@
  */
 #include "models/phi3.h"
 
-#include "base/limits.h"
 #include "models/gated.h"
 #include "models/rotary.h"
 
 void phi3_build(builder *b) {
-    const gated_shape s = gated_read(b);
-    uint64_t windows[LIMIT_LAYERS];
-    gated_windows(b, 0, 0, windows, s.n_layer);
-    weight_id embedding;
-    const slot_id x = gated_embed(b, &s, 0, &embedding);
-    gated_layer l = gated_plain_layer(&s);
-    l.rope_halves = true;
-    l.fused = true;
-    l.angles = rotary_angles_long(b, &(rotary){s.n_rot, "rope.freq_base", 10000, true});
-    for (size_t layer = 0; layer < s.n_layer && b->status == SL_OK; layer++) {
-        l.window = windows[layer];
-        gated_add_layer(b, &s, &l, (uint32_t)layer, x);
-    }
-    gated_output(b, &s, x, embedding, 0);
+    gated_model m;
+    gated_begin(b, (gated_window){0}, false, &m);
+    m.layer.rope_halves = true;
+    m.layer.fused = true;
+    const slot_id angles =
+        rotary_angles_long(b, &(rotary){m.s.n_rot, "rope.freq_base", 10000, true});
+    gated_end(b, &m, (const slot_id[]){angles, angles}, 0);
 }

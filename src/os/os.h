@@ -42,8 +42,8 @@ typedef struct os_mapping {
     bool opaque; /* the kernel does not tell this user what of the files is in the page cache */
 } os_mapping;
 
-/* Refuses what is no regular file, and empty files. The file may be removed afterwards; see
- * os_guard_add for a file that shrinks. */
+/* Refuses what is no regular file, and empty files. The file may be removed afterwards; a file
+ * that shrinks is seen by os_guard_faulted, as each mapping is a guarded range. */
 SL_CHECK sl_status os_map(const char *path, os_mapping *mapping, sl_error *error);
 
 /* The same for 1 to LIMIT_MODEL_FILES files. */

@@ -175,6 +175,7 @@ sl_status os_map_files(const char *const *paths, size_t n, os_mapping *mapping, 
         os_unmap(&m);
         return status;
     }
+    os_guard_add(m.bytes, m.size);
     *mapping = m;
     return SL_OK;
 }
@@ -185,6 +186,7 @@ sl_status os_map(const char *path, os_mapping *mapping, sl_error *error) {
 
 void os_unmap(os_mapping *mapping) {
     if (mapping->bytes) {
+        os_guard_remove(mapping->bytes);
         munmap((void *)mapping->bytes, mapping->size);
     }
     for (size_t i = 0; i < mapping->n_part; i++) {

@@ -51,28 +51,24 @@ rm "$folder"/*
 # another program wrote, and the tokens of the model's own tokenizer.
 golden=$(dirname "$0")/../golden
 printf 'The king, 1234 times, went  home; and so did we.\n\n\tTo-morrow? Ça va — 日本.' >"$scratch/text"
-for name in bloom gemma2 gpt2 gptneox-parallel llama opt phi3-longrope qwen2; do
-    family=$golden/families/$name
-    run 0 convert "$family/hf" "$folder/$name.gguf"
-    logits "$family/model.gguf" golden
-    logits "$folder/$name.gguf" converted
-    cmp -s "$scratch/golden.npy" "$scratch/converted.npy" || fail "$name: other logits"
-    run 0 tokenize -m "$family/hf" -f "$scratch/text" --ids
+# becomes SOURCE GGUF: converted, SOURCE computes what GGUF does and keeps its tokens.
+becomes() {
+    run 0 convert "$1" "$folder/made.gguf"
+    logits "$2" golden
+    logits "$folder/made.gguf" converted
+    cmp -s "$scratch/golden.npy" "$scratch/converted.npy" || fail "$1: other logits"
+    run 0 tokenize -m "$1" -f "$scratch/text" --ids
     cp "$out" "$scratch/ids"
-    run 0 tokenize -m "$folder/$name.gguf" -f "$scratch/text" --ids
-    cmp -s "$out" "$scratch/ids" || fail "$name: other tokens"
+    run 0 tokenize -m "$folder/made.gguf" -f "$scratch/text" --ids
+    cmp -s "$out" "$scratch/ids" || fail "$1: other tokens"
+    rm "$folder"/*
+}
+for name in bloom gemma2 gpt2 gptneox-parallel llama opt phi3-longrope qwen2; do
+    becomes "$golden/families/$name/hf" "$golden/families/$name/model.gguf"
 done
 for name in gpt2-q8_0 gptj-q4_0 gptneox-parallel-f16 llama-ggjt3-k llama-ggml-f16; do
-    run 0 convert "$golden/legacy/$name.bin" "$folder/$name.gguf"
-    logits "$golden/legacy/$name.bin" golden
-    logits "$folder/$name.gguf" converted
-    cmp -s "$scratch/golden.npy" "$scratch/converted.npy" || fail "$name: other logits"
-    run 0 tokenize -m "$golden/legacy/$name.bin" -f "$scratch/text" --ids
-    cp "$out" "$scratch/ids"
-    run 0 tokenize -m "$folder/$name.gguf" -f "$scratch/text" --ids
-    cmp -s "$out" "$scratch/ids" || fail "$name: other tokens"
+    becomes "$golden/legacy/$name.bin" "$golden/legacy/$name.bin"
 done
-rm "$folder"/*
 
 # What is refused leaves nothing.
 refuse 2 "no model: give SOURCE" convert

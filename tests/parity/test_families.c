@@ -78,17 +78,6 @@ static size_t list_folders(char names[MOST_FOLDERS][NAME_BYTES]) {
 /* ---- logits --------------------------------------------------------------------------------- */
 
 /* Largest difference, as a share of the reference's range. */
-static double distance(const fixture *f, const float *logits) {
-    double low = INFINITY, high = -INFINITY, most = 0;
-    for (size_t i = 0; i < f->n_reference; i++) {
-        low = fmin(low, f->reference[i]);
-        high = fmax(high, f->reference[i]);
-        const double d = fabs((double)logits[i] - (double)f->reference[i]);
-        most = d <= most ? most : d; /* a NaN stays */
-    }
-    return most / (high - low);
-}
-
 static double difference(const fixture *f, const test_model *m, quant_type cache) {
     sl_error error;
     assert_int_equal(f->n_token * m->p.n_vocab, f->n_reference);
@@ -99,7 +88,7 @@ static double difference(const fixture *f, const test_model *m, quant_type cache
     if (!logits) {
         fail_msg("%s: %s", f->name, error.message);
     }
-    const double d = distance(f, logits);
+    const double d = test_distance(logits, f->reference, f->n_reference);
     free(logits);
     return d;
 }

@@ -93,19 +93,6 @@ static void assert_same(const char *name, const result *a, const result *b) {
     }
 }
 
-/* ---- the families --------------------------------------------------------------------------- */
-
-static double distance(const float *logits, const float *reference, size_t count) {
-    double low = INFINITY, high = -INFINITY, most = 0;
-    for (size_t i = 0; i < count; i++) {
-        low = fmin(low, reference[i]);
-        high = fmax(high, reference[i]);
-        const double d = fabs((double)logits[i] - (double)reference[i]);
-        most = d <= most ? most : d; /* a NaN stays */
-    }
-    return most / (high - low);
-}
-
 /* The weights of hf-bin/ with whatever it lacks from hf/. */
 static void check_bin(const char *name, const result *expected, const int32_t *tokens, size_t n) {
     const temp_folder folder = temp_folder_make();
@@ -134,7 +121,7 @@ static void check_family(const char *name) {
         fail_msg("%s: %s", name, hf.error.message);
     }
     assert_int_equal(hf.count, n_reference);
-    const double d = distance(hf.logits, reference, n_reference);
+    const double d = test_distance(hf.logits, reference, n_reference);
     const bool has_bin = access(path_of(name, "hf-bin"), R_OK) == 0;
     if (has_bin) {
         check_bin(name, &hf, tokens, n);

@@ -4,6 +4,7 @@
 #include "formats/gguf.h"
 #include "models/models.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,4 +160,15 @@ float *test_read_npy(const char *path, size_t *count) {
     memcpy(values, bytes + header, *count * sizeof *values);
     free(bytes);
     return values;
+}
+
+double test_distance(const float *found, const float *expected, size_t n) {
+    double low = INFINITY, high = -INFINITY, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double wanted = (double)expected[i], off = fabs((double)found[i] - wanted);
+        low = wanted < low ? wanted : low;
+        high = wanted > high ? wanted : high;
+        most = off > most || isnan(off) ? off : most;
+    }
+    return most / (high - low);
 }

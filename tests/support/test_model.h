@@ -32,6 +32,9 @@ float *test_logits(const test_model *m, const executor_options *options, const i
 /* Comma-separated numbers, for the caller to free. */
 int32_t *test_read_tokens(const char *path, size_t *count);
 
+/* The largest difference of n values, as a share of the range of what is expected; a NaN stays. */
+double test_distance(const float *found, const float *expected, size_t n);
+
 /* The floats of a little-endian float32 NPY file, for the caller to free. */
 float *test_read_npy(const char *path, size_t *count);
 
