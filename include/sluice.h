@@ -700,12 +700,43 @@ SL_API SL_CHECK sl_status sl_plan_make(const sl_plan_options *options, const sl_
 
 /* ---- converting ----------------------------------------------------------------------------- */
 
+/* A tensor on its way. */
+typedef struct sl_converted_tensor {
+    const char *name; /* not NUL-terminated */
+    size_t name_length;
+    uint64_t shape[4]; /* shape[0]: values of a row */
+    size_t n_dims;
+    const char *from, *to; /* types: "F16"; static storage */
+    const char *wanted;    /* the type that gave way to `to`, as the rows are no whole blocks of it;
+                              NULL: none */
+    uint64_t bytes_before, bytes_after;
+    bool has_importance;   /* it is weighed by the importance matrix */
+    bool lacks_importance; /* it would be, but the matrix that was given has no entry for it */
+    double error; /* sqrt(sum (before - after)^2 / sum before^2); 0 where nothing is lost; below 0:
+                     not known yet */
+} sl_converted_tensor;
+
+/* `tensor` and its name are valid during the call. */
+typedef void (*sl_converted_fn)(void *user, size_t index, const sl_converted_tensor *tensor);
+
 typedef struct sl_convert_options {
-    const char *type;        /* of matrices: "f32", "f16", "bf16", "q8_0"; NULL: each as it is */
+    const char *type; /* of matrices: "f16", "q4_0", or a mix such as "q4_k_m" (docs/quantize.md),
+                         in any letter case; NULL: each as it is */
+    const char *output_type;         /* of output.weight, or of the embedding where that is both */
+    const char *embedding_type;      /* of token_embd.weight; both NULL: as the mix has it */
+    const char *const *tensor_types; /* "PATTERN=TYPE", a PCRE2 pattern that is looked for in the
+                                        names of matrices; the last one found wins */
+    size_t n_tensor_type;
+    bool leave_output;       /* output.weight keeps its type */
+    bool pure;               /* all matrices get the main type of the mix */
+    bool refuse_requantize;  /* SL_ERR_ARGUMENT if quantized weights would get another type */
+    const char *importance;  /* path of an importance matrix, GGUF or .dat; NULL: none */
     uint64_t split_bytes;    /* most bytes of a file's tensors, where one has less; 0: one file */
     size_t threads;          /* 0: the cores that this process may use */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
+    sl_converted_fn tensor;  /* called when a tensor is written, with its error, which takes some
+                                time; NULL: errors are not measured */
     void *user;
 } sl_convert_options;
 
@@ -720,6 +751,11 @@ SL_API SL_CHECK sl_status sl_conversion_open(const char *path, const sl_convert_
                                              sl_conversion **conversion, sl_error *error);
 SL_API void sl_conversion_close(sl_conversion *conversion); /* NULL is allowed */
 
+/* What becomes of the tensors, in their order; errors are known of those that are written. */
+SL_API size_t sl_conversion_tensors(const sl_conversion *conversion);
+SL_API void sl_conversion_tensor(const sl_conversion *conversion, size_t index,
+                                 sl_converted_tensor *tensor);
+
 /* How many files there will be, and the bytes of file number `index`, exactly. */
 SL_API size_t sl_conversion_files(const sl_conversion *conversion);
 SL_API uint64_t sl_conversion_bytes(const sl_conversion *conversion, size_t index);
@@ -729,7 +765,8 @@ SL_API uint64_t sl_conversion_bytes(const sl_conversion *conversion, size_t inde
 typedef bool (*sl_write_fn)(void *user, const void *bytes, size_t size);
 
 /* Gives out file number `index` from its first byte to its last. Memory for some MiB is used,
- * whatever the model's size. Progress counts the bytes of all files. */
+ * whatever the model's size. Progress counts the bytes of all files. All callbacks are called from
+ * this thread; while `write` is at work, other threads make what it will be given next. */
 SL_API SL_CHECK sl_status sl_conversion_write(sl_conversion *conversion, size_t index,
                                               sl_write_fn write, void *user, sl_error *error);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes seeds for the fuzzers of ggml's first formats, llama2.c and split GGUF, from the formats'
-descriptions, as small as such files can be.
+"""Writes seeds for the fuzzers of ggml's first formats, llama2.c, split GGUF and importance matrices,
+from the formats' descriptions, as small as such files can be.
 
 Usage: tools/make_format_corpus.py    (from the repository's root)
 """
@@ -122,7 +122,42 @@ def gguf_set(files):
     return bytes([len(files) - 1]) + struct.pack("<4H", *lengths) + b"".join(files)
 
 
+def imatrix_gguf(counts, sums):
+    """`sums`: those of each count's matrix, as many for each."""
+    def text(bytes_):
+        return struct.pack("<Q", len(bytes_)) + bytes_
+
+    def tensor(name, dims, at):
+        return text(name) + u32(2) + struct.pack("<QQ", *dims) + u32(0) + struct.pack("<Q", at)
+
+    meta = text(b"general.type") + u32(8) + text(b"imatrix")
+    meta += text(b"imatrix.datasets") + u32(9, 8) + struct.pack("<Q", 1) + text(b"t")
+    meta += text(b"imatrix.chunk_count") + u32(4, 1)
+    meta += text(b"imatrix.chunk_size") + u32(4, 8)
+    n = len(counts)
+    size = (4 * len(sums) + 31) // 32 * 32
+    meta += tensor(b"w.in_sum2", (len(sums) // n, n), 0) + tensor(b"w.counts", (1, n), size)
+    file = b"GGUF" + u32(3) + struct.pack("<QQ", 2, 4) + meta
+    file += bytes(-len(file) % 32) + struct.pack(f"<{len(sums)}f", *sums)
+    return file + bytes(-len(file) % 32) + struct.pack(f"<{n}f", *counts)
+
+
+def imatrix_dat(entries, end=b""):
+    file = u32(len(entries))
+    for name, calls, values in entries:
+        file += word(name) + u32(calls, len(values)) + struct.pack(f"<{len(values)}f", *values)
+    return file + end
+
+
 SEEDS = {
+    "imatrix": {
+        "gguf": imatrix_gguf([2], [1, 2, 3]),
+        "gguf_experts": imatrix_gguf([0, 2], [0, 0, 3, 4]),
+        "gguf_no_rows": imatrix_gguf([0], [1]),
+        "dat": imatrix_dat([(b"w", 2, [1, 2, 3]), (b"v", 0, [1])], u32(1) + word(b"t")),
+        "dat_short": imatrix_dat([(b"w", 1, [1])]),
+        "dat_negative": imatrix_dat([(b"w", 1, [-1])], u32(1)),
+    },
     "legacy_ggml": {
         "gpt2_f32": gpt2(),
         "gpt2_q4_0": gpt2(2, 2002),

@@ -1,97 +1,29 @@
 /* command_convert.c - `sluice convert`: a model of any kind that is read, as GGUF. */
 #include "cli/cli.h"
+#include "cli/conversion_files.h"
 #include "cli/progress.h"
-#include "cli/units.h"
-#include "cli/whole_file.h"
-#include "os/console/console.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <strings.h>
 
-/* An sl_write_fn. */
-static bool write_bytes(void *user, const void *bytes, size_t size) {
-    return whole_file_write(user, bytes, size);
-}
-
-/* "DIR/NAME-00002-of-00007.gguf", from malloc; a single file keeps its name. */
-static char *file_name(const char *path, size_t index, size_t count) {
-    const size_t room = strlen(path) + sizeof "-00000-of-00000.gguf";
-    char *const name = malloc(room);
-    const char *const end = strrchr(path, '.');
-    const bool has_end = end && strcmp(end, ".gguf") == 0;
-    if (name && count == 1) {
-        snprintf(name, room, "%s", path);
-    } else if (name) {
-        snprintf(name, room, "%.*s-%05zu-of-%05zu.gguf",
-                 (int)(has_end ? (size_t)(end - path) : strlen(path)), path, index + 1, count);
-    }
-    return name;
-}
-
-/* Says before anything is written that it would not fit. */
-static int check_room(const cli_options *options, const sl_conversion *conversion) {
-    uint64_t need = 0;
-    const int64_t room = console_free_bytes(options->output);
-    for (size_t i = 0; i < sl_conversion_files(conversion); i++) {
-        need += sl_conversion_bytes(conversion, i);
-    }
-    if (room >= 0 && (uint64_t)room < need) {
-        char a[32], b[32];
-        message("%s: needs %s, but the disk has only %s left: %" PRIu64 " bytes are missing",
-                options->output, units_bytes(a, need), units_bytes(b, (uint64_t)room),
-                need - (uint64_t)room);
-        return CLI_FAILED;
-    }
-    return CLI_DONE;
-}
-
-static int write_file(const char *name, sl_conversion *conversion, size_t index) {
-    whole_file out;
-    int status = whole_file_begin(name, &out);
-    if (status != CLI_DONE) {
-        return status;
-    }
-    sl_error error = {0};
-    progress_begin(PROGRESS_BYTES);
-    const sl_status result = sl_conversion_write(conversion, index, write_bytes, &out, &error);
-    progress_end();
-    /* A write that failed stops the conversion; whole_file_finish tells of it. */
-    if (result != SL_OK && !out.failure) {
-        status = library_error(&error);
-    }
-    return whole_file_finish(&out, status);
-}
-
-/* A set that is not complete is none: what is there of it goes away again. */
-static int write_all(const cli_options *options, sl_conversion *conversion) {
-    const size_t count = sl_conversion_files(conversion);
-    int status = CLI_DONE;
-    size_t written = 0;
-    while (written < count && status == CLI_DONE) {
-        char *const name = file_name(options->output, written, count);
-        if (!name) {
-            message("out of memory");
-            return CLI_FAILED;
+/* The others take thought about what is lost, which `sluice quantize` reports. */
+static bool is_known(const char *type) {
+    static const char *const types[] = {"f32", "f16", "bf16", "q8_0"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcasecmp(type, types[i]) == 0) {
+            return true;
         }
-        status = write_file(name, conversion, written);
-        written += status == CLI_DONE;
-        free(name);
     }
-    for (size_t i = 0; status != CLI_DONE && i < written; i++) {
-        char *const name = file_name(options->output, i, count);
-        if (name) {
-            remove(name);
-        }
-        free(name);
-    }
-    return status;
+    return false;
 }
 
 int command_convert(const cli_options *options) {
     if (!options->output) {
         return usage_error("convert: no file to write: sluice convert SOURCE DEST.gguf");
+    }
+    if (options->type && !is_known(options->type)) {
+        return usage_error("--type: expected f32, f16, bf16 or q8_0 (sluice quantize makes others),"
+                           " found '%s'",
+                           options->type);
     }
     sl_convert_options how;
     sl_convert_options_init(&how);
@@ -105,10 +37,7 @@ int command_convert(const cli_options *options) {
     if (sl_conversion_open(options->model, &how, &conversion, &error) != SL_OK) {
         return library_error(&error);
     }
-    int status = check_room(options, conversion);
-    if (status == CLI_DONE) {
-        status = write_all(options, conversion);
-    }
+    const int status = conversion_files_write(options, conversion);
     sl_conversion_close(conversion);
     return status;
 }

@@ -11,8 +11,9 @@ enum {
     WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
     SESSIONS = COMPUTING | COMMAND_BENCH | COMMAND_PLAN,
     SHAPES = COMMAND_BENCH | COMMAND_PLAN,
+    CONVERTING = COMMAND_CONVERT | COMMAND_QUANTIZE,
     WITH_MODEL = WITH_TEXT | COMMAND_BATCH | SHAPES,
-    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES | COMMAND_CONVERT,
+    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES | CONVERTING,
 };
 
 enum {
@@ -71,9 +72,26 @@ const option option_table[] = {
              "lists all"},
     {{"--type"}, COMMAND_CONVERT, OPTION_PATH, FIELD(type), "TYPE",
      .help = "type of its matrices: f32, f16, bf16 or q8_0 (default: each as the source has it)"},
-    {{"--split-max-size"}, COMMAND_CONVERT, OPTION_SIZE, FIELD(split_size), "SIZE", .low = 1,
+    {{"--split-max-size"}, CONVERTING, OPTION_SIZE, FIELD(split_size), "SIZE", .low = 1,
      .help = "write several files, NAME-00001-of-0000N.gguf, each with at most so many bytes of "
              "weights, such as 2G, if no single tensor has more"},
+    {{"--imatrix"}, COMMAND_QUANTIZE, OPTION_PATH, FIELD(imatrix), "FILE",
+     .help = "an importance matrix, GGUF or .dat: what each column is worth"},
+    {{"--tensor-type"}, COMMAND_QUANTIZE, OPTION_TEXT_MANY, FIELD(tensor_types), "PATTERN=TYPE",
+     .help = "another type for matrices in whose name the pattern (PCRE2) is found, such as "
+             "'attn_v=q8_0'; may be repeated, the last one that is found wins"},
+    {{"--output-tensor-type"}, COMMAND_QUANTIZE, OPTION_PATH, FIELD(output_type), "TYPE",
+     .help = "type of output.weight, or of the embedding where that is both"},
+    {{"--token-embedding-type"}, COMMAND_QUANTIZE, OPTION_PATH, FIELD(embedding_type), "TYPE",
+     .help = "type of token_embd.weight"},
+    {{"--leave-output-tensor"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(leave_output),
+     .help = "output.weight keeps its type"},
+    {{"--pure"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(pure),
+     .help = "no mix: every matrix gets the main type"},
+    {{"--allow-requantize"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(allow_requantize),
+     .help = "take weights that are quantized already, too, which loses more"},
+    {{"--dry-run"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(dry_run),
+     .help = "only report types and sizes; DEST.gguf may be left out"},
     {{"-p", "--n-prompt"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(prompts), "LIST", 0, MOST_POSITIONS,
      .help = "lengths of prompts to measure, such as 128,512; 0: none (default 512)"},
     {{"-n", "--n-gen"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(predictions), "LIST", 0, MOST_POSITIONS,
@@ -133,7 +151,7 @@ const option option_table[] = {
      .help = "its disk: X GB/s"},
     {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
-    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | COMMAND_CONVERT, OPTION_INTEGER,
+    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | CONVERTING, OPTION_INTEGER,
      FIELD(threads), "N", 1, MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
     {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
@@ -240,11 +258,15 @@ const option option_table[] = {
      .help = "print the result as one JSON object"},
     {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
      .help = "print everything, tensors included, as one JSON object"},
+    {{"--json"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(json),
+     .help = "print the report as one JSON object on standard output"},
     {{"--json"}, COMMAND_PLAN, OPTION_FLAG, FIELD(json),
      .help = "print the plan as one JSON object"},
     {{"-q", "--quiet"}, GENERATING, OPTION_FLAG, FIELD(quiet),
      .help = "no progress, no plan and no statistics on standard error"},
-    {{"-q", "--quiet"}, ALL & ~GENERATING, OPTION_FLAG, FIELD(quiet),
+    {{"-q", "--quiet"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(quiet),
+     .help = "no progress and no report on standard error"},
+    {{"-q", "--quiet"}, ALL & ~GENERATING & ~COMMAND_QUANTIZE, OPTION_FLAG, FIELD(quiet),
      .help = "no progress on standard error"},
     {{"-v", "--verbose"}, COMPUTING, OPTION_FLAG, FIELD(verbose),
      .help = "describe the model, the machine and what is reserved"},
@@ -258,37 +280,45 @@ const command command_table[] = {
      "Completes a prompt. The generated text goes to standard output as it comes, everything else "
      "to standard error. Without -p and -f the prompt is read from standard input, or is empty if "
      "that is a terminal. It ends at the end of the text, after -n tokens, at a reverse prompt, "
-     "when the context is full, or on Ctrl-C (a second one ends it at once).", NULL, NULL},
+     "when the context is full, or on Ctrl-C (a second one ends it at once).", NULL, NULL, NULL},
     {"batch", COMMAND_BATCH, command_batch, "complete many prompts together, from file to file",
      "-m MODEL -i FILE -o FILE [-n N] [-np N] [--ordered] [--plain] [--restart] [options]",
      "Completes many prompts together, so that the weights are read once for all: requests in the "
      "form of OpenAI's batches, or a prompt a line. Results come as they are done. A job that was "
      "ended, by Ctrl-C or anyhow, goes on where it was when the same command is given again. The "
-     "result of a request depends on the request and its seed only.", NULL, NULL},
+     "result of a request depends on the request and its seed only.", NULL, NULL, NULL},
     {"tokenize", COMMAND_TOKENIZE, command_tokenize, "show the tokens of a text",
      "-m MODEL [-p TEXT | -f FILE] [--ids | --json] [options]",
      "Prints a line for each token of a text: its number, a tab, and the bytes it stands for in "
-     "quotes. The model file needs a tokenizer, but no tensors.", NULL, NULL},
+     "quotes. The model file needs a tokenizer, but no tensors.", NULL, NULL, NULL},
     {"logits", COMMAND_LOGITS, command_logits, "write the logits of a text to a file",
      "-m MODEL (--tokens LIST | -p TEXT | -f FILE) -o FILE [options]",
      "Computes the logits that follow each token and writes them as a NumPy array, for comparing "
-     "engines.", NULL, NULL},
+     "engines.", NULL, NULL, NULL},
     {"perplexity", COMMAND_PERPLEXITY, command_perplexity,
      "measure how well a model predicts a text",
      "-m MODEL -f FILE [-c N] [options]",
      "Cuts a text into windows of -c tokens that do not overlap and prints how well each token is "
      "predicted from those before it in its window. If the model's tokenizer begins a text with a "
      "token of its own, each window begins with that one, and every token of the text is scored; "
-     "else the first token of each window is not. The last window may be shorter.", NULL, NULL},
+     "else the first token of each window is not. The last window may be shorter.",
+     NULL, NULL, NULL},
     {"inspect", COMMAND_INSPECT, command_inspect, "show what a model file holds",
      "MODEL [--tensors] [--program] [--json] [options]",
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
-     "unless --program asks for what loading makes of them.", "MODEL", NULL},
+     "unless --program asks for what loading makes of them.", "MODEL", NULL, NULL},
     {"convert", COMMAND_CONVERT, command_convert, "write a model as GGUF",
      "SOURCE DEST.gguf [--type TYPE] [--split-max-size SIZE] [options]",
      "Writes a model of any kind that can be read as a GGUF file, which other programs read too. "
      "Weights pass through a few MiB of memory, however many there are. The file appears whole or "
-     "not at all.", "SOURCE", "DEST.gguf"},
+     "not at all.", "SOURCE", "DEST.gguf", NULL},
+    {"quantize", COMMAND_QUANTIZE, command_quantize, "write a model with smaller weights",
+     "SOURCE DEST.gguf TYPE [--imatrix FILE] [--tensor-type PATTERN=TYPE] [options]",
+     "Writes a model of any kind that can be read as a GGUF file whose matrices have another type: "
+     "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, or a mix such as q4_k_m, which spares the "
+     "tensors that need it; an unknown one lists all. A line per tensor tells what it has become "
+     "and how far its values are from those before. Weights pass through a few MiB of memory. The "
+     "file appears whole or not at all.", "SOURCE", "DEST.gguf", "TYPE"},
     {"bench", COMMAND_BENCH, command_bench, "measure how fast a model is here",
      "(-m MODEL | --shape NAME --type TYPE | --limits) [-p LIST] [-n LIST] [-d LIST] [-np LIST] "
      "[-t LIST] [-r N] [options]",
@@ -296,7 +326,8 @@ const command command_table[] = {
      "one; tg128x8: 8 sequences together, tokens of all), each after a warm-up: tokens per second, "
      "median, least and most. Beside it stands what limits it on this machine, measured just "
      "before and after: how fast memory is read for generation, products per second of that "
-     "number format for prompts, and of both what takes longer for several sequences.", NULL, NULL},
+     "number format for prompts, and of both what takes longer for several sequences.",
+     NULL, NULL, NULL},
     {"plan", COMMAND_PLAN, command_plan, "predict what a model needs and how fast it is",
      "(-m MODEL | --shape NAME --type TYPE) [--memory SIZE] [-c N] [-np N] [options]",
      "Predicts, before anything is loaded or even downloaded: the memory that a model takes and "
@@ -304,7 +335,8 @@ const command command_table[] = {
      "generation and of several sequences together, and what limits each. It is arithmetic on "
      "figures of this machine, which are measured in a few seconds, once, and kept in "
      "sluice/machine.json under $XDG_CACHE_HOME or ~/.cache; or on figures of another machine: "
-     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.", NULL, NULL},
+     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.",
+     NULL, NULL, NULL},
     {.name = NULL},
 };
 /* clang-format on */

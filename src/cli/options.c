@@ -289,16 +289,21 @@ static void set_defaults(cli_options *options) {
 }
 
 static int parse_positional(const command *c, const char *value, cli_options *options) {
-    const bool first = !options->model;
-    const char *const name = first ? c->argument : c->second;
-    if (!name || (!first && options->output)) {
+    const char **const places[] = {&options->model, &options->output, &options->type};
+    const char *const names[] = {c->argument, c->second, c->third};
+    size_t i = 0;
+    while (i < sizeof names / sizeof *names && names[i] && *places[i]) {
+        i++;
+    }
+    if (i == sizeof names / sizeof *names || !names[i]) {
         return usage_error("%s: unexpected argument '%s' (sluice %s --help)", c->name, value,
                            c->name);
     }
     if (!*value) {
-        return usage_error("%s: expected the name of a file, found ''", name);
+        return usage_error("%s: expected the name of a %s, found ''", names[i],
+                           i < 2 ? "file" : "type");
     }
-    *(first ? &options->model : &options->output) = value;
+    *places[i] = value;
     return CLI_DONE;
 }
 
@@ -336,7 +341,8 @@ int options_parse(const command *c, int count, char **arguments, cli_options *op
     const size_t most = (size_t)count + 1;
     options->reverse.items = calloc(most, sizeof *options->reverse.items);
     options->logit_bias.items = calloc(most, sizeof *options->logit_bias.items);
-    if (!options->reverse.items || !options->logit_bias.items) {
+    options->tensor_types.items = calloc(most, sizeof *options->tensor_types.items);
+    if (!options->reverse.items || !options->logit_bias.items || !options->tensor_types.items) {
         return usage_error("out of memory: the command line");
     }
     int status = CLI_DONE;
@@ -359,6 +365,7 @@ int options_parse(const command *c, int count, char **arguments, cli_options *op
 void options_free(cli_options *options) {
     free(options->reverse.items);
     free(options->logit_bias.items);
+    free(options->tensor_types.items);
     free(options->tokens.items);
     free(options->prompts.items);
     free(options->predictions.items);

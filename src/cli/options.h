@@ -79,6 +79,9 @@ typedef struct cli_options {
 
     const char *output;
     uint64_t split_size; /* 0: one file */
+    const char *imatrix, *output_type, *embedding_type;
+    text_list tensor_types;
+    bool leave_output, pure, allow_requantize, dry_run;
     bool ids, json, tensors, program;
     bool quiet, verbose, help;
 } cli_options;
@@ -111,6 +114,7 @@ enum {
     COMMAND_BATCH = 64,
     COMMAND_PLAN = 128,
     COMMAND_CONVERT = 256,
+    COMMAND_QUANTIZE = 512,
 };
 
 typedef struct option {
@@ -137,6 +141,7 @@ typedef struct command {
     const char *details;  /* paragraphs for its own help */
     const char *argument; /* name of the positional argument that goes to `model`, or NULL */
     const char *second;   /* of the one that goes to `output`, or NULL */
+    const char *third;    /* of the one that goes to `type`, or NULL */
 } command;
 
 /* Ended by an entry without a name. */

@@ -1,37 +1,34 @@
 /* convert.c - sl_conversion: a model of any kind that is read, as GGUF files.
  *
- * Tensors pass through a few MiB of memory, some rows at a time, whatever the model's size:
+ * Tensors pass through a few MiB of memory, some rows at a time, whatever the model's size: while
+ * the caller writes one chunk, a thread and its team make the next (passing_rows.h).
  *
- *   source rows -> in GGUF's order -> floats -> the wanted type -> the caller's write
- *
- * Where only the order changes, rows are copied as they are.
+ *   maker:    make chunk 0 | make chunk 1 | make chunk 2 | ...
+ *   caller:                | write 0      | write 1      | ...
  */
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
 #include "engine/make_rows.h"
 #include "engine/model_files.h"
+#include "engine/passing_rows.h"
+#include "engine/type_mix.h"
 #include "formats/gguf_writer.h"
-#include "models/gguf_habit.h"
+#include "formats/imatrix.h"
 #include "models/gguf_words.h"
-#include "ops/team.h"
+#include "quant/encode.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    CHUNK = 8 << 20,    /* bytes given out at a time, but for longer rows */
-    ROWS_TOGETHER = 16, /* that a member of the team takes: neighbours share cache lines of tensors
-                           that lie transposed */
+    CHUNK = 8 << 20, /* bytes given out at a time, but for longer rows */
+    CHUNKS = 2,      /* one is written while the next is made */
     HEADER_MOST = 1 << 30,
 };
-
-/* A vector is seen as rows of one value. */
-typedef struct passing_tensor {
-    const tensor_entry *from;
-    gguf_habit habit;
-    size_t rows, n_in;
-} passing_tensor;
 
 typedef struct output_file {
     size_t first, count; /* of tensors */
@@ -43,66 +40,23 @@ struct sl_conversion {
     os_mapping mapping;
     model_file source;
     model_file more; /* metadata and tensors beside the source's */
+    imatrix *importance;
+    const type_mix *mix; /* NULL: types stay */
     gguf_tensor *to;
+    type_choice *choices;
     passing_tensor *passing;
+    passing_error *errors; /* of tensors that are written */
+    bool *written;
     size_t n_tensor;
     output_file *files;
     size_t n_file;
     sl_convert_options options;
     team *team;
-    uint8_t *chunk;
-    size_t chunk_bytes;
-    float *floats; /* ROWS_TOGETHER rows for each member */
-    size_t longest_row;
+    passing_room room;
+    uint8_t *chunks[CHUNKS];
+    size_t chunk_bytes; /* of each, and besides room for padding */
     uint64_t done, all; /* bytes of all files */
 };
-
-/* The rows that the team is at. */
-typedef struct rows_job {
-    const passing_tensor *tensor;
-    quant_type type;
-    size_t first, count;
-    uint8_t *to;
-    float *floats;
-    size_t longest_row;
-    _Atomic size_t next;
-} rows_job;
-
-/* ---- types ---------------------------------------------------------------------------------- */
-
-/* general.file_type of files whose matrices are mostly of a type (ggml's numbers). */
-static const struct {
-    const char *name;
-    quant_type type;
-    uint32_t file_type;
-} wanted_types[] = {
-    {"f32", QUANT_F32, 0},
-    {"f16", QUANT_F16, 1},
-    {"q8_0", QUANT_Q8_0, 7},
-    {"bf16", QUANT_BF16, 32},
-};
-
-static sl_status find_type(const char *name, size_t *index, sl_error *error) {
-    for (*index = 0; *index < COUNT_OF(wanted_types); (*index)++) {
-        if (strcmp(name, wanted_types[*index].name) == 0) {
-            return SL_OK;
-        }
-    }
-    return error_set(error, SL_ERR_ARGUMENT, "no type is named '%s'; known: f32, f16, bf16, q8_0",
-                     name);
-}
-
-/* Vectors, and the table of positions, stay floats: other programs want them so, and they are
- * small. A type whose blocks do not divide the rows gives way to f16. */
-static quant_type type_of(const tensor_entry *t, const quant_type *wanted) {
-    if (t->n_dims == 1 || str_is(t->name, "position_embd.weight")) {
-        return QUANT_F32;
-    }
-    if (!wanted) {
-        return t->type;
-    }
-    return t->dims[0] % quant_format_of(*wanted)->block_length == 0 ? *wanted : QUANT_F16;
-}
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -116,30 +70,78 @@ static const tensor_entry *tensor_at(const sl_conversion *c, size_t i) {
     return i < own ? &c->source.tensors[i] : &c->more.tensors[i - own];
 }
 
-static sl_status plan_tensor(sl_conversion *c, size_t i, const quant_type *wanted,
-                             sl_error *error) {
+static bool is_blocks(quant_type type) {
+    return quant_format_of(type)->block_length > 1;
+}
+
+/* Needs c->choices. */
+static sl_status plan_tensor(sl_conversion *c, size_t i, sl_error *error) {
     const tensor_entry *t = tensor_at(c, i);
     passing_tensor *p = &c->passing[i];
     *p = (passing_tensor){
         .from = t,
+        .to = c->choices[i].type,
         .rows = t->n_dims == 1 ? (size_t)t->dims[0]
                                : (size_t)(t->bytes / quant_row_bytes(t->type, (size_t)t->dims[0])),
         .n_in = t->n_dims == 1 ? 1 : (size_t)t->dims[0],
+        .matrix_rows = (size_t)t->dims[1],
     };
-    c->to[i] = (gguf_tensor){.name = t->name, .type = type_of(t, wanted), .n_dims = t->n_dims};
-    memcpy(c->to[i].dims, t->dims, sizeof t->dims);
-    c->longest_row = size_max(c->longest_row, p->n_in);
-    const quant_format *from = quant_format_of(t->type), *to = quant_format_of(c->to[i].type);
-    if (t->n_dims == 1 && from->block_length != 1) {
+    c->to[i].type = p->to;
+    if (t->n_dims == 1 && is_blocks(t->type)) {
         return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' is a vector of type %s",
-                         STR_ARG(t->name), from->name);
+                         STR_ARG(t->name), quant_format_of(t->type)->name);
     }
-    if (t->type != c->to[i].type && !to->encode) {
-        return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' cannot be made %s",
-                         STR_ARG(t->name), to->name);
+    if (t->type != p->to && !quant_encodes(p->to)) {
+        return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' cannot be made %s yet",
+                         STR_ARG(t->name), quant_format_of(p->to)->name);
+    }
+    if (t->type != p->to && is_blocks(t->type) && c->options.refuse_requantize) {
+        return error_set(error, SL_ERR_ARGUMENT,
+                         "tensor '%.*s' is %s already, and quantizing it again loses more than "
+                         "from F16 would (--allow-requantize does it all the same)",
+                         STR_ARG(t->name), quant_format_of(t->type)->name);
+    }
+    if (c->importance && t->type != p->to && is_blocks(p->to)) {
+        p->importance =
+            imatrix_find(c->importance, t->name, (size_t)(t->dims[0] * t->dims[2] * t->dims[3]));
     }
     return gguf_habit_of(&c->source, t, &p->habit, error);
 }
+
+/* ---- notices -------------------------------------------------------------------------------- */
+
+static void tell(const sl_conversion *c, size_t count, const char *what) {
+    char line[256];
+    if (count > 0 && c->options.notice) {
+        snprintf(line, sizeof line, "%zu %s %s", count, count == 1 ? "tensor" : "tensors", what);
+        c->options.notice(c->options.user, line);
+    }
+}
+
+static bool lacks_importance(const sl_conversion *c, size_t i) {
+    return c->importance && !c->passing[i].importance && is_blocks(c->to[i].type) &&
+           c->passing[i].from->type != c->to[i].type;
+}
+
+/* What is not as one might think, before anything is written. */
+static void tell_all(const sl_conversion *c) {
+    size_t again = 0, narrow = 0, lacking = 0;
+    for (size_t i = 0; i < c->n_tensor; i++) {
+        const quant_type from = c->passing[i].from->type, to = c->to[i].type;
+        again += from != to && is_blocks(from) && is_blocks(to);
+        narrow += c->choices[i].wanted != to;
+        lacking += lacks_importance(c, i);
+    }
+    tell(c, again, "quantized already: quantizing again loses more than from F16 would");
+    tell(c, narrow, "with rows that are no whole blocks of their type get another one");
+    tell(c, lacking, "without an entry in the importance matrix");
+    if (c->mix && type_mix_wants_importance(c->mix) && !c->importance && c->options.notice) {
+        c->options.notice(c->options.user,
+                          "this type does badly without an importance matrix (--imatrix)");
+    }
+}
+
+/* ---- the files ------------------------------------------------------------------------------ */
 
 /* Cuts the list of tensors into files. */
 static sl_status cut_files(sl_conversion *c, sl_error *error) {
@@ -179,51 +181,123 @@ static sl_status write_headers(sl_conversion *c, sl_error *error) {
     return status;
 }
 
+/* The keys are those that llama-quantize writes. */
+static void add_importance(const sl_conversion *c, tables *more) {
+    imatrix_info info;
+    imatrix_get_info(c->importance, &info);
+    tables_string(more, "quantize.imatrix.file", str_from(c->options.importance));
+    if (*info.texts) {
+        tables_string(more, "quantize.imatrix.dataset", str_from(info.texts));
+    }
+    tables_u64(more, "quantize.imatrix.entries_count", info.n_entry);
+    if (info.chunks > 0) {
+        tables_u64(more, "quantize.imatrix.chunks_count", info.chunks);
+    }
+}
+
 /* What is said anew, or for the first time. */
-static sl_status add_more(sl_conversion *c, const uint32_t *file_type, sl_error *error) {
+static sl_status add_more(sl_conversion *c, sl_error *error) {
     enum { QUANTIZATION_VERSION = 2 }; /* of the block formats in use since May 2023 */
     tables more = tables_new("", NULL, 0, error);
     tables_u64(&more, "general.quantization_version", QUANTIZATION_VERSION);
-    if (file_type) {
-        tables_u64(&more, "general.file_type", *file_type);
+    if (c->mix) {
+        tables_u64(&more, "general.file_type", type_mix_file_type(c->mix));
+    }
+    if (c->importance) {
+        add_importance(c, &more);
     }
     gguf_words_add(&c->source, &more);
     return tables_finish(&more, &c->more);
 }
 
+/* Rows of a chunk: whole numbers of PASSING_TOGETHER, so that sums come out alike. */
+static size_t rows_of_chunk(const sl_conversion *c, const passing_tensor *t) {
+    const size_t rows = c->chunk_bytes / quant_row_bytes(t->to, t->n_in);
+    return rows / PASSING_TOGETHER * PASSING_TOGETHER;
+}
+
 static sl_status allocate(sl_conversion *c, sl_error *error) {
     const size_t threads = c->options.threads ? c->options.threads : os_core_count();
-    c->chunk_bytes = size_max(CHUNK, c->longest_row * sizeof(float) * ROWS_TOGETHER);
-    const size_t floats = threads * ROWS_TOGETHER * c->longest_row * sizeof *c->floats;
-    c->chunk = malloc(c->chunk_bytes);
-    c->floats = malloc(floats);
-    if (!c->chunk || !c->floats) {
-        return error_memory(error, "rows on their way", c->chunk_bytes + floats);
+    size_t longest = 0, most_rows = 0, bytes;
+    for (size_t i = 0; i < c->n_tensor; i++) {
+        longest = size_max(longest, c->passing[i].n_in);
     }
-    return team_create(threads, &c->team, error);
+    if (!size_mul(longest, PASSING_TOGETHER * sizeof(float), &bytes)) {
+        return error_memory(error, "rows on their way", SIZE_MAX);
+    }
+    c->chunk_bytes = size_max(CHUNK, bytes);
+    for (size_t i = 0; i < c->n_tensor; i++) {
+        const passing_tensor *t = &c->passing[i];
+        most_rows = size_max(most_rows, size_min(t->rows, rows_of_chunk(c, t)));
+    }
+    for (size_t i = 0; i < CHUNKS; i++) {
+        c->chunks[i] = malloc(c->chunk_bytes + GGUF_ALIGNMENT);
+        if (!c->chunks[i]) {
+            return error_memory(error, "rows on their way", c->chunk_bytes);
+        }
+    }
+    const sl_status status = passing_room_open(threads, longest, most_rows, &c->room, error);
+    return status == SL_OK ? team_create(threads, &c->team, error) : status;
+}
+
+static sl_status list_tensors(sl_conversion *c, sl_error *error) {
+    c->n_tensor = c->source.tensor_count + c->more.tensor_count;
+    const size_t n = size_max(1, c->n_tensor);
+    c->to = calloc(n, sizeof *c->to);
+    c->choices = calloc(n, sizeof *c->choices);
+    c->passing = calloc(n, sizeof *c->passing);
+    c->errors = calloc(n, sizeof *c->errors);
+    c->written = calloc(n, sizeof *c->written);
+    if (!c->to || !c->choices || !c->passing || !c->errors || !c->written) {
+        return error_memory(error, "a list of tensors", n * sizeof *c->passing);
+    }
+    for (size_t i = 0; i < c->n_tensor; i++) {
+        const tensor_entry *t = tensor_at(c, i);
+        c->to[i] = (gguf_tensor){.name = t->name, .type = t->type, .n_dims = t->n_dims};
+        memcpy(c->to[i].dims, t->dims, sizeof t->dims);
+    }
+    return SL_OK;
+}
+
+static sl_status choose_types(sl_conversion *c, sl_error *error) {
+    const sl_convert_options *o = &c->options;
+    const type_wishes wishes = {
+        .mix = c->mix,
+        .output = o->output_type,
+        .embedding = o->embedding_type,
+        .overrides = o->tensor_types,
+        .n_override = o->n_tensor_type,
+        .leave_output = o->leave_output,
+        .pure = o->pure,
+        .has_importance = c->importance,
+    };
+    sl_status status = type_mix_choose(&c->source, &wishes, c->to, c->n_tensor, c->choices,
+                                       o->notice, o->user, error);
+    for (size_t i = 0; i < c->n_tensor && status == SL_OK; i++) {
+        status = plan_tensor(c, i, error);
+    }
+    return status;
 }
 
 static sl_status plan(sl_conversion *c, sl_error *error) {
-    size_t index = 0;
-    const char *type = c->options.type;
-    sl_status status = type ? find_type(type, &index, error) : SL_OK;
-    status =
-        status == SL_OK ? add_more(c, type ? &wanted_types[index].file_type : NULL, error) : status;
-    if (status != SL_OK) {
-        return status;
-    }
-    c->n_tensor = c->source.tensor_count + c->more.tensor_count;
-    c->to = calloc(size_max(1, c->n_tensor), sizeof *c->to);
-    c->passing = calloc(size_max(1, c->n_tensor), sizeof *c->passing);
-    if (!c->to || !c->passing) {
-        return error_memory(error, "a list of tensors", c->n_tensor * sizeof *c->to);
-    }
-    for (size_t i = 0; i < c->n_tensor && status == SL_OK; i++) {
-        status = plan_tensor(c, i, type ? &wanted_types[index].type : NULL, error);
-    }
+    sl_status status = add_more(c, error);
+    status = status == SL_OK ? list_tensors(c, error) : status;
+    status = status == SL_OK ? choose_types(c, error) : status;
     status = status == SL_OK ? cut_files(c, error) : status;
     status = status == SL_OK ? write_headers(c, error) : status;
-    return status == SL_OK ? allocate(c, error) : status;
+    status = status == SL_OK ? allocate(c, error) : status;
+    if (status == SL_OK) {
+        tell_all(c);
+    }
+    return status;
+}
+
+/* Opens what else there is beside the model. */
+static sl_status open_wishes(sl_conversion *c, sl_error *error) {
+    const sl_convert_options *o = &c->options;
+    const sl_status status = o->type ? type_mix_find(o->type, &c->mix, error) : SL_OK;
+    return status == SL_OK && o->importance ? imatrix_open(o->importance, &c->importance, error)
+                                            : status;
 }
 
 sl_status sl_conversion_open(const char *path, const sl_convert_options *options,
@@ -236,7 +310,8 @@ sl_status sl_conversion_open(const char *path, const sl_convert_options *options
         c->options = *options;
     }
     sl_error inner = {0};
-    sl_status status = model_open(path, &c->mapping, &c->source, error);
+    sl_status status = open_wishes(c, error);
+    status = status == SL_OK ? model_open(path, &c->mapping, &c->source, error) : status;
     if (status == SL_OK) {
         status = gguf_habit_check(&c->source, &inner);
         status = status == SL_OK ? plan(c, &inner) : status;
@@ -262,11 +337,17 @@ void sl_conversion_close(sl_conversion *c) {
     team_free(c->team);
     model_close(&c->mapping, &c->source);
     model_file_free(&c->more);
+    imatrix_close(c->importance);
+    passing_room_close(&c->room);
     free(c->files);
+    free(c->written);
+    free(c->errors);
     free(c->passing);
+    free(c->choices);
     free(c->to);
-    free(c->chunk);
-    free(c->floats);
+    for (size_t i = 0; i < CHUNKS; i++) {
+        free(c->chunks[i]);
+    }
     free(c);
 }
 
@@ -278,83 +359,55 @@ uint64_t sl_conversion_bytes(const sl_conversion *c, size_t index) {
     return c->files[index].header.count + c->files[index].data_bytes;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------- */
-
-/* Whether a row of the result is, byte for byte, one of the source. */
-static bool is_copied(const passing_tensor *t, quant_type type) {
-    return t->from->type == type && t->from->layout == TENSOR_ROWS && !t->habit.plus_one;
+size_t sl_conversion_tensors(const sl_conversion *c) {
+    return c->n_tensor;
 }
 
-static void read_transposed(const passing_tensor *t, size_t first, size_t count, float *to) {
-    const quant_format *format = quant_format_of(t->from->type);
-    for (size_t v = 0; v < t->n_in; v++) {
-        for (size_t i = 0; i < count; i++) {
-            const size_t row = gguf_habit_source(&t->habit, first + i);
-            format->decode(t->from->data + (v * t->rows + row) * format->block_bytes,
-                           &to[i * t->n_in + v], 1);
-        }
-    }
-}
-
-static void read_rows(const passing_tensor *t, size_t first, size_t count, float *to) {
-    if (t->from->layout == TENSOR_PLANES) {
-        make_rows_floats(t->from, first, count, to); /* a checkpoint's rows are in GGUF's order */
-    } else if (t->from->layout == TENSOR_TRANSPOSED) {
-        read_transposed(t, first, count, to);
-    } else {
-        const size_t row_bytes = quant_row_bytes(t->from->type, t->n_in);
-        for (size_t i = 0; i < count; i++) {
-            const size_t row = gguf_habit_source(&t->habit, first + i);
-            quant_format_of(t->from->type)
-                ->decode(t->from->data + row * row_bytes, to + i * t->n_in, t->n_in);
-        }
-    }
-    for (size_t i = 0; t->habit.plus_one && i < count * t->n_in; i++) {
-        to[i] += 1;
+void sl_conversion_tensor(const sl_conversion *c, size_t i, sl_converted_tensor *tensor) {
+    const passing_tensor *p = &c->passing[i];
+    const gguf_tensor *to = &c->to[i];
+    const passing_error *e = &c->errors[i];
+    const bool fits = c->choices[i].wanted == to->type;
+    *tensor = (sl_converted_tensor){
+        .name = to->name.ptr,
+        .name_length = to->name.len,
+        .n_dims = to->n_dims,
+        .from = quant_format_of(p->from->type)->name,
+        .to = quant_format_of(to->type)->name,
+        .wanted = fits ? NULL : quant_format_of(c->choices[i].wanted)->name,
+        .bytes_before = make_rows_source_bytes(p->from),
+        .bytes_after = (uint64_t)quant_row_bytes(to->type, p->n_in) * p->rows,
+        .has_importance = p->importance,
+        .lacks_importance = lacks_importance(c, i),
+        .error = -1,
+    };
+    memcpy(tensor->shape, to->dims, sizeof tensor->shape);
+    if (passing_is_exact(p)) {
+        tensor->error = 0;
+    } else if (c->written[i] && c->options.tensor) {
+        tensor->error =
+            e->difference > 0 || isnan(e->difference) ? sqrt(e->difference / e->values) : 0;
     }
 }
 
-static void make_some(const rows_job *job, size_t first, size_t count, float *floats) {
-    const passing_tensor *t = job->tensor;
-    const size_t bytes = quant_row_bytes(job->type, t->n_in);
-    uint8_t *to = job->to + first * bytes;
-    if (is_copied(t, job->type)) {
-        for (size_t i = 0; i < count; i++) {
-            const size_t row = gguf_habit_source(&t->habit, job->first + first + i);
-            memcpy(to + i * bytes, t->from->data + row * bytes, bytes);
-        }
-        return;
-    }
-    if (t->from->layout == TENSOR_PLANES && t->from->type == job->type) {
-        make_rows_of_planes(t->from, job->first + first, count, to);
-        return;
-    }
-    read_rows(t, job->first + first, count, floats);
-    quant_format_of(job->type)->encode(floats, to, count * t->n_in);
-}
+/* ---- making chunks -------------------------------------------------------------------------- */
 
-static void make_rows_of_job(void *context, size_t member) {
-    rows_job *job = context;
-    size_t begin, end;
-    while (team_take(&job->next, ROWS_TOGETHER, job->count, &begin, &end)) {
-        make_some(job, begin, end - begin, job->floats + member * ROWS_TOGETHER * job->longest_row);
-    }
-}
+/* A chunk that is ready to be written. */
+typedef struct made_chunk {
+    size_t tensor, bytes;
+    bool ends_tensor;
+    bool faulted; /* the source was cut short: nothing follows */
+} made_chunk;
 
-/* ---- writing -------------------------------------------------------------------------------- */
-
-static sl_status give(sl_conversion *c, sl_write_fn write, void *user, const void *bytes,
-                      size_t size, sl_error *error) {
-    const sl_convert_options *o = &c->options;
-    if (!write(user, bytes, size)) {
-        return error_set(error, SL_ERR_CANCELLED, "writing failed");
-    }
-    c->done += size;
-    if (o->progress && !o->progress(o->user, "converting", c->done, c->all)) {
-        return error_set(error, SL_ERR_CANCELLED, "interrupted");
-    }
-    return SL_OK;
-}
+/* The maker makes chunk number n into place n % CHUNKS once chunk n - CHUNKS is written. The
+ * chunks' descriptions and bytes pass by the counters. */
+typedef struct making {
+    sl_conversion *c;
+    const output_file *file;
+    made_chunk chunks[CHUNKS];
+    _Atomic uint32_t made, written; /* chunks; wrap around */
+    _Atomic uint32_t stop;
+} making;
 
 /* Source pages that were read are given back, unless the order takes later rows from them. */
 static void drop_rows(const sl_conversion *c, const passing_tensor *t, size_t first, size_t count) {
@@ -370,42 +423,147 @@ static void drop_rows(const sl_conversion *c, const passing_tensor *t, size_t fi
     }
 }
 
-static sl_status write_tensor(sl_conversion *c, size_t index, sl_write_fn write, void *user,
-                              sl_error *error) {
-    const passing_tensor *t = &c->passing[index];
-    const gguf_tensor *to = &c->to[index];
-    const size_t bytes = quant_row_bytes(to->type, t->n_in);
-    const size_t step = c->chunk_bytes / bytes;
-    sl_status status = SL_OK;
-    for (size_t first = 0; first < t->rows && status == SL_OK; first += step) {
-        rows_job job = {
-            .tensor = t,
-            .type = to->type,
-            .first = first,
-            .count = size_min(step, t->rows - first),
-            .to = c->chunk,
-            .floats = c->floats,
-            .longest_row = c->longest_row,
-        };
-        team_run(c->team, make_rows_of_job, &job);
-        drop_rows(c, t, first, job.count);
-        if (os_guard_faulted(c->mapping.bytes)) {
-            return error_set(error, SL_ERR_RUNTIME, "the model file was cut short underneath");
+/* Waits for a free place; false if nothing more is wanted. */
+static bool wait_for_place(making *m, uint32_t made) {
+    for (;;) {
+        if (atomic_load_explicit(&m->stop, memory_order_acquire)) {
+            return false;
         }
-        status = give(c, write, user, c->chunk, job.count * bytes, error);
+        const uint32_t written = atomic_load_explicit(&m->written, memory_order_acquire);
+        if (made - written < CHUNKS) {
+            return true;
+        }
+        os_wait(&m->written, written);
     }
-    static const uint8_t zeros[GGUF_ALIGNMENT];
-    const size_t padding = (size_t)gguf_padded_bytes(to) - t->rows * bytes;
-    return status == SL_OK && padding ? give(c, write, user, zeros, padding, error) : status;
+}
+
+/* Makes up to a chunk of a tensor from row `first` on; returns how many rows. */
+static size_t make_chunk(sl_conversion *c, size_t tensor, size_t first, uint8_t *to,
+                         made_chunk *chunk) {
+    const passing_tensor *t = &c->passing[tensor];
+    const size_t bytes = quant_row_bytes(t->to, t->n_in);
+    const size_t count = size_min(rows_of_chunk(c, t), t->rows - first);
+    if (first == 0) {
+        c->errors[tensor] = (passing_error){0};
+    }
+    passing_rows_make(c->team, t, first, count, to, &c->room,
+                      c->options.tensor ? &c->errors[tensor] : NULL);
+    drop_rows(c, t, first, count);
+    *chunk = (made_chunk){
+        .tensor = tensor,
+        .bytes = count * bytes,
+        .ends_tensor = first + count == t->rows,
+        .faulted = os_guard_faulted(c->mapping.bytes),
+    };
+    if (chunk->ends_tensor) {
+        const size_t padding = (size_t)gguf_padded_bytes(&c->to[tensor]) - t->rows * bytes;
+        memset(to + chunk->bytes, 0, padding);
+        chunk->bytes += padding;
+    }
+    return count;
+}
+
+/* The maker's thread. */
+static void make_file(void *argument) {
+    making *m = argument;
+    sl_conversion *c = m->c;
+    uint32_t made = 0;
+    for (size_t i = 0; i < m->file->count; i++) {
+        const size_t tensor = m->file->first + i;
+        for (size_t first = 0; first < c->passing[tensor].rows; made++) {
+            if (!wait_for_place(m, made)) {
+                return;
+            }
+            made_chunk *const chunk = &m->chunks[made % CHUNKS];
+            first += make_chunk(c, tensor, first, c->chunks[made % CHUNKS], chunk);
+            atomic_store_explicit(&m->made, made + 1, memory_order_release);
+            os_wake_all(&m->made);
+            if (chunk->faulted) {
+                return;
+            }
+        }
+    }
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static sl_status give(sl_conversion *c, sl_write_fn write, void *user, const void *bytes,
+                      size_t size, sl_error *error) {
+    const sl_convert_options *o = &c->options;
+    if (!write(user, bytes, size)) {
+        return error_set(error, SL_ERR_CANCELLED, "writing failed");
+    }
+    c->done += size;
+    const char *const what = c->mix && type_mix_quantizes(c->mix) ? "quantizing" : "converting";
+    if (o->progress && !o->progress(o->user, what, c->done, c->all)) {
+        return error_set(error, SL_ERR_CANCELLED, "interrupted");
+    }
+    return SL_OK;
+}
+
+static void report(sl_conversion *c, size_t tensor) {
+    sl_converted_tensor about;
+    c->written[tensor] = true;
+    if (c->options.tensor) {
+        sl_conversion_tensor(c, tensor, &about);
+        c->options.tensor(c->options.user, tensor, &about);
+    }
+}
+
+/* Writes chunk number n. */
+static sl_status write_chunk(making *m, uint32_t n, sl_write_fn write, void *user,
+                             sl_error *error) {
+    while (atomic_load_explicit(&m->made, memory_order_acquire) == n) {
+        os_wait(&m->made, n);
+    }
+    sl_conversion *c = m->c;
+    const made_chunk chunk = m->chunks[n % CHUNKS];
+    if (chunk.faulted) {
+        return error_set(error, SL_ERR_RUNTIME, "the model file was cut short underneath");
+    }
+    const sl_status status = give(c, write, user, c->chunks[n % CHUNKS], chunk.bytes, error);
+    if (status == SL_OK && chunk.ends_tensor) {
+        report(c, chunk.tensor);
+    }
+    atomic_store_explicit(&m->written, n + 1, memory_order_release);
+    os_wake_all(&m->written);
+    return status;
+}
+
+static uint32_t count_chunks(const sl_conversion *c, const output_file *file) {
+    size_t count = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        const passing_tensor *t = &c->passing[file->first + i];
+        const size_t step = rows_of_chunk(c, t);
+        count += (t->rows + step - 1) / step;
+    }
+    return (uint32_t)count;
+}
+
+static sl_status write_tensors(sl_conversion *c, const output_file *file, sl_write_fn write,
+                               void *user, sl_error *error) {
+    making m = {.c = c, .file = file};
+    os_thread *maker = NULL;
+    const uint32_t n_chunk = count_chunks(c, file);
+    sl_status status = os_thread_start(make_file, &m, &maker, error);
+    if (status != SL_OK) {
+        return status;
+    }
+    for (uint32_t n = 0; n < n_chunk && status == SL_OK; n++) {
+        status = write_chunk(&m, n, write, user, error);
+    }
+    atomic_store_explicit(&m.stop, 1, memory_order_release);
+    atomic_fetch_add_explicit(&m.written, CHUNKS, memory_order_release); /* a sleeper wakes */
+    os_wake_all(&m.written);
+    os_thread_join(maker);
+    return status;
 }
 
 sl_status sl_conversion_write(sl_conversion *c, size_t index, sl_write_fn write, void *user,
                               sl_error *error) {
     const output_file *file = &c->files[index];
     sl_status status = give(c, write, user, file->header.items, file->header.count, error);
-    for (size_t i = 0; i < file->count && status == SL_OK; i++) {
-        status = write_tensor(c, file->first + i, write, user, error);
-    }
+    status = status == SL_OK ? write_tensors(c, file, write, user, error) : status;
     sl_error inner;
     if (status == SL_OK && os_mapping_check(&c->mapping, &inner) != SL_OK) {
         return error_set(error, SL_ERR_RUNTIME, "the model file: %s", inner.message);

@@ -1,0 +1,58 @@
+/* passing_rows.h - rows of a tensor on their way from a model file into another, by a team:
+ *
+ *   source rows -> in GGUF's order -> floats -> the wanted type
+ *
+ * Where only the order changes, rows are copied as they are.
+ */
+#ifndef ENGINE_PASSING_ROWS_H
+#define ENGINE_PASSING_ROWS_H
+
+#include "formats/model_file.h"
+#include "models/gguf_habit.h"
+#include "ops/team.h"
+
+/* A vector is seen as rows of one value. */
+typedef struct passing_tensor {
+    const tensor_entry *from;
+    gguf_habit habit;
+    quant_type to;
+    size_t rows, n_in;
+    const float *importance; /* of the n_in columns, for each matrix of matrix_rows rows; or NULL */
+    size_t matrix_rows;
+} passing_tensor;
+
+enum {
+    PASSING_TOGETHER = 16
+}; /* rows that a member of the team takes: neighbours share cache
+                                   lines of tensors that lie transposed */
+
+/* Sums of squares: of what encoding changed, and of the values before. */
+typedef struct passing_error {
+    double difference, values;
+} passing_error;
+
+/* What a team works with; for one job at a time. */
+typedef struct passing_room {
+    float *floats; /* for each member PASSING_TOGETHER rows and one more */
+    size_t longest_row;
+    passing_error *errors; /* one for each PASSING_TOGETHER rows of a job */
+} passing_room;
+
+/* Room for jobs of at most `most_rows` rows of at most `longest_row` values. On failure nothing is
+ * held. */
+SL_CHECK sl_status passing_room_open(size_t threads, size_t longest_row, size_t most_rows,
+                                     passing_room *room, sl_error *error);
+
+/* A zeroed room is allowed. */
+void passing_room_close(passing_room *room);
+
+/* Whether the values that come out are those that went in. */
+bool passing_is_exact(const passing_tensor *t);
+
+/* Makes `count` rows from row `first` on, one behind the other at `to`. Adds to *error what that
+ * changed (NULL: it is not measured); the sums are the same whatever the team, if `first` and all
+ * counts but a tensor's last are multiples of PASSING_TOGETHER. */
+void passing_rows_make(team *members, const passing_tensor *t, size_t first, size_t count, void *to,
+                       passing_room *room, passing_error *error);
+
+#endif
