@@ -517,6 +517,22 @@ SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *met
 SL_API void sl_file_value(sl_file *file, size_t index, uint64_t element, sl_value *value);
 SL_API void sl_file_tensor(const sl_file *file, size_t index, sl_tensor_info *tensor);
 
+/* How the values of two tensors differ. */
+typedef struct sl_comparison {
+    uint64_t values;
+    uint64_t different; /* of them */
+    double largest;     /* difference; infinite where one value is finite and the other is not */
+    double relative;    /* sqrt(sum (a - b)^2 / sum a^2) */
+} sl_comparison;
+
+/* Compares tensor a_index of file `a` with tensor b_index of file `b`, which must have the same
+ * shape (SL_ERR_ARGUMENT), value by value in the order in which GGUF has them, whatever their types
+ * and kinds of files. Two values that are no numbers count as equal. `threads` 0: the cores that
+ * this process may use; the results do not depend on it. Safe for files that other threads use. */
+SL_API SL_CHECK sl_status sl_file_compare(const sl_file *a, size_t a_index, const sl_file *b,
+                                          size_t b_index, size_t threads, sl_comparison *comparison,
+                                          sl_error *error);
+
 /* ---- the machine ---------------------------------------------------------------------------- */
 
 typedef struct sl_machine_info {

@@ -157,7 +157,7 @@ const option option_table[] = {
      .help = "its disk: X GB/s"},
     {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
-    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | CONVERTING, OPTION_INTEGER,
+    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | COMMAND_INSPECT | CONVERTING, OPTION_INTEGER,
      FIELD(threads), "N", 1, MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
     {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
@@ -265,6 +265,8 @@ const option option_table[] = {
      .help = "print a JSON array: of objects with id and piece, or with --ids of numbers"},
     {{"--json"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(json),
      .help = "print the result as one JSON object"},
+    {{"--plan"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(plan),
+     .help = "also what `sluice plan` tells of the model"},
     {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
      .help = "print everything, tensors included, as one JSON object"},
     {{"--json"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(json),
@@ -313,9 +315,12 @@ const command command_table[] = {
      "else the first token of each window is not. The last window may be shorter.",
      NULL, NULL, NULL},
     {"inspect", COMMAND_INSPECT, command_inspect, "show what a model file holds",
-     "MODEL [--tensors] [--program] [--json] [options]",
+     "MODEL [OTHER] [--tensors] [--program] [--plan] [--json] [options]",
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
-     "unless --program asks for what loading makes of them.", "MODEL", NULL, NULL},
+     "unless --program asks for what loading makes of them. With --plan follows what the model "
+     "will need and how fast it will be on this machine. Of two models it shows what differs: "
+     "metadata, tensors, and by how much their values do, whatever their types.", "MODEL", "OTHER",
+     NULL},
     {"convert", COMMAND_CONVERT, command_convert, "write a model as GGUF",
      "SOURCE DEST.gguf [--type TYPE] [--split-max-size SIZE] [options]",
      "Writes a model of any kind that can be read as a GGUF file, which other programs read too. "

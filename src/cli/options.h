@@ -85,7 +85,7 @@ typedef struct cli_options {
     const char *imatrix, *output_type, *embedding_type;
     text_list tensor_types;
     bool leave_output, pure, allow_requantize, dry_run;
-    bool ids, json, tensors, program;
+    bool ids, json, tensors, program, plan;
     bool quiet, verbose, help;
 } cli_options;
 
