@@ -20,6 +20,7 @@ VALUES = 1024
 SCALES = {
     Type.Q4_0: (0,), Type.Q4_1: (0, 2), Type.Q5_0: (0,), Type.Q5_1: (0, 2), Type.Q8_0: (0,),
     Type.Q2_K: (80, 82), Type.Q3_K: (108,), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,),
+    Type.IQ4_NL: (0,), Type.IQ4_XS: (0,),
 }
 
 
@@ -30,6 +31,15 @@ def blocks(rng, kind):
     for offset in SCALES[kind]:
         scale = (rng.uniform(0.002, 0.5, n) * rng.choice((-1, 1), n)).astype("<f2")
         raw[:, offset:offset + 2] = scale.view(np.uint8).reshape(n, 2)
+    return raw.reshape(-1)
+
+
+def mxfp4(rng):
+    """Of every size that stays finite (from 253 on, scale times 6 is beyond float32)."""
+    per_block, size = GGML_QUANT_SIZES[Type.MXFP4]
+    raw = rng.integers(0, 256, (VALUES // per_block, size), dtype=np.uint8)
+    raw[:, 0] = rng.integers(0, 253, len(raw))
+    raw[:4, 0] = (0, 1, 2, 252)
     return raw.reshape(-1)
 
 
@@ -50,9 +60,9 @@ def main():
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     total = 0
-    for kind in (*SCALES, Type.F16, Type.BF16):
+    for kind in (*SCALES, Type.MXFP4, Type.F16, Type.BF16):
         rng = np.random.default_rng((args.seed, int(kind)))
-        raw = blocks(rng, kind) if kind in SCALES else floats(rng, kind)
+        raw = blocks(rng, kind) if kind in SCALES else mxfp4(rng) if kind == Type.MXFP4 else floats(rng, kind)
         y = quants.dequantize(raw, kind).astype("<f4").reshape(-1)
         assert y.size == VALUES and np.isfinite(y).all()
         (out / f"{kind.name}.bin").write_bytes(raw.tobytes())

@@ -18,11 +18,12 @@ enum { ALIGNMENT = 32 };
 /* ---- types ---------------------------------------------------------------------------------- */
 
 static const synthetic_type types[] = {
-    {"f32", QUANT_F32, false},    {"bf16", QUANT_BF16, false}, {"f16", QUANT_F16, false},
-    {"q8_0", QUANT_Q8_0, false},  {"q6_k", QUANT_Q6_K, false}, {"q5_1", QUANT_Q5_1, false},
-    {"q5_k", QUANT_Q5_K, false},  {"q5_0", QUANT_Q5_0, false}, {"q4_1", QUANT_Q4_1, false},
-    {"q4_k_m", QUANT_Q4_K, true}, {"q4_k", QUANT_Q4_K, false}, {"q4_0", QUANT_Q4_0, false},
-    {"q3_k", QUANT_Q3_K, false},  {"q2_k", QUANT_Q2_K, false},
+    {"f32", QUANT_F32, false},       {"bf16", QUANT_BF16, false},     {"f16", QUANT_F16, false},
+    {"q8_0", QUANT_Q8_0, false},     {"q6_k", QUANT_Q6_K, false},     {"q5_1", QUANT_Q5_1, false},
+    {"q5_k", QUANT_Q5_K, false},     {"q5_0", QUANT_Q5_0, false},     {"q4_1", QUANT_Q4_1, false},
+    {"q4_k_m", QUANT_Q4_K, true},    {"q4_k", QUANT_Q4_K, false},     {"q4_0", QUANT_Q4_0, false},
+    {"iq4_nl", QUANT_IQ4_NL, false}, {"iq4_xs", QUANT_IQ4_XS, false}, {"mxfp4", QUANT_MXFP4, false},
+    {"q3_k", QUANT_Q3_K, false},     {"q2_k", QUANT_Q2_K, false},
 };
 
 const synthetic_type *synthetic_type_at(size_t index) {
@@ -70,6 +71,8 @@ static quant_type smaller_blocks(quant_type type) {
         return QUANT_Q5_1;
     case QUANT_Q4_K:
         return QUANT_Q5_0;
+    case QUANT_IQ4_XS:
+        return QUANT_IQ4_NL;
     default:
         return QUANT_Q4_0;
     }

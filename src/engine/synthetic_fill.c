@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "ops/team.h"
+#include "quant/half.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -64,11 +65,30 @@ static const struct {
     [QUANT_Q8_0] = {0, NO_MINIMUM, 0, 73.6f},   [QUANT_Q2_K] = {80, 82, 1.5f, 13.9f},
     [QUANT_Q3_K] = {108, NO_MINIMUM, 0, 43.3f}, [QUANT_Q4_K] = {0, 2, 7.5f, 258},
     [QUANT_Q5_K] = {0, 2, 15.5f, 527},          [QUANT_Q6_K] = {208, NO_MINIMUM, 0, 1368},
+    [QUANT_IQ4_NL] = {0, NO_MINIMUM, 0, 67.4f}, [QUANT_IQ4_XS] = {0, NO_MINIMUM, 0, 1246},
 };
 
 static void put_f16(uint8_t *at, float value) {
     const uint16_t half = quant_f32_to_f16(value);
     memcpy(at, &half, sizeof half);
+}
+
+/* Scales are powers of two: one of the two around d, as random bits will have it, such that the
+ * mean of their squares is that of d. The levels' deviation is 5.85. */
+static void fill_mxfp4(float deviation, random_state *random, uint8_t *blocks, size_t n) {
+    const quant_format *format = quant_format_of(QUANT_MXFP4);
+    const size_t bytes = n / format->block_length * format->block_bytes;
+    const float d = deviation / 5.85f;
+    uint8_t e = 0;
+    while (e < 253 && 2 * half_of_e8m0(e) <= d) {
+        e++;
+    }
+    const float share = d / half_of_e8m0(e);
+    const float larger = 256 * (share * share - 1) / 3;
+    fill_bytes(random, blocks, bytes);
+    for (uint8_t *block = blocks; block < blocks + bytes; block += format->block_bytes) {
+        block[0] = (uint8_t)(e + ((float)block[0] < larger));
+    }
 }
 
 static void fill_quantized(quant_type type, float deviation, random_state *random, uint8_t *blocks,
@@ -107,6 +127,9 @@ void synthetic_fill(quant_type type, float deviation, random_state *random, uint
         break;
     case QUANT_BF16:
         fill_half(quant_f32_to_bf16, reach, random, blocks, n);
+        break;
+    case QUANT_MXFP4:
+        fill_mxfp4(deviation, random, blocks, n);
         break;
     default:
         fill_quantized(type, deviation, random, blocks, n);

@@ -35,12 +35,15 @@ kernel_row kernel_row_of(quant_type type) {
     case QUANT_Q5_0:
     case QUANT_Q5_1:
     case QUANT_Q8_0:
+    case QUANT_IQ4_NL:
+    case QUANT_MXFP4:
         return KERNEL_ROW_Q8_32;
     case QUANT_Q2_K:
     case QUANT_Q3_K:
     case QUANT_Q4_K:
     case QUANT_Q5_K:
     case QUANT_Q6_K:
+    case QUANT_IQ4_XS:
         return KERNEL_ROW_Q8_256;
     case QUANT_BF16:
         return KERNEL_ROW_BF16;

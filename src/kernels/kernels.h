@@ -19,14 +19,17 @@
  *   Q*_0,_1 x as int8, one f32 scale dx per 32 values. Blocks left to right, acc = 0:
  *           i = exact int32 sum of q[k] * x8[k], q the signed value the format gives before its
  *           scale (Q4_0: nibble - 8); acc = fma(dw * dx, (float)i, acc). Formats with a minimum
- *           (Q4_1, Q5_1) then: acc = fma(mw * dx, (float)sum of x8[k], acc).
+ *           (Q4_1, Q5_1) then: acc = fma(mw * dx, (float)sum of x8[k], acc). IQ4_NL and MXFP4
+ *           likewise, q being the level that the nibble stands for: of MXFP4 the doubled one, an
+ *           integer, and dw half its scale.
  *   Q*_K    x as int8, one f32 scale dx per 256 values. Per block of 256:
  *           i = exact int32 sum over sub-blocks of scale * sum of q * x8;
  *           acc = fma(d * dx, (float)i, acc). With minimums (Q2_K, Q4_K, Q5_K): j = exact int32 sum
  *           of min * sum of x8; acc = fma(-(dmin * dx), (float)j, acc). Q3_K and Q6_K use q - 4
- *           and q - 32.
+ *           and q - 32. IQ4_XS likewise, q being the nibble's level and scale less its 32.
  *   mix     attention's scores and values: one f32 sum each from +0, by fma, k ascending.
- *   dw, mw, d, dmin are the f16 values as f32; a product of two scales is rounded to f32 once.
+ *   dw, mw, d, dmin are the f16 (MXFP4: E8M0) values as f32; a product of two scales is rounded to
+ *   f32 once.
  *
  *   A product whose sum is NaN is a NaN of any payload and sign.
  */

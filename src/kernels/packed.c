@@ -7,6 +7,7 @@
 enum { MAX_FIELDS = 5 };
 
 typedef enum unit {
+    UNIT_BYTE,
     UNIT_HALF,   /* 2 bytes */
     UNIT_WORD,   /* 4 bytes */
     UNIT_TURNED, /* 4 bytes whose bit 4 t + j becomes bit 8 j + t */
@@ -29,6 +30,9 @@ static const field layouts[QUANT_TYPE_LIMIT][MAX_FIELDS + 1] = {
     [QUANT_Q4_K] = {{4, UNIT_HALF}, {140, UNIT_WORD}},
     [QUANT_Q5_K] = {{4, UNIT_HALF}, {172, UNIT_WORD}},
     [QUANT_Q6_K] = {{208, UNIT_WORD}, {2, UNIT_HALF}},
+    [QUANT_IQ4_NL] = {{2, UNIT_HALF}, {16, UNIT_WORD}},
+    [QUANT_IQ4_XS] = {{4, UNIT_HALF}, {132, UNIT_WORD}},
+    [QUANT_MXFP4] = {{1, UNIT_BYTE}, {16, UNIT_WORD}},
 };
 
 bool packed_exists(quant_type type) {
@@ -76,10 +80,20 @@ static void pack_halves(const uint8_t *w, size_t stride, size_t rows, size_t hal
     }
 }
 
+static void pack_bytes(const uint8_t *w, size_t stride, size_t rows, size_t bytes, uint8_t *to) {
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t u = 0; u < bytes; u++) {
+            to[u * PACKED_ROWS + r] = w[r * stride + u];
+        }
+    }
+}
+
 /* One block of up to sixteen rows. */
 static void pack_block(const field *f, const uint8_t *w, size_t stride, size_t rows, uint8_t *to) {
     for (; f->bytes; f++) {
-        if (f->unit == UNIT_HALF) {
+        if (f->unit == UNIT_BYTE) {
+            pack_bytes(w, stride, rows, f->bytes, to);
+        } else if (f->unit == UNIT_HALF) {
             pack_halves(w, stride, rows, f->bytes / 2, to);
         } else {
             pack_words(w, stride, rows, f->bytes / 4, f->unit == UNIT_TURNED, to);
@@ -111,7 +125,7 @@ void packed_fill(quant_type type, size_t count, size_t n_in, const void *w, size
 /* One row's part of a panel's block. */
 static void unpack_block(const field *f, const uint8_t *block, size_t row, uint8_t *to) {
     for (; f->bytes; f++) {
-        const size_t size = f->unit == UNIT_HALF ? 2 : 4;
+        const size_t size = f->unit == UNIT_BYTE ? 1 : f->unit == UNIT_HALF ? 2 : 4;
         for (size_t u = 0; u < f->bytes / size; u++) {
             memcpy(to + u * size, block + size * (u * PACKED_ROWS + row), size);
         }

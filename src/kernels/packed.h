@@ -6,7 +6,8 @@
  *   file,  row r, block b:      scale | 4 bytes | 4 bytes | ...
  *   panel, block b:             scale[16] | 4 bytes[16] | 4 bytes[16] | ...
  *
- * A scale (f16) is a unit of 2 bytes, all else are units of 4, in the order in which the file has
+ * A scale (f16) is a unit of 2 bytes, that of MXFP4 one of 1, and so are the two bytes behind the
+ * scale of IQ4_XS one of 2; all else are units of 4, in the order in which the file has
  * them: the byte at offset `at` of a file's block begins at 16 * at of a panel's block. So a panel
  * has as many bytes as its rows, and one vector of 64 bytes holds the same four bytes of sixteen
  * rows. One field is also turned: in the word of fifth bits of Q5_0 and Q5_1, where the bit of

@@ -1,12 +1,15 @@
-/* block256.c - the types of 256 values in groups with integer scales: Q2_K, Q3_K, Q4_K, Q5_K, Q6_K.
+/* block256.c - the types of 256 values in groups with integer scales: Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
+ * IQ4_XS.
  *
  *   bytes   Q2_K  scales[16]  qs[64]  d:f16  dmin:f16            d*s * q - dmin*m
  *           Q3_K  hmask[32]  qs[64]  scales[12]  d:f16           d*s * (q - 4)
  *           Q4_K  d:f16  dmin:f16  scales[12]  qs[128]           d*s * q - dmin*m
  *           Q5_K  d:f16  dmin:f16  scales[12]  qh[32]  qs[128]   d*s * q - dmin*m
  *           Q6_K  ql[128]  qh[64]  scales:int8[16]  d:f16        d*s * (q - 32)
+ *           IQ4_XS  d:f16  scales_h[2]  scales_l[4]  qs[128]     d*s * levels[q]
  *
- * Groups are of 16 values, in Q4_K and Q5_K of 32. How bits are spread stands at each function.
+ * Groups are of 16 values, in Q4_K, Q5_K and IQ4_XS of 32. How bits are spread stands at each
+ * function.
  */
 #include "quant/blocks.h"
 
@@ -125,11 +128,28 @@ static void unpack_q6_k(const uint8_t *block, block256 *out) {
     }
 }
 
+/* Each group as a block of IQ4_NL has its values: 32g + l and 32g + 16 + l in byte 16g + l. */
+static void unpack_iq4_xs(const uint8_t *block, block256 *out) {
+    const uint64_t scales = block_iq4_xs_scales(block);
+    const uint8_t *qs = block + 8;
+    out->d = scale_at(block);
+    out->dmin = 0;
+    memset(out->min, 0, sizeof out->min);
+    for (int g = 0; g < 8; g++) {
+        out->scale[2 * g] = out->scale[2 * g + 1] = (int8_t)((int)(scales >> 8 * g & 63) - 32);
+        for (int l = 0; l < 16; l++) {
+            out->q[32 * g + l] = block_iq4_levels[qs[16 * g + l] & 15];
+            out->q[32 * g + 16 + l] = block_iq4_levels[qs[16 * g + l] >> 4];
+        }
+    }
+}
+
 const block256_format block256_q2_k = {84, true, unpack_q2_k};
 const block256_format block256_q3_k = {110, false, unpack_q3_k};
 const block256_format block256_q4_k = {144, true, unpack_q4_k};
 const block256_format block256_q5_k = {176, true, unpack_q5_k};
 const block256_format block256_q6_k = {210, false, unpack_q6_k};
+const block256_format block256_iq4_xs = {136, false, unpack_iq4_xs};
 
 /* ---- decoding ----------------------------------------------------------------------------------
  * d * scale has at most 11 + 7 bits, times q at most 24: exact in a float, as is dmin * min. Only
@@ -175,4 +195,8 @@ void block_decode_q5_k(const void *blocks, float *values, size_t n) {
 
 void block_decode_q6_k(const void *blocks, float *values, size_t n) {
     decode(&block256_q6_k, blocks, values, n);
+}
+
+void block_decode_iq4_xs(const void *blocks, float *values, size_t n) {
+    decode(&block256_iq4_xs, blocks, values, n);
 }

@@ -1,13 +1,19 @@
-/* block32.c - the types of 32 values with one scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+/* block32.c - the types of 32 values with one scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4.
  *
  *   bytes   Q4_0  d:f16  qs[16]                    value = d * (q - 8)
  *           Q4_1  d:f16  m:f16  qs[16]             value = d * q + m
  *           Q5_0  d:f16  qh[4]  qs[16]             value = d * (q - 16)
  *           Q5_1  d:f16  m:f16  qh[4]  qs[16]      value = d * q + m
  *           Q8_0  d:f16  q:int8[32]                value = d * q
+ *           IQ4_NL  d:f16  qs[16]                  value = d * levels[q]
+ *           MXFP4   e:E8M0  qs[16]                 value = 2^(e - 127) * E2M1 of q
  *
  * Byte j of qs holds value j in its low four bits and value j + 16 in its high ones. Bit k of qh
  * (little-endian) is the fifth bit of value k. All is little-endian.
+ *
+ * MXFP4 is a format of the Open Compute Project's specification of microscaling formats (version
+ * 1.0), which says that a scale of 255 is NaN. Programs that know no NaN there take it for 2^128,
+ * but none writes it.
  */
 #include "quant/blocks.h"
 
@@ -67,14 +73,41 @@ static void unpack_q8_0(const uint8_t *block, block32 *out) {
     memcpy(out->q, block + 2, BLOCK32_LENGTH);
 }
 
+const int8_t block_iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                     1,    13,   25,  38,  53,  69,  89,  113};
+const int8_t block_mxfp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+static void unpack_levels(const uint8_t *qs, const int8_t *levels, int8_t *q) {
+    for (int j = 0; j < HALF; j++) {
+        q[j] = levels[qs[j] & 15];
+        q[j + HALF] = levels[qs[j] >> 4];
+    }
+}
+
+static void unpack_iq4_nl(const uint8_t *block, block32 *out) {
+    out->d = scale_at(block);
+    out->m = 0;
+    unpack_levels(block + 2, block_iq4_levels, out->q);
+}
+
+/* Levels doubled and the scale halved. Nothing is lost: the least scale, 2^-128, is a float, and
+ * where the largest times 12 is beyond floats, so is the value. */
+static void unpack_mxfp4(const uint8_t *block, block32 *out) {
+    out->d = half_of_e8m0(block[0]);
+    out->m = 0;
+    unpack_levels(block + 1, block_mxfp4_levels, out->q);
+}
+
 const block32_format block32_q4_0 = {18, false, unpack_q4_0};
 const block32_format block32_q4_1 = {20, true, unpack_q4_1};
 const block32_format block32_q5_0 = {22, false, unpack_q5_0};
 const block32_format block32_q5_1 = {24, true, unpack_q5_1};
 const block32_format block32_q8_0 = {34, false, unpack_q8_0};
+const block32_format block32_iq4_nl = {18, false, unpack_iq4_nl};
+const block32_format block32_mxfp4 = {17, false, unpack_mxfp4};
 
 /* ---- decoding ----------------------------------------------------------------------------------
- * The product of an f16 and q is exact in a float, so only the addition of m rounds. */
+ * The product of a scale and q is exact in a float, so only the addition of m rounds. */
 
 static void decode(const block32_format *format, const void *blocks, float *values, size_t n) {
     const uint8_t *bytes = blocks;
@@ -110,6 +143,14 @@ void block_decode_q5_1(const void *blocks, float *values, size_t n) {
 
 void block_decode_q8_0(const void *blocks, float *values, size_t n) {
     decode(&block32_q8_0, blocks, values, n);
+}
+
+void block_decode_iq4_nl(const void *blocks, float *values, size_t n) {
+    decode(&block32_iq4_nl, blocks, values, n);
+}
+
+void block_decode_mxfp4(const void *blocks, float *values, size_t n) {
+    decode(&block32_mxfp4, blocks, values, n);
 }
 
 /* ---- encoding ----------------------------------------------------------------------------------

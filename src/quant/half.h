@@ -53,6 +53,14 @@ static inline uint16_t half_to_f16(float f) {
     return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
 }
 
+/* Half of what a byte of the format E8M0 stands for: 2^(e - 128), which is subnormal for 0 and 1;
+ * NaN for 255. Half, because whoever has such a scale has values that are doubled to be whole. */
+static inline float half_of_e8m0(uint8_t e) {
+    const uint32_t normal = ((uint32_t)e - 1) << 23;
+    const uint32_t bits = e < 2 ? (uint32_t)0x00200000 << e : normal;
+    return half_bits_float(e == 255 ? 0x7fc00000 : bits);
+}
+
 static inline float half_from_bf16(uint16_t h) {
     return half_bits_float((uint32_t)h << 16);
 }

@@ -83,7 +83,10 @@ static const quant_format formats[QUANT_TYPE_LIMIT] = {
     [QUANT_Q4_K] = {"Q4_K", 256, 144, block_decode_q4_k, NULL},
     [QUANT_Q5_K] = {"Q5_K", 256, 176, block_decode_q5_k, NULL},
     [QUANT_Q6_K] = {"Q6_K", 256, 210, block_decode_q6_k, NULL},
+    [QUANT_IQ4_NL] = {"IQ4_NL", 32, 18, block_decode_iq4_nl, NULL},
+    [QUANT_IQ4_XS] = {"IQ4_XS", 256, 136, block_decode_iq4_xs, NULL},
     [QUANT_BF16] = {"BF16", 1, 2, decode_bf16, encode_bf16},
+    [QUANT_MXFP4] = {"MXFP4", 32, 17, block_decode_mxfp4, NULL},
 };
 
 /* GGUF's numbers up to the newest known; holes are numbers withdrawn. */

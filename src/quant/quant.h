@@ -25,8 +25,11 @@ typedef enum quant_type {
     QUANT_Q4_K = 12,
     QUANT_Q5_K = 13,
     QUANT_Q6_K = 14,
+    QUANT_IQ4_NL = 20,
+    QUANT_IQ4_XS = 23,
     QUANT_BF16 = 30,
-    QUANT_TYPE_LIMIT = 31, /* tables indexed by type have this many entries */
+    QUANT_MXFP4 = 39,
+    QUANT_TYPE_LIMIT = 40, /* tables indexed by type have this many entries */
 } quant_type;
 
 typedef struct quant_format {

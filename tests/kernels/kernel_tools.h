@@ -158,15 +158,17 @@ static void random_mixture(float *values, size_t n) {
     random_floats((kind)pick(KINDS), values + at, pick(3) ? length : 1);
 }
 
-/* Where the f16 scales of a block lie. */
+/* Where the scales of a block lie: f16, or E8M0. */
 static const struct {
     size_t count;
     size_t at[2];
+    bool is_e8m0;
 } scales_of[QUANT_TYPE_LIMIT] = {
-    [QUANT_Q4_0] = {1, {0}},    [QUANT_Q4_1] = {2, {0, 2}}, [QUANT_Q5_0] = {1, {0}},
-    [QUANT_Q5_1] = {2, {0, 2}}, [QUANT_Q8_0] = {1, {0}},    [QUANT_Q2_K] = {2, {80, 82}},
-    [QUANT_Q3_K] = {1, {108}},  [QUANT_Q4_K] = {2, {0, 2}}, [QUANT_Q5_K] = {2, {0, 2}},
-    [QUANT_Q6_K] = {1, {208}},
+    [QUANT_Q4_0] = {1, {0}},        [QUANT_Q4_1] = {2, {0, 2}}, [QUANT_Q5_0] = {1, {0}},
+    [QUANT_Q5_1] = {2, {0, 2}},     [QUANT_Q8_0] = {1, {0}},    [QUANT_Q2_K] = {2, {80, 82}},
+    [QUANT_Q3_K] = {1, {108}},      [QUANT_Q4_K] = {2, {0, 2}}, [QUANT_Q5_K] = {2, {0, 2}},
+    [QUANT_Q6_K] = {1, {208}},      [QUANT_IQ4_NL] = {1, {0}},  [QUANT_IQ4_XS] = {1, {0}},
+    [QUANT_MXFP4] = {1, {0}, true},
 };
 
 static uint16_t random_scale(kind k) {
@@ -188,6 +190,24 @@ static uint16_t random_scale(kind k) {
     return bits;
 }
 
+static uint8_t random_e8m0(kind k) {
+    const uint8_t bits = (uint8_t)random_u64(&rng);
+    switch (k) {
+    case ORDINARY:
+        return (uint8_t)(120 + pick(4));
+    case ZEROS:
+    case TINY:
+        return (uint8_t)pick(4); /* subnormal below 2 */
+    case HUGE_SIZED:
+        return (uint8_t)(250 + pick(5));
+    case HALVES:
+    case ANY_BITS:
+    case KINDS:
+        break;
+    }
+    return pick(16) ? bits : 255; /* NaN */
+}
+
 /* One block of a quantized type: all bits random, or all quants at an end of their range, under
  * scales of some kind. */
 static void random_block(quant_type type, kind k, uint8_t *block) {
@@ -201,8 +221,8 @@ static void random_block(quant_type type, kind k, uint8_t *block) {
         memset(block, ends[flavour], bytes);
     }
     for (size_t i = 0; i < scales_of[type].count; i++) {
-        const uint16_t scale = random_scale(k);
-        memcpy(block + scales_of[type].at[i], &scale, sizeof scale);
+        const uint16_t scale = scales_of[type].is_e8m0 ? random_e8m0(k) : random_scale(k);
+        memcpy(block + scales_of[type].at[i], &scale, scales_of[type].is_e8m0 ? 1 : sizeof scale);
     }
 }
 

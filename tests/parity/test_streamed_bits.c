@@ -241,7 +241,7 @@ static void compare(const temp_file *file, uint64_t step) {
 
 static void test_llama(void **state) {
     (void)state;
-    const quant_type types[] = {QUANT_BF16, QUANT_Q4_0, QUANT_Q6_K};
+    const quant_type types[] = {QUANT_BF16, QUANT_Q4_0, QUANT_Q6_K, QUANT_MXFP4};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         const temp_file file = make_llama(types[i], i % 2 == 0);
         compare(&file, MIB);

@@ -104,6 +104,7 @@ static const struct {
     [QUANT_Q8_0] = {0, 0, 0.0015f, 0},        [QUANT_Q2_K] = {80, 82, 0.01f, 0.015f},
     [QUANT_Q3_K] = {108, 0, 0.002f, 0},       [QUANT_Q4_K] = {0, 2, 0.0005f, 0.0037f},
     [QUANT_Q5_K] = {0, 2, 0.00025f, 0.0037f}, [QUANT_Q6_K] = {208, 0, 0.00007f, 0},
+    [QUANT_IQ4_NL] = {0, 0, 0.0015f, 0},      [QUANT_IQ4_XS] = {0, 0, 0.00008f, 0},
 };
 
 /* Of variance 1: the sum of twelve uniform numbers less its mean. */
@@ -134,6 +135,10 @@ static void fill_block(uint8_t *block, quant_type type, size_t bytes, random_sta
         block[i] = (uint8_t)(random_u64(r) >> 56);
     }
     const float factor = (float)(0.5 + random_unit(r));
+    if (type == QUANT_MXFP4) {
+        block[0] = factor < 1 ? 121 : 122; /* 2^-6 or 2^-5 */
+        return;
+    }
     put_f16(block + blocks[type].scale_at, factor * blocks[type].scale);
     if (blocks[type].min_at) {
         put_f16(block + blocks[type].min_at, factor * blocks[type].min);

@@ -106,8 +106,9 @@ static void floats_round_to_nearest_even(void **state) {
 /* ---- decoders ------------------------------------------------------------------------------- */
 
 static const uint32_t all_types[] = {
-    QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
-    QUANT_Q8_0, QUANT_Q2_K, QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
+    QUANT_F32,  QUANT_F16,    QUANT_BF16,   QUANT_Q4_0,  QUANT_Q4_1, QUANT_Q5_0,
+    QUANT_Q5_1, QUANT_Q8_0,   QUANT_Q2_K,   QUANT_Q3_K,  QUANT_Q4_K, QUANT_Q5_K,
+    QUANT_Q6_K, QUANT_IQ4_NL, QUANT_IQ4_XS, QUANT_MXFP4,
 };
 
 enum { TYPES = sizeof all_types / sizeof all_types[0] };
@@ -174,6 +175,32 @@ static void tables_agree_with_themselves(void **state) {
     assert_string_equal(quant_name_of(39), "MXFP4");
     assert_null(quant_name_of(4));
     assert_null(quant_name_of(1000));
+}
+
+/* Every scale of MXFP4 with every level, by the words of OCP's specification; for the gguf package,
+ * which the golden file is from, 255 is no NaN. */
+static void every_mxfp4_value_decodes(void **state) {
+    (void)state;
+    static const float e2m1[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+    for (int e = 0; e < 256; e++) {
+        uint8_t block[17] = {(uint8_t)e};
+        float values[32];
+        for (int j = 0; j < 16; j++) {
+            block[1 + j] = (uint8_t)(j | (15 - j) << 4);
+        }
+        quant_format_of(QUANT_MXFP4)->decode(block, values, 32);
+        for (int j = 0; j < 32; j++) {
+            const int nibble = j < 16 ? j : 31 - j;
+            const double magnitude = ldexp((double)e2m1[nibble % 8], e - 127);
+            const double value = nibble < 8 ? magnitude : -magnitude;
+            const bool is_beyond = magnitude > (double)__FLT_MAX__;
+            if (e == 255) {
+                assert_true(isnan(values[j]));
+            } else {
+                assert_true(is_beyond ? isinf(values[j]) : (double)values[j] == value);
+            }
+        }
+    }
 }
 
 /* ---- encoders ------------------------------------------------------------------------------- */
@@ -301,6 +328,7 @@ int main(void) {
         cmocka_unit_test(floats_round_to_nearest_even),
         cmocka_unit_test(decoders_give_the_golden_values),
         cmocka_unit_test(tables_agree_with_themselves),
+        cmocka_unit_test(every_mxfp4_value_decodes),
         cmocka_unit_test(whole_numbers_survive),
         cmocka_unit_test(encoders_err_by_half_a_step),
         cmocka_unit_test(ties_go_to_even),

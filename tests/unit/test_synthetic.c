@@ -168,7 +168,7 @@ static void every_type_computes(void **state) {
         check_logits(&small_llama, type->name);
         check_logits(&small_gpt2, type->name);
     }
-    assert_int_equal(count, 14);
+    assert_int_equal(count, 17);
     assert_null(sl_synthetic_type_at(count));
 }
 

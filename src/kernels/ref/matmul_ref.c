@@ -175,6 +175,14 @@ static float dot_q8_0(const uint8_t *w, const void *x, size_t n) {
     return dot_block32(&block32_q8_0, w, x, n);
 }
 
+static float dot_iq4_nl(const uint8_t *w, const void *x, size_t n) {
+    return dot_block32(&block32_iq4_nl, w, x, n);
+}
+
+static float dot_mxfp4(const uint8_t *w, const void *x, size_t n) {
+    return dot_block32(&block32_mxfp4, w, x, n);
+}
+
 /* ---- blocks of 256 -----------------------------------------------------------------------------
  */
 
@@ -227,6 +235,10 @@ static float dot_q5_k(const uint8_t *w, const void *x, size_t n) {
 
 static float dot_q6_k(const uint8_t *w, const void *x, size_t n) {
     return dot_block256(&block256_q6_k, w, x, n);
+}
+
+static float dot_iq4_xs(const uint8_t *w, const void *x, size_t n) {
+    return dot_block256(&block256_iq4_xs, w, x, n);
 }
 
 /* ---- the entries: matmul_by with each dot product -----------------------------------------------
@@ -308,4 +320,22 @@ void ref_matmul_q6_k(size_t n_out, size_t n_row, size_t n_in, const void *w, siz
                      const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     (void)scratch;
     matmul_by(dot_q6_k, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride);
+}
+
+void ref_matmul_iq4_nl(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    (void)scratch;
+    matmul_by(dot_iq4_nl, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride);
+}
+
+void ref_matmul_iq4_xs(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    (void)scratch;
+    matmul_by(dot_iq4_xs, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride);
+}
+
+void ref_matmul_mxfp4(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
+                      const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
+    (void)scratch;
+    matmul_by(dot_mxfp4, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride);
 }

@@ -14,7 +14,8 @@
 /* ---- matmul_ref.c */
 kernel_matmul ref_matmul_f32, ref_matmul_f16, ref_matmul_bf16, ref_matmul_q4_0, ref_matmul_q4_1,
     ref_matmul_q5_0, ref_matmul_q5_1, ref_matmul_q8_0, ref_matmul_q2_k, ref_matmul_q3_k,
-    ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k;
+    ref_matmul_q4_k, ref_matmul_q5_k, ref_matmul_q6_k, ref_matmul_iq4_nl, ref_matmul_iq4_xs,
+    ref_matmul_mxfp4;
 
 /* fma(a, b, c) as VDPBF16PS does it: subnormal operands count as zero of their sign, and so does a
  * result that is subnormal after rounding. a and b are bfloat16 values. */

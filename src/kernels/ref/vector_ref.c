@@ -175,6 +175,9 @@ void kernel_fill_ref(kernel_table *table) {
                 [QUANT_Q4_K] = ref_matmul_q4_k,
                 [QUANT_Q5_K] = ref_matmul_q5_k,
                 [QUANT_Q6_K] = ref_matmul_q6_k,
+                [QUANT_IQ4_NL] = ref_matmul_iq4_nl,
+                [QUANT_IQ4_XS] = ref_matmul_iq4_xs,
+                [QUANT_MXFP4] = ref_matmul_mxfp4,
             },
         .make_row =
             {
