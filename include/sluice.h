@@ -7,6 +7,7 @@
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
  *   sl_lookup    drafts the next tokens from what came before in the same text. Private to one
  *                thread at a time.
+ *   sl_importance  sums up what a session's matrices meet. Private to the session's thread.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
  *                read.
  *
@@ -769,6 +770,53 @@ typedef bool (*sl_write_fn)(void *user, const void *bytes, size_t size);
  * this thread; while `write` is at work, other threads make what it will be given next. */
 SL_API SL_CHECK sl_status sl_conversion_write(sl_conversion *conversion, size_t index,
                                               sl_write_fn write, void *user, sl_error *error);
+
+/* ---- importance matrices -------------------------------------------------------------------- */
+
+/* How large the inputs of a model's matrices are, column by column: the sums of their squares over
+ * all tokens that a session computes, as they meet the matrices, before any rounding. Whoever
+ * quantizes the model weighs its errors by them. Each sum is one double, to which tokens are added
+ * in the order in which they are computed, so that its bits depend neither on threads nor on
+ * batches. For the thread that has the session. */
+typedef struct sl_importance sl_importance;
+
+/* What it will take, for sl_session_options.reserved; n_batch as in these, 0: 512. */
+SL_API uint64_t sl_importance_bytes(const sl_model *model, size_t n_batch);
+
+/* From now on counts what the session, and others of its group, computes. Matrices behind the last
+ * layer, the output matrix above all, meet only tokens whose logits are wanted: with `output` they
+ * count too, and the caller sees to it that the logits of every token are computed
+ * (sl_session_eval_all). One at a time for a group; freed before its last session. */
+SL_API SL_CHECK sl_status sl_importance_create(sl_session *session, bool output,
+                                               sl_importance **importance, sl_error *error);
+SL_API void sl_importance_free(sl_importance *importance); /* NULL is allowed */
+
+/* A tensor of the model, by its name in the model's file (as GGUF has it). */
+typedef struct sl_importance_entry {
+    const char *name; /* not NUL-terminated; the model's */
+    size_t name_length;
+    size_t n_columns;
+    const double *sums; /* of squares, one for each column; go on growing */
+    uint64_t count;     /* tokens added */
+} sl_importance_entry;
+
+SL_API size_t sl_importance_count(const sl_importance *importance);
+SL_API void sl_importance_get(const sl_importance *importance, size_t index,
+                              sl_importance_entry *entry);
+
+typedef struct sl_importance_file {
+    bool dat;         /* the kind without metadata that llama-imatrix wrote first; else GGUF */
+    const char *text; /* the name of the text; NULL: none */
+    size_t n_ctx;     /* tokens of a chunk of it, at least 1 */
+    size_t chunks;
+} sl_importance_file;
+
+/* Gives out the whole file in order; llama-quantize reads both kinds. Entries without tokens are
+ * left out. SL_ERR_RUNTIME if a sum is not finite, SL_ERR_ARGUMENT if there is nothing to write,
+ * SL_ERR_CANCELLED if `write` says so. */
+SL_API SL_CHECK sl_status sl_importance_write(const sl_importance *importance,
+                                              const sl_importance_file *file, sl_write_fn write,
+                                              void *user, sl_error *error);
 
 /* Peak resident memory of this process so far. */
 SL_API uint64_t sl_peak_memory(void);

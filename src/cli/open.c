@@ -109,6 +109,9 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
         how.n_logits = lookup.n_draft + 1;
         how.reserved = sl_lookup_bytes(&lookup);
     }
+    if (flags & OPEN_IMPORTANCE) {
+        how.reserved = sl_importance_bytes(model, how.n_batch);
+    }
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;
     how.type_v = (sl_kv_type)options->type_v;

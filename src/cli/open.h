@@ -36,6 +36,7 @@ sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
 typedef enum open_flags {
     OPEN_ALL_LOGITS = 1,   /* logits of every token are wanted */
     OPEN_KEEP_WEIGHTS = 2, /* refuse rather than have weights leave memory */
+    OPEN_IMPORTANCE = 4,   /* an sl_importance comes to it, and has its room in the plan */
 } open_flags;
 
 /* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room

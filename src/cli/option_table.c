@@ -5,9 +5,10 @@
 #include <limits.h>
 
 enum {
-    COMPUTING = COMMAND_RUN | COMMAND_BATCH | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    WINDOWED = COMMAND_PERPLEXITY | COMMAND_IMATRIX,
+    COMPUTING = COMMAND_RUN | COMMAND_BATCH | COMMAND_LOGITS | WINDOWED,
     GENERATING = COMMAND_RUN | COMMAND_BATCH,
-    WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | COMMAND_PERPLEXITY,
+    WITH_TEXT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS | WINDOWED,
     WITH_PROMPT = COMMAND_RUN | COMMAND_TOKENIZE | COMMAND_LOGITS,
     SESSIONS = COMPUTING | COMMAND_BENCH | COMMAND_PLAN,
     SHAPES = COMMAND_BENCH | COMMAND_PLAN,
@@ -129,9 +130,14 @@ const option option_table[] = {
     {{"-c", "--ctx-size"}, COMMAND_LOGITS, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: as many as "
              "there are tokens)"},
-    {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
-     .help = "tokens of a window, at least 2; 0: as many as the model was trained for (default: "
+    {{"-c", "--ctx-size"}, WINDOWED, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "tokens of a window, at least 3; 0: as many as the model was trained for (default: "
              "512, at most the model's own)"},
+    {{"--chunks"}, WINDOWED, OPTION_INTEGER, FIELD(chunks), "N", 1, INT32_MAX,
+     .help = "take the text's first N windows only (default: all)"},
+    {{"--process-output"}, COMMAND_IMATRIX, OPTION_FLAG, FIELD(process_output),
+     .help = "gather the output matrix's inputs too, which takes longer: the logits of every token "
+             "are computed"},
     {{"-c", "--ctx-size"}, COMMAND_PLAN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions of each sequence; 0: as many as the model was trained for (default: the "
              "same, at most 4096)"},
@@ -246,6 +252,9 @@ const option option_table[] = {
     {{"-o", "--output"}, COMMAND_LOGITS, OPTION_PATH, FIELD(output), "FILE",
      .help = "where the logits go: float32 [tokens, vocabulary] in NumPy's format 1.0; the file "
              "appears whole or not at all"},
+    {{"-o", "--output"}, COMMAND_IMATRIX, OPTION_PATH, FIELD(output), "FILE",
+     .help = "where the importance matrix goes: GGUF, or, if FILE ends in .dat, the kind that "
+             "llama-imatrix wrote before; it appears whole or not at all"},
     {{"--ids"}, COMMAND_TOKENIZE, OPTION_FLAG, FIELD(ids),
      .help = "print only the numbers, on one line"},
     {{"--tensors"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(tensors),
@@ -319,6 +328,12 @@ const command command_table[] = {
      "tensors that need it; an unknown one lists all. A line per tensor tells what it has become "
      "and how far its values are from those before. Weights pass through a few MiB of memory. The "
      "file appears whole or not at all.", "SOURCE", "DEST.gguf", "TYPE"},
+    {"imatrix", COMMAND_IMATRIX, command_imatrix, "gather what quantizing should be careful with",
+     "-m MODEL -f FILE -o FILE [-c N] [--chunks N] [--process-output] [options]",
+     "Gathers an importance matrix: computes a text in windows of -c tokens and adds up, for every "
+     "matrix of the model, the squares of its inputs, column by column. Whoever quantizes the "
+     "model, this program or llama-quantize, weighs its errors by them. A text of a hundred "
+     "thousand tokens or more, like what the model will be used for, is good.", NULL, NULL, NULL},
     {"bench", COMMAND_BENCH, command_bench, "measure how fast a model is here",
      "(-m MODEL | --shape NAME --type TYPE | --limits) [-p LIST] [-n LIST] [-d LIST] [-np LIST] "
      "[-t LIST] [-r N] [options]",

@@ -77,6 +77,9 @@ typedef struct cli_options {
     bool remeasure;
     double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
+    int64_t chunks; /* 0: not given */
+    bool process_output;
+
     const char *output;
     uint64_t split_size; /* 0: one file */
     const char *imatrix, *output_type, *embedding_type;
@@ -115,6 +118,7 @@ enum {
     COMMAND_PLAN = 128,
     COMMAND_CONVERT = 256,
     COMMAND_QUANTIZE = 512,
+    COMMAND_IMATRIX = 1024,
 };
 
 typedef struct option {

@@ -39,6 +39,7 @@ struct executor {
     uint8_t *memory;
     team *team;
     kv_cache *kv;
+    const executor_squares *squares; /* NULL: nobody wants them */
     /* The batch being run. */
     const batch_row *batch;
     size_t n_row, n_block, n_chosen;
@@ -236,6 +237,10 @@ kv_cache *executor_kv(executor *e) {
     return e->kv;
 }
 
+void executor_observe(executor *e, const executor_squares *squares) {
+    e->squares = squares;
+}
+
 /* ---- views of the memory -------------------------------------------------------------------- */
 
 static float *slot_rows(const executor *e, slot_id id) {
@@ -365,9 +370,17 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
         .panels = mine + e->at.member_panels,
         .kernels = mine + e->at.member_kernels,
     };
-    const linear_args args = linear_of(e, o);
+    linear_args args = linear_of(e, o);
+    double *const sums = e->squares ? e->squares->sums[index] : NULL;
+    args.kept = sums ? e->squares->rows : NULL;
     linear_prepare(&args, &scratch, counter(e, index, 0));
     team_barrier(e->team);
+    if (sums) {
+        linear_add_squares(&args, sums, member, e->options.threads);
+        if (member == 0) {
+            e->squares->counts[index] += args.n_row;
+        }
+    }
     linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
 }
 

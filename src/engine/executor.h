@@ -57,6 +57,19 @@ void executor_free(executor *e);
 /* The cache; lengths change by executor_run, kv_truncate and kv_share only. */
 kv_cache *executor_kv(executor *e);
 
+/* What the matrices' inputs come to: before they are rounded to any number format, and for all rows
+ * in the order in which they are run. */
+typedef struct executor_squares {
+    double **sums; /* for each operation of the program: one for each column, to which squares are
+                         added; NULL: not wanted */
+    uint64_t *counts; /* for each operation: rows added */
+    float *rows;      /* room for n_batch of the widest inputs wanted */
+} executor_squares;
+
+/* From the next run on; NULL: no longer. It must outlive that. After a run that was broken off its
+ * numbers are of no use. */
+void executor_observe(executor *e, const executor_squares *squares);
+
 /* Asked between operations, on the calling thread, with the share of the work that is done.
  * Returns false to stop. */
 typedef bool (*executor_poll_fn)(void *user, double done);

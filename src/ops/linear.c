@@ -52,6 +52,9 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
             linear_prepare_row(args, row, scratch->row);
             row = scratch->row;
         }
+        if (args->kept) {
+            memcpy(args->kept + begin * args->n_in, row, args->n_in * sizeof *row);
+        }
         bool made[KERNEL_ROW_LIMIT] = {false};
         for (size_t i = 0; i < args->n_part; i++) {
             const kernel_row form = kernel_row_of(args->part[i].type);
@@ -60,6 +63,19 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
                 args->kernels->make_row[form](row, args->n_in, to);
                 made[form] = true;
             }
+        }
+    }
+}
+
+/* The square of a float is exact in double, so that only the order of the rows could matter, and
+ * each column has one member to add them in order. */
+void linear_add_squares(const linear_args *args, double *sums, size_t member, size_t members) {
+    const size_t n = args->n_in;
+    const size_t begin = n * member / members, end = n * (member + 1) / members;
+    for (size_t row = 0; row < args->n_row; row++) {
+        const float *x = args->kept + row * n;
+        for (size_t i = begin; i < end; i++) {
+            sums[i] += (double)x[i] * (double)x[i];
         }
     }
 }

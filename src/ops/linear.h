@@ -59,6 +59,7 @@ typedef struct linear_args {
     bool accumulate;              /* out += instead of = */
     float cap;                    /* out = cap * tanh(out / cap); 0: no cap */
     void *rows[KERNEL_ROW_LIMIT]; /* where prepared rows go, for the forms that the parts need */
+    float *kept;                  /* where they are kept as floats too, n_in apart; NULL: nowhere */
 } linear_args;
 
 /* What a member brings: nobody else uses it during the call. */
@@ -80,6 +81,10 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
 
 /* Applies `prepare` to one row: n_in floats to out, which may be `in` for a norm only. */
 void linear_prepare_row(const linear_args *args, const float *in, float *out);
+
+/* Between the phases or beside the second, by all members: to each of n_in sums adds the squares of
+ * that column of the kept rows, one row after the other. */
+void linear_add_squares(const linear_args *args, double *sums, size_t member, size_t members);
 
 /* Second phase, by all members: columns taken from *counter, in ascending order. */
 void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,

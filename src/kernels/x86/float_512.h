@@ -27,72 +27,66 @@ typedef struct steps_512 {
     __m512 (*add_part)(__m512 sum, __m512i w, __m512i x, size_t n);
 } steps_512;
 
-/* float_multiply for n_w <= 8 weight rows and n_x activation rows, both constants. `ahead`: while
- * these rows are used, the same places of the FLOAT_ROWS rows after them are prefetched; if a line
- * lasts for two steps, every other row in each. */
-X86_INLINE void multiply_512(const steps_512 type, const bool ahead, const size_t n_w,
-                             const size_t n_x, const uint8_t *w, size_t w_stride, size_t n,
-                             const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
-                             size_t at) {
+/* float_direct for the `count` (4 or 8) rows from row `begin` on and n_x activation rows; these are
+ * constants. */
+X86_INLINE void multiply_512(const steps_512 type, const size_t begin, const size_t count,
+                             const size_t n_x, float_eight rows, size_t n, const uint8_t *x,
+                             size_t x_stride, float_partial *partial) {
     __m512 sum[8][FLOAT_GROUP_512];
     __m512i xs[FLOAT_GROUP_512];
-    const size_t line = 64 / type.w_bytes;
-    for (size_t r = 0; r < n_w; r++) {
+    const uint8_t *w[2] = {rows.at + begin / 4 * rows.half, rows.at + rows.half};
+    for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
-            sum[r][i] = first ? _mm512_setzero_ps() : _mm512_load_ps(partial[i].s[at + r]);
+            sum[r][i] = _mm512_setzero_ps();
         }
     }
-    for (; n >= type.values; n -= type.values, w += type.w_bytes, x += 64) {
+    for (; n >= type.values; n -= type.values, x += 64) {
         for (size_t i = 0; i < n_x; i++) {
             xs[i] = _mm512_load_si512(x + i * x_stride);
         }
-        for (size_t r = 0; r < n_w; r++) {
-            const __m512i ws = type.load(w + r * w_stride);
-            if (ahead && r % line == 0) {
-                const uint8_t *same = w + (r + FLOAT_ROWS + n / type.values % line) * w_stride;
-                _mm_prefetch((const char *)same, _MM_HINT_T1);
-            }
+        for (size_t r = 0; r < count; r++) {
+            const __m512i ws = type.load(w[r / 4] + r % 4 * rows.stride);
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add(sum[r][i], ws, xs[i]);
             }
         }
+        w[0] += type.w_bytes;
+        w[1] += type.w_bytes;
     }
     if (n > 0) {
         for (size_t i = 0; i < n_x; i++) {
             xs[i] = type.load_x_part(x + i * x_stride, n);
         }
-        for (size_t r = 0; r < n_w; r++) {
-            const __m512i ws = type.load_part(w + r * w_stride, n);
+        for (size_t r = 0; r < count; r++) {
+            const __m512i ws = type.load_part(w[r / 4] + r % 4 * rows.stride, n);
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add_part(sum[r][i], ws, xs[i], n);
             }
         }
     }
-    for (size_t r = 0; r < n_w; r++) {
+    for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
-            _mm512_store_ps(partial[i].s[at + r], sum[r][i]);
+            _mm512_store_ps(partial[i].s[begin + r], sum[r][i]);
         }
     }
 }
 
-/* float_multiply. */
-X86_INLINE void multiply_rows_512(const steps_512 type, const bool ahead, const uint8_t *w,
-                                  size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
-                                  size_t n_row, bool first, float_partial *partial) {
-    const uint8_t *w4 = w + 4 * w_stride;
+/* float_direct. */
+X86_INLINE void multiply_rows_512(const steps_512 type, float_eight w, size_t n, const uint8_t *x,
+                                  size_t x_stride, size_t n_row, float_partial *partial) {
     switch (n_row) {
     case 1:
-        multiply_512(type, ahead, 8, 1, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, 0, 8, 1, w, n, x, x_stride, partial);
         break;
     case 2:
-        multiply_512(type, ahead, 8, 2, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, 0, 8, 2, w, n, x, x_stride, partial);
         break;
     case 3:
-        multiply_512(type, ahead, 8, 3, w, w_stride, n, x, x_stride, first, partial, 0);
+        multiply_512(type, 0, 8, 3, w, n, x, x_stride, partial);
         break;
     default:
-        multiply_512(type, ahead, 4, 4, w, w_stride, n, x, x_stride, first, partial, 0);
-        multiply_512(type, ahead, 4, 4, w4, w_stride, n, x, x_stride, first, partial, 4);
+        multiply_512(type, 0, 4, 4, w, n, x, x_stride, partial);
+        multiply_512(type, 4, 4, 4, w, n, x, x_stride, partial);
         break;
     }
 }

@@ -38,19 +38,41 @@ static float_rows part_of(const float_rows *rows, size_t first, size_t count, si
     return (float_rows){rows->at + first * rows->stride + k_bytes, rows->stride, count};
 }
 
-/* A few activation rows: the weights are used as they come. The last group of rows begins
- * early enough to be full, and has some products computed twice. */
+/* Eight weight rows and all activation rows; products of number r go to y + at[r]. */
+static void times_eight(const float_kernel *kernel, const operands *o, float_eight w,
+                        const size_t *at, workspace *work) {
+    for (size_t i = 0; i < o->x.count; i += kernel->group) {
+        kernel->direct(w, o->n_in, o->x.at + i * o->x.stride, o->x.stride,
+                       least(kernel->group, o->x.count - i), &work->partial[0][i]);
+    }
+    for (size_t i = 0; i < o->x.count; i++) {
+        float y[FLOAT_ROWS];
+        kernel->finish(&work->partial[0][i], FLOAT_ROWS, y);
+        for (size_t r = 0; r < FLOAT_ROWS; r++) {
+            o->y[i * o->y_stride + at[r]] = y[r];
+        }
+    }
+}
+
+/* A few activation rows: the weights are used as they come, two rows of each quarter at a time.
+ * What is left behind whole eights is computed with rows before it, a second time. */
 static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
-    for (size_t r = 0; r < o->w.count; r += FLOAT_ROWS) {
-        const size_t first = least(r, o->w.count - FLOAT_ROWS);
-        for (size_t i = 0; i < o->x.count; i += kernel->group) {
-            kernel->direct(o->w.at + first * o->w.stride, o->w.stride, o->n_in,
-                           o->x.at + i * o->x.stride, o->x.stride,
-                           least(kernel->group, o->x.count - i), true, &work->partial[0][i]);
+    const size_t stride = o->w.stride, eights = o->w.count / FLOAT_ROWS, quarter = 2 * eights;
+    size_t at[FLOAT_ROWS];
+    for (size_t r = 0; r < quarter; r += 2) {
+        for (size_t k = 0; k < FLOAT_ROWS; k++) {
+            at[k] = r + k % 4 * quarter + k / 4;
         }
-        for (size_t i = 0; i < o->x.count; i++) {
-            kernel->finish(&work->partial[0][i], FLOAT_ROWS, o->y + i * o->y_stride + first);
+        const float_eight w = {o->w.at + r * stride, quarter * stride, stride};
+        times_eight(kernel, o, w, at, work);
+    }
+    if (o->w.count % FLOAT_ROWS > 0) {
+        const size_t first = o->w.count - FLOAT_ROWS;
+        for (size_t k = 0; k < FLOAT_ROWS; k++) {
+            at[k] = first + k;
         }
+        const float_eight w = {o->w.at + first * stride, stride, 4 * stride};
+        times_eight(kernel, o, w, at, work);
     }
 }
 

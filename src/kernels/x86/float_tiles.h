@@ -2,7 +2,9 @@
  *
  * Every pair of a weight row and an activation row has sixteen partial sums (kernels.h: sum16).
  *
- * A few activation rows meet the weights as they lie in the file, whole rows at a time.
+ * A few activation rows meet the weights as they lie in the file, whole rows at a time, from four
+ * places far from each other: four sequences of addresses are read faster than one that skips from
+ * row to row.
  *
  * For many, both sides are copied into panels, a stretch of the rows at a time: in the form that
  * they are multiplied in, and in the order in which they are read, so that what is read lies in one
@@ -56,11 +58,17 @@ static inline void float_last_step(const uint8_t *from, size_t n, size_t bytes, 
     }
 }
 
-/* Adds the products of n values of FLOAT_ROWS weight rows and of n_row <= `group` activation
- * rows to partial[0 .. n_row - 1]; `first`: these count as zero. Only the last stretch of a row may
- * have an n that is not a multiple of a vector. */
-typedef void float_direct(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                          size_t x_stride, size_t n_row, bool first, float_partial *partial);
+/* FLOAT_ROWS weight rows: number r lies at at + r * stride for r < 4, and the other four `half`
+ * bytes behind these. */
+typedef struct float_eight {
+    const uint8_t *at;
+    size_t stride, half;
+} float_eight;
+
+/* The products of n values of eight weight rows and of n_row <= `group` activation rows, in
+ * partial[0 .. n_row - 1]. */
+typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                          float_partial *partial);
 
 /* Copies n values of rows.count <= FLOAT_ROWS weight rows (of <= FLOAT_GROUP activation rows, a
  * group) into a panel. What is missing of the last step multiplies to minus zero, which changes

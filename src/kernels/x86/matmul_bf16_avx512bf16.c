@@ -15,9 +15,9 @@ X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
 
 #define STEPS ((steps_512){32, 64, load_512, add, load_part16_512, load_part16_512, add_part})
 
-static void direct(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
-                   size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS, true, w, w_stride, n, x, x_stride, n_row, first, partial);
+static void direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                   float_partial *partial) {
+    multiply_rows_512(STEPS, w, n, x, x_stride, n_row, partial);
 }
 
 /* Panels have the pairs as they lie in memory. */

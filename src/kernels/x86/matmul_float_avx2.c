@@ -61,37 +61,30 @@ X86_INLINE __m256 add_tail(const steps type, __m256 sum, const uint8_t *w, const
     return type.add(sum, type.load(w), _mm256_load_si256((const __m256i *)(const void *)x));
 }
 
-/* float_multiply for n_w weight rows and n_x activation rows, and for `halves` of the sums from
- * half `from` on; these are constants. Partial sums are those of weight row `at` and on. */
-X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, const size_t from,
-                         const size_t halves, const uint8_t *w, size_t w_stride, size_t n,
-                         const uint8_t *x, size_t x_stride, bool first, float_partial *partial,
-                         size_t at) {
-    __m256 sum[2][4][3];
-    const size_t line = 32 / type.w_bytes; /* steps that a cache line lasts for */
-    w += at * w_stride;
+/* float_direct for rows 4 `part` to 4 `part` + 3 and n_x activation rows, and for `halves` of the
+ * sums from half `from` on; these are constants. */
+X86_INLINE void multiply(const steps type, const size_t n_x, const size_t from, const size_t halves,
+                         float_eight rows, size_t part, size_t n, const uint8_t *x, size_t x_stride,
+                         float_partial *partial) {
+    enum { ROWS = 4 };
+    __m256 sum[2][ROWS][3];
+    const uint8_t *w = rows.at + part * rows.half;
     for (size_t h = 0; h < halves; h++) {
-        for (size_t r = 0; r < n_w; r++) {
+        for (size_t r = 0; r < ROWS; r++) {
             for (size_t i = 0; i < n_x; i++) {
-                const float *s = partial[i].s[at + r] + 8 * (from + h);
-                sum[h][r][i] = first ? _mm256_setzero_ps() : _mm256_load_ps(s);
+                sum[h][r][i] = _mm256_setzero_ps();
             }
         }
     }
     for (; n >= 2 * type.values; n -= 2 * type.values, w += 2 * type.w_bytes, x += 64) {
-        /* One activation row: the same places of the FLOAT_ROWS rows after these are prefetched. */
-        for (size_t r = 0; halves == 2 && r < n_w; r += line) {
-            const size_t other = n / (2 * type.values) % line;
-            _mm_prefetch((const char *)w + (r + FLOAT_ROWS + other) * w_stride, _MM_HINT_T1);
-        }
         for (size_t h = 0; h < halves; h++) {
             __m256i xs[3];
             for (size_t i = 0; i < n_x; i++) {
                 const uint8_t *p = x + i * x_stride + 32 * (from + h);
                 xs[i] = _mm256_load_si256((const __m256i *)(const void *)p);
             }
-            for (size_t r = 0; r < n_w; r++) {
-                const __m256i ws = type.load(w + r * w_stride + (from + h) * type.w_bytes);
+            for (size_t r = 0; r < ROWS; r++) {
+                const __m256i ws = type.load(w + r * rows.stride + (from + h) * type.w_bytes);
                 for (size_t i = 0; i < n_x; i++) {
                     sum[h][r][i] = type.add(sum[h][r][i], ws, xs[i]);
                 }
@@ -99,42 +92,39 @@ X86_INLINE void multiply(const steps type, const size_t n_w, const size_t n_x, c
         }
     }
     for (size_t h = 0; h < halves; h++) {
-        for (size_t r = 0; r < n_w; r++) {
+        for (size_t r = 0; r < ROWS; r++) {
             for (size_t i = 0; i < n_x; i++) {
-                float *s = partial[i].s[at + r] + 8 * (from + h);
-                sum[h][r][i] =
-                    add_tail(type, sum[h][r][i], w + r * w_stride, x + i * x_stride, n, from + h);
-                _mm256_store_ps(s, sum[h][r][i]);
+                sum[h][r][i] = add_tail(type, sum[h][r][i], w + r * rows.stride, x + i * x_stride,
+                                        n, from + h);
+                _mm256_store_ps(partial[i].s[ROWS * part + r] + 8 * (from + h), sum[h][r][i]);
             }
         }
     }
 }
 
-/* All sums of FLOAT_ROWS rows and n_x activation rows: four weight rows at a time, so that with
- * three activation rows sums and operands are just sixteen vectors. */
-X86_INLINE void multiply_halves(const steps type, const size_t n_x, const uint8_t *w,
-                                size_t w_stride, size_t n, const uint8_t *x, size_t x_stride,
-                                bool first, float_partial *partial) {
-    multiply(type, 4, n_x, 0, 1, w, w_stride, n, x, x_stride, first, partial, 0);
-    multiply(type, 4, n_x, 1, 1, w, w_stride, n, x, x_stride, first, partial, 0);
-    multiply(type, 4, n_x, 0, 1, w, w_stride, n, x, x_stride, first, partial, 4);
-    multiply(type, 4, n_x, 1, 1, w, w_stride, n, x, x_stride, first, partial, 4);
+/* All sums of n_x activation rows, a constant: one half of them after the other, so that with three
+ * activation rows sums and operands are just sixteen vectors. */
+X86_INLINE void multiply_halves(const steps type, const size_t n_x, float_eight w, size_t n,
+                                const uint8_t *x, size_t x_stride, float_partial *partial) {
+    multiply(type, n_x, 0, 1, w, 0, n, x, x_stride, partial);
+    multiply(type, n_x, 1, 1, w, 0, n, x, x_stride, partial);
+    multiply(type, n_x, 0, 1, w, 1, n, x, x_stride, partial);
+    multiply(type, n_x, 1, 1, w, 1, n, x, x_stride, partial);
 }
 
-/* float_multiply for up to 3 activation rows. */
-X86_INLINE void multiply_rows(const steps type, const uint8_t *w, size_t w_stride, size_t n,
-                              const uint8_t *x, size_t x_stride, size_t n_row, bool first,
-                              float_partial *partial) {
+/* float_direct for up to 3 activation rows. */
+X86_INLINE void multiply_rows(const steps type, float_eight w, size_t n, const uint8_t *x,
+                              size_t x_stride, size_t n_row, float_partial *partial) {
     switch (n_row) {
     case 1:
-        multiply(type, 4, 1, 0, 2, w, w_stride, n, x, x_stride, first, partial, 0);
-        multiply(type, 4, 1, 0, 2, w, w_stride, n, x, x_stride, first, partial, 4);
+        multiply(type, 1, 0, 2, w, 0, n, x, x_stride, partial);
+        multiply(type, 1, 0, 2, w, 1, n, x, x_stride, partial);
         break;
     case 2:
-        multiply_halves(type, 2, w, w_stride, n, x, x_stride, first, partial);
+        multiply_halves(type, 2, w, n, x, x_stride, partial);
         break;
     default:
-        multiply_halves(type, 3, w, w_stride, n, x, x_stride, first, partial);
+        multiply_halves(type, 3, w, n, x, x_stride, partial);
         break;
     }
 }
@@ -188,16 +178,16 @@ X86_INLINE __m256 add_f32(__m256 sum, __m256i w, __m256i x) {
     return _mm256_fmadd_ps(_mm256_castsi256_ps(w), _mm256_castsi256_ps(x), sum);
 }
 
-static void direct_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_f32(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                       float_partial *partial) {
     const steps type = {8, 32, 4, load_whole, add_f32};
-    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+    multiply_rows(type, w, n, x, x_stride, n_row, partial);
 }
 
-static void direct_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_f16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                       float_partial *partial) {
     const steps type = {8, 16, 2, load_f16, add_f32};
-    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+    multiply_rows(type, w, n, x, x_stride, n_row, partial);
 }
 
 /* ---- BF16 ------------------------------------------------------------------------------------ */
@@ -216,19 +206,18 @@ X86_INLINE __m256 add_bf16(__m256 sum, __m256i w, __m256i x) {
 }
 
 /* Not inlined, so that nothing moves out of the caller's flush mode. */
-static __attribute__((noinline)) void direct_flushed(const uint8_t *w, size_t w_stride, size_t n,
-                                                     const uint8_t *x, size_t x_stride,
-                                                     size_t n_row, bool first,
+static __attribute__((noinline)) void direct_flushed(float_eight w, size_t n, const uint8_t *x,
+                                                     size_t x_stride, size_t n_row,
                                                      float_partial *partial) {
     const steps type = {16, 32, 2, load_whole, add_bf16};
-    multiply_rows(type, w, w_stride, n, x, x_stride, n_row, first, partial);
+    multiply_rows(type, w, n, x, x_stride, n_row, partial);
 }
 
-static void direct_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                        size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                        float_partial *partial) {
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | FLUSH_MODE);
-    direct_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    direct_flushed(w, n, x, x_stride, n_row, partial);
     _mm_setcsr(mode);
 }
 

@@ -33,14 +33,14 @@ X86_INLINE __m512i load_part_f16(const uint8_t *w, size_t n) {
 #define STEPS_F16                                                                                  \
     ((steps_512){16, 32, load_f16, add_f32, load_part_f16, load_part32_512, add_part_f32})
 
-static void direct_f32(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS_F32, true, w, w_stride, n, x, x_stride, n_row, first, partial);
+static void direct_f32(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                       float_partial *partial) {
+    multiply_rows_512(STEPS_F32, w, n, x, x_stride, n_row, partial);
 }
 
-static void direct_f16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                       size_t x_stride, size_t n_row, bool first, float_partial *partial) {
-    multiply_rows_512(STEPS_F16, true, w, w_stride, n, x, x_stride, n_row, first, partial);
+static void direct_f16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                       float_partial *partial) {
+    multiply_rows_512(STEPS_F16, w, n, x, x_stride, n_row, partial);
 }
 
 /* ---- BF16 ------------------------------------------------------------------------------------ */
@@ -68,18 +68,17 @@ X86_INLINE __m512 add_part_bf16(__m512 sum, __m512i w, __m512i x, size_t n) {
     ((steps_512){32, 64, load_512, add_bf16, load_part16_512, load_part16_512, add_part_bf16})
 
 /* Not inlined, so that nothing moves out of the caller's flush mode. */
-static __attribute__((noinline)) void direct_flushed(const uint8_t *w, size_t w_stride, size_t n,
-                                                     const uint8_t *x, size_t x_stride,
-                                                     size_t n_row, bool first,
+static __attribute__((noinline)) void direct_flushed(float_eight w, size_t n, const uint8_t *x,
+                                                     size_t x_stride, size_t n_row,
                                                      float_partial *partial) {
-    multiply_rows_512(STEPS_BF16, false, w, w_stride, n, x, x_stride, n_row, first, partial);
+    multiply_rows_512(STEPS_BF16, w, n, x, x_stride, n_row, partial);
 }
 
-static void direct_bf16(const uint8_t *w, size_t w_stride, size_t n, const uint8_t *x,
-                        size_t x_stride, size_t n_row, bool first, float_partial *partial) {
+static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                        float_partial *partial) {
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | FLUSH_MODE);
-    direct_flushed(w, w_stride, n, x, x_stride, n_row, first, partial);
+    direct_flushed(w, n, x, x_stride, n_row, partial);
     _mm_setcsr(mode);
 }
 

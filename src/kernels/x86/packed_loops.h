@@ -180,42 +180,71 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t a
     }
 }
 
-/* packed_times for n_row, a constant, at most ROWS. */
-X86_INLINE void panel32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
-                              const size_t n_row, float *y, size_t y_stride) {
-    vec_float acc[HALVES][ROWS];
+/* Adds the products of a block to acc. */
+X86_INLINE void block32_times(const packed32 type, const uint8_t *block, size_t ahead,
+                              const packed_group *x, size_t b, const size_t n_row,
+                              vec_float acc[HALVES][ROWS]) {
+    vec_int i[HALVES][ROWS];
+    block32_dots(type, block, ahead, x->values + 32 * n_row * b, x->start + n_row * b, n_row, i);
+#pragma GCC unroll 2
+    for (size_t h = 0; h < HALVES; h++) {
+        const vec_float scale = scales32(type, block, 0, h);
+        const vec_float min = type.has_min ? scales32(type, block, 1, h) : scale;
+#pragma GCC unroll 8
+        for (size_t n = 0; n < n_row; n++) {
+            const vec_float d = float_all(x->scales + n_row * b + n);
+            acc[h][n] = float_fma(float_mul(scale, d), float_of_int(i[h][n]), acc[h][n]);
+            if (type.has_min) {
+                acc[h][n] = float_fma(float_mul(min, d), float_all(x->float_sums + n_row * b + n),
+                                      acc[h][n]);
+            }
+        }
+    }
+}
+
+X86_INLINE void acc_load(const float *y, size_t y_stride, bool is_zero, const size_t n_row,
+                         vec_float acc[HALVES][ROWS]) {
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
-            acc[h][n] = x->is_first ? float_zero() : float_load(y + n * y_stride + h * LANES);
+            acc[h][n] = is_zero ? float_zero() : float_load(y + n * y_stride + h * LANES);
         }
     }
-    for (size_t b = 0; b < w->count; b++) {
-        const uint8_t *block = w->first + b * PACKED_ROWS * type.bytes;
-        vec_int i[HALVES][ROWS];
-        block32_dots(type, block, w->ahead, x->values + 32 * n_row * b, x->start + n_row * b, n_row,
-                     i);
-#pragma GCC unroll 2
-        for (size_t h = 0; h < HALVES; h++) {
-            const vec_float scale = scales32(type, block, 0, h);
-            const vec_float min = type.has_min ? scales32(type, block, 1, h) : scale;
-#pragma GCC unroll 8
-            for (size_t n = 0; n < n_row; n++) {
-                const vec_float d = float_all(x->scales + n_row * b + n);
-                acc[h][n] = float_fma(float_mul(scale, d), float_of_int(i[h][n]), acc[h][n]);
-                if (type.has_min) {
-                    acc[h][n] = float_fma(float_mul(min, d),
-                                          float_all(x->float_sums + n_row * b + n), acc[h][n]);
-                }
-            }
-        }
-    }
+}
+
+X86_INLINE void acc_store(float *y, size_t y_stride, const size_t n_row,
+                          vec_float acc[HALVES][ROWS]) {
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
             float_store(y + n * y_stride + h * LANES, acc[h][n]);
+        }
+    }
+}
+
+/* packed_times for n_row, a constant, at most ROWS. */
+X86_INLINE void panel32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
+                              const size_t n_row, float *y, size_t y_stride) {
+    vec_float acc[HALVES][ROWS];
+    acc_load(y, y_stride, x->is_first, n_row, acc);
+    for (size_t b = 0; b < w->count; b++) {
+        block32_times(type, w->first + b * PACKED_ROWS * type.bytes, w->ahead, x, b, n_row, acc);
+    }
+    acc_store(y, y_stride, n_row, acc);
+}
+
+/* packed_times for one activation row: the panels take turns. */
+X86_INLINE void panels32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
+                               float *y, size_t y_stride) {
+    for (size_t b = 0; b < w->count; b++) {
+        const uint8_t *block = w->first + b * PACKED_ROWS * type.bytes;
+        for (size_t p = 0; p < w->panels; p++) {
+            vec_float acc[HALVES][ROWS];
+            acc_load(y + p * y_stride, 0, x->is_first && b == 0, 1, acc);
+            block32_times(type, block + p * w->stride, w->ahead, x, b, 1, acc);
+            acc_store(y + p * y_stride, 0, 1, acc);
         }
     }
 }
@@ -511,23 +540,11 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
 X86_INLINE void panel256_times(const packed256 type, const packed_blocks *w, const packed_group *x,
                                const size_t n_row, float *y, size_t y_stride) {
     for (size_t b = 0; b < w->count; b++) {
+        const uint8_t *block = w->first + b * PACKED_ROWS * type.bytes;
         vec_float acc[HALVES][ROWS];
-#pragma GCC unroll 8
-        for (size_t n = 0; n < n_row; n++) {
-#pragma GCC unroll 2
-            for (size_t h = 0; h < HALVES; h++) {
-                acc[h][n] =
-                    x->is_first && b == 0 ? float_zero() : float_load(y + n * y_stride + h * LANES);
-            }
-        }
-        block256_times(type, w->first + b * PACKED_ROWS * type.bytes, w->ahead, x, b, n_row, acc);
-#pragma GCC unroll 8
-        for (size_t n = 0; n < n_row; n++) {
-#pragma GCC unroll 2
-            for (size_t h = 0; h < HALVES; h++) {
-                float_store(y + n * y_stride + h * LANES, acc[h][n]);
-            }
-        }
+        acc_load(y, y_stride, x->is_first && b == 0, n_row, acc);
+        block256_times(type, block, w->ahead, x, b, n_row, acc);
+        acc_store(y, y_stride, n_row, acc);
     }
 }
 
@@ -539,7 +556,7 @@ X86_INLINE void rows32_times(const packed32 type, const packed_blocks *w, const 
     if (n_row == ROWS) {
         panel32_times(type, w, x, ROWS, y, y_stride);
     } else if (n_row == 1) {
-        panel32_times(type, w, x, 1, y, y_stride);
+        panels32_times(type, w, x, y, y_stride);
     } else if (n_row == 2) {
         panel32_times(type, w, x, 2, y, y_stride);
     } else {

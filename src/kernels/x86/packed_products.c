@@ -7,11 +7,12 @@
 enum {
     STRETCH = 1024,      /* values: of a group they stay in L1, of a tile's panels in L2 */
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
-    AHEAD_32 = 2048,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
+    AHEAD_32 = 1024,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
     AHEAD_256 = 8192, /* values is not read in the order of its bytes */
     TILE_ROWS = 256,  /* weight rows that meet a group while it is interleaved, */
     EXPAND_ROWS = 128, /* and fewer where their stretch is expanded */
     EXPAND_GROUPS = 3, /* with fewer groups of activation rows it does not pay */
+    QUARTERS = 4,      /* that are read at a time where panels take turns */
     EXPANDED_MAX = 46, /* most bytes that 32 values expand to, with their scales */
 };
 
@@ -168,6 +169,7 @@ typedef struct panels {
     size_t count; /* blocks */
     size_t ahead; /* bytes, if each panel follows the one before it in memory */
     packed_times *times;
+    bool take_turns; /* with one activation row */
 } panels;
 
 /* The blocks of the panel with row r. `next` is read after the last panel. */
@@ -175,7 +177,7 @@ static packed_blocks panel_with(const panels *p, size_t r, const uint8_t *next) 
     const uint8_t *first = p->first + r / PACKED_ROWS * p->stride;
     const bool is_last = r + PACKED_ROWS >= p->n_out;
     const size_t to_next = is_last ? (size_t)((uintptr_t)next - (uintptr_t)first) : p->stride;
-    return (packed_blocks){first, p->count, p->ahead ? p->ahead : to_next};
+    return (packed_blocks){first, p->count, p->ahead ? p->ahead : to_next, 1, 0};
 }
 
 /* A panel of which only some lanes are rows of the matrix. */
@@ -191,9 +193,22 @@ static void ragged_panel(const panels *p, const packed_blocks *w, size_t lanes,
     }
 }
 
+/* One activation row, which meets a panel of each quarter at a time. Returns for how many weight rows
+ * that was done: a multiple of four panels. */
+static size_t quarters_times_row(const panels *p, const packed_group *x, float *y) {
+    const size_t quarter = p->n_out / (QUARTERS * PACKED_ROWS);
+    for (size_t i = 0; i < quarter; i++) {
+        const packed_blocks w = {p->first + i * p->stride, p->count, p->ahead, QUARTERS,
+                                 quarter * p->stride};
+        p->times(&w, x, 1, y + i * PACKED_ROWS, quarter * PACKED_ROWS);
+    }
+    return quarter * QUARTERS * PACKED_ROWS;
+}
+
 static void panels_times_group(const panels *p, const uint8_t *next, const packed_group *x,
                                size_t rows, float *y, size_t y_stride) {
-    for (size_t r = 0; r < p->n_out; r += PACKED_ROWS) {
+    size_t r = p->take_turns && rows == 1 ? quarters_times_row(p, x, y) : 0;
+    for (; r < p->n_out; r += PACKED_ROWS) {
         const packed_blocks w = panel_with(p, r, next);
         if (r + PACKED_ROWS <= p->n_out) {
             p->times(&w, x, rows, y + r, y_stride);
@@ -213,7 +228,7 @@ static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_
         const packed_blocks w = panel_with(p, r, to);
         kernel->expand(&w, to + r / PACKED_ROWS * stride);
     }
-    return (panels){to, stride, p->n_out, p->count, 0, kernel->expanded_times};
+    return (panels){to, stride, p->n_out, p->count, 0, kernel->expanded_times, false};
 }
 
 /* Blocks [from, from + p->count) with all activation rows, a group at a time. `next` is the panel
@@ -261,6 +276,7 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
                 .count = n_block - from < stretch ? n_block - from : stretch,
                 .ahead = n_row == 1 && stretch >= n_block ? ahead : 0,
                 .times = kernel->times,
+                .take_turns = kernel->block_length == 32,
             };
             const uint8_t *next = from + stretch < n_block
                                       ? p.first + stretch * PACKED_ROWS * kernel->block_bytes

@@ -19,13 +19,16 @@ typedef struct packed_group {
     bool is_first;            /* the rows' first stretch: y counts as zero */
 } packed_group;
 
-/* Blocks of a panel that follow each other. While one of them is read, the lines that lie `ahead`
- * bytes behind it are asked for, which need not be memory: panels lie far apart, so that the
- * processor cannot foresee the next. */
+/* Blocks that follow each other, of one panel, or of several `stride` bytes apart whose blocks take
+ * turns: so one activation row meets types of 32 values, since several sequences of addresses are
+ * read faster than one. (A block of 256 values takes longer than its bytes need to arrive.) While a
+ * block is read, the lines that lie `ahead` bytes behind it are asked for, which need not be memory.
+ */
 typedef struct packed_blocks {
     const uint8_t *first;
     size_t count;
     size_t ahead;
+    size_t panels, stride; /* 1 panel with several activation rows, and types of 256 */
 } packed_blocks;
 
 /* Asks for part number `part` of `parts` of what lies ahead of a block of `bytes`. */
@@ -39,7 +42,7 @@ X86_INLINE void packed_fetch(const uint8_t *block, size_t ahead, size_t bytes, s
 }
 
 /* Adds to y[n * y_stride + r] the products of blocks with the n_row rows of a group, n_row being
- * the kernel's `rows`, a smaller power of two, or 1. */
+ * the kernel's `rows`, a smaller power of two, or 1; then n is the number of the panel. */
 typedef void packed_times(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
                           size_t y_stride);
 
