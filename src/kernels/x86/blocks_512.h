@@ -9,6 +9,7 @@
 #define KERNELS_X86_BLOCKS_512_H
 
 #include "kernels/x86/heads256.h"
+#include "kernels/x86/levels_e8m0.h"
 #include "kernels/x86/q8_rows.h"
 
 #include <immintrin.h>
@@ -33,16 +34,24 @@ X86_INLINE __m512i pair_nibbles(const uint8_t *a, const uint8_t *b) {
     return _mm512_and_si512(_mm512_srlv_epi64(both, shift), _mm512_set1_epi8(15));
 }
 
+/* Those nibbles' levels, plus offset. */
+X86_INLINE __m512i pair_levels(const uint8_t *a, const uint8_t *b, const int8_t *levels,
+                               int offset) {
+    return _mm512_shuffle_epi8(levels_512(levels, offset), pair_nibbles(a, b));
+}
+
 /* ---- types of 32 values -------------------------------------------------------------------------
  */
 
 typedef __m512i pair32_function(const uint8_t *a, const uint8_t *b);
 
 typedef struct blocks32 {
-    size_t bytes;      /* of a block, which begins with its scale */
-    bool has_min;      /* a minimum follows the scale */
-    int16_t offset;    /* byte = q + offset */
-    size_t nibbles_at; /* if the values are nibbles and nothing else: where; else 0 */
+    size_t bytes;         /* of a block, which begins with its scale */
+    bool has_min;         /* a minimum follows the scale */
+    int16_t offset;       /* byte = q + offset */
+    size_t nibbles_at;    /* if the values are nibbles and nothing else: where; else 0 */
+    const int8_t *levels; /* what nibbles stand for, before the offset; NULL: themselves */
+    bool is_e8m0;         /* the scale is a byte of E8M0, no f16 */
     pair32_function *pair;
 } blocks32;
 
@@ -73,11 +82,23 @@ X86_INLINE __m512i pair_q5_1(const uint8_t *a, const uint8_t *b) {
     return pair_five(a + 4, b + 4, pair_nibbles(a + 8, b + 8));
 }
 
-#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, 2, pair_q4_0})
-#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, 4, pair_q4_1})
-#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, 0, pair_q5_0})
-#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 0, pair_q5_1})
-#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 128, 0, pair_q8_0})
+X86_INLINE __m512i pair_iq4_nl(const uint8_t *a, const uint8_t *b) {
+    return pair_levels(a + 2, b + 2, block_iq4_levels, 128);
+}
+
+X86_INLINE __m512i pair_mxfp4(const uint8_t *a, const uint8_t *b) {
+    return pair_levels(a + 1, b + 1, block_mxfp4_levels, 12);
+}
+
+#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, 2, NULL, false, pair_q4_0})
+#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, 4, NULL, false, pair_q4_1})
+#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, 0, NULL, false, pair_q5_0})
+#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 0, NULL, false, pair_q5_1})
+#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 128, 0, NULL, false, pair_q8_0})
+#define BLOCKS32_IQ4_NL                                                                            \
+    ((blocks32){BLOCKS32_IQ4_NL_BYTES, false, 128, 2, block_iq4_levels, false, pair_iq4_nl})
+#define BLOCKS32_MXFP4                                                                             \
+    ((blocks32){BLOCKS32_MXFP4_BYTES, false, 12, 1, block_mxfp4_levels, true, pair_mxfp4})
 
 /* ---- types of 256 values ------------------------------------------------------------------------
  * `part` says which 32 of the 256; it is a constant wherever these are called. */
@@ -91,6 +112,7 @@ typedef struct blocks256 {
     size_t dmin_at;   /* and that of its minimums; 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
     size_t group;     /* values that share a small scale: 16 or 32 */
+    bool is_wide;     /* sums of four products do not fit into 16 bits */
     pair256_function *pair;
     head256_function *head;
 } blocks256;
@@ -134,11 +156,21 @@ X86_INLINE __m512i pair_q6_k(const uint8_t *a, const uint8_t *b, int part) {
     return _mm512_or_si512(low, bits_of(high, part % 4 * 2 - 4, 0x30));
 }
 
-#define BLOCKS256_Q2_K ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, pair_q2_k, head_q2_k})
-#define BLOCKS256_Q3_K ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, pair_q3_k, head_q3_k})
-#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, pair_q4_k, head_q4_k})
-#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, pair_q5_k, head_q4_k})
-#define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, pair_q6_k, head_q6_k})
+X86_INLINE __m512i pair_iq4_xs(const uint8_t *a, const uint8_t *b, int part) {
+    const size_t at = 8 + (size_t)part * 16;
+    return pair_levels(a + at, b + at, block_iq4_levels, 128);
+}
+
+#define BLOCKS256_Q2_K                                                                             \
+    ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, pair_q2_k, head_q2_k})
+#define BLOCKS256_Q3_K                                                                             \
+    ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, false, pair_q3_k, head_q3_k})
+#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, false, pair_q4_k, head_q4_k})
+#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, false, pair_q5_k, head_q4_k})
+#define BLOCKS256_Q6_K                                                                             \
+    ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, false, pair_q6_k, head_q6_k})
+#define BLOCKS256_IQ4_XS                                                                           \
+    ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 7, 32, true, pair_iq4_xs, head_iq4_xs})
 
 /* ---- sixteen rows at once -----------------------------------------------------------------------
  * Eight pairs, pair j of rows j and j + 8. */
@@ -251,6 +283,15 @@ X86_INLINE void sixteen_rows_f16(const sixteen_rows *rows, size_t at, uint16_t o
 
 X86_INLINE __m512 lanes_f16(const uint16_t *h) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)h));
+}
+
+/* Scales as they are collected: f16, or the low bytes E8M0. */
+X86_INLINE __m512 lanes_scale(const blocks32 type, const uint16_t *scale) {
+    if (!type.is_e8m0) {
+        return lanes_f16(scale);
+    }
+    const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)scale));
+    return floats_of_e8m0_512(_mm512_and_si512(words, _mm512_set1_epi32(255)));
 }
 
 /* The sixteen rows after these are wanted next: as many bytes of them as are used up here. */

@@ -1,14 +1,15 @@
 /* blocks_avx2.h - 32 values of a weight row at a time, as bytes, in AVX2.
  *
- * Byte k of a vector is q[k] + offset and not negative, but for Q8_0, whose bytes are q[k] itself.
- * VPMADDUBSW adds two neighbouring products in 16 bits; as all types but Q8_0 have bytes of few
- * bits, several such sums can be added before they need 32 bits. Everything else about the integer
+ * Byte k of a vector is q[k] + offset and not negative, but for Q8_0, IQ4_NL and IQ4_XS, whose bytes
+ * are q[k] itself. VPMADDUBSW adds two neighbouring products in 16 bits; as all other types have
+ * bytes of few bits, several such sums can be added before they need 32 bits. Everything else about the integer
  * products is the same for all types.
  */
 #ifndef KERNELS_X86_BLOCKS_AVX2_H
 #define KERNELS_X86_BLOCKS_AVX2_H
 
 #include "kernels/x86/heads256.h"
+#include "kernels/x86/levels_e8m0.h"
 #include "kernels/x86/q8_rows.h"
 
 #include <immintrin.h>
@@ -23,6 +24,17 @@ X86_INLINE __m256i row_nibbles(const uint8_t *p) {
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
     const __m256i shifted = _mm256_srlv_epi64(twice, _mm256_setr_epi64x(0, 0, 4, 4));
     return _mm256_and_si256(shifted, _mm256_set1_epi8(15));
+}
+
+/* Those nibbles' levels, plus offset. */
+X86_INLINE __m256i row_levels(const uint8_t *p, const int8_t *levels, int offset) {
+    return _mm256_shuffle_epi8(levels_256(levels, offset), row_nibbles(p));
+}
+
+/* Sums of two neighbouring products. A signed byte's sign goes over to x, which is never -128. */
+X86_INLINE __m256i multiply_bytes(bool is_signed, __m256i w, __m256i x) {
+    return is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
+                     : _mm256_maddubs_epi16(w, x);
 }
 
 /* 16 in byte k where bit k of the 32-bit word at p is set. */
@@ -44,6 +56,7 @@ typedef struct blocks32 {
     bool has_min;    /* a minimum follows the scale */
     int16_t offset;  /* byte = q + offset */
     size_t sums_fit; /* this many sums of two products fit into 16 bits; 0: bytes are signed */
+    bool is_e8m0;    /* the scale is a byte of E8M0, no f16 */
     __m256i (*row)(const uint8_t *block);
 } blocks32;
 
@@ -67,11 +80,21 @@ X86_INLINE __m256i row_q5_1(const uint8_t *block) {
     return _mm256_or_si256(row_nibbles(block + 8), row_fifth_bits(block + 4));
 }
 
-#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, 8, row_q4_0})
-#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, 8, row_q4_1})
-#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, 4, row_q5_0})
-#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 4, row_q5_1})
-#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 0, 0, row_q8_0})
+X86_INLINE __m256i row_iq4_nl(const uint8_t *block) {
+    return row_levels(block + 2, block_iq4_levels, 0);
+}
+
+X86_INLINE __m256i row_mxfp4(const uint8_t *block) {
+    return row_levels(block + 1, block_mxfp4_levels, 12);
+}
+
+#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, 8, false, row_q4_0})
+#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, 8, false, row_q4_1})
+#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, 4, false, row_q5_0})
+#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 4, false, row_q5_1})
+#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 0, 0, false, row_q8_0})
+#define BLOCKS32_IQ4_NL ((blocks32){BLOCKS32_IQ4_NL_BYTES, false, 0, 0, false, row_iq4_nl})
+#define BLOCKS32_MXFP4 ((blocks32){BLOCKS32_MXFP4_BYTES, false, 12, 4, true, row_mxfp4})
 
 /* ---- types of 256 values ------------------------------------------------------------------------
  * `part` says which 32 of the 256; it is a constant wherever these are called. */
@@ -81,7 +104,8 @@ typedef struct blocks256 {
     size_t d_at;      /* the block's scale */
     size_t dmin_at;   /* and that of its minimums; 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
-    size_t sums_fit;  /* this many sums of two products fit into 16 bits, of one group */
+    size_t sums_fit;  /* this many sums of two products fit into 16 bits, of one group; 0: bytes are
+                         signed, and there is no offset */
     __m256i (*row)(const uint8_t *block, int part);
     head256 (*head)(const uint8_t *block);
 } blocks256;
@@ -120,11 +144,16 @@ X86_INLINE __m256i row_q6_k(const uint8_t *block, int part) {
     return _mm256_or_si256(low, bits_of(high, part % 4 * 2 - 4, 0x30));
 }
 
+X86_INLINE __m256i row_iq4_xs(const uint8_t *block, int part) {
+    return row_levels(block + 8 + part * 16, block_iq4_levels, 0);
+}
+
 #define BLOCKS256_Q2_K ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 4, row_q2_k, head_q2_k})
 #define BLOCKS256_Q3_K ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 4, row_q3_k, head_q3_k})
 #define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 8, row_q4_k, head_q4_k})
 #define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 4, row_q5_k, head_q4_k})
 #define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 2, row_q6_k, head_q6_k})
+#define BLOCKS256_IQ4_XS ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 0, 0, row_iq4_xs, head_iq4_xs})
 
 /* ---- eight rows at once -------------------------------------------------------------------------
  */
@@ -221,6 +250,16 @@ X86_INLINE void eight_rows_f16(const eight_rows *rows, size_t at, uint16_t out[8
 
 X86_INLINE __m256 lanes_f16(const uint16_t *h) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)h));
+}
+
+/* Scales as they are collected: f16, or the low bytes E8M0. */
+X86_INLINE __m256 lanes_scale(const blocks32 type, const uint16_t *scale) {
+    if (!type.is_e8m0) {
+        return lanes_f16(scale);
+    }
+    const __m256i words =
+        _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)scale));
+    return floats_of_e8m0_256(_mm256_and_si256(words, _mm256_set1_epi32(255)));
 }
 
 /* The eight rows after these are wanted next: as many bytes of them as are used up here. */

@@ -10,6 +10,7 @@
 #define KERNELS_X86_HEADS256_H
 
 #include "kernels/x86/q8_rows.h"
+#include "quant/blocks.h"
 
 #include <immintrin.h>
 
@@ -57,6 +58,12 @@ X86_INLINE head256 head_q4_k(const uint8_t *block) {
 
 X86_INLINE head256 head_q6_k(const uint8_t *block) {
     const __m128i scale = _mm_loadu_si128((const __m128i *)(block + 192));
+    return (head256){scale, scale};
+}
+
+X86_INLINE head256 head_iq4_xs(const uint8_t *block) {
+    const __m128i all = _mm_cvtsi64_si128((long long)block_iq4_xs_scales(block));
+    const __m128i scale = _mm_sub_epi8(_mm_unpacklo_epi8(all, all), _mm_set1_epi8(32));
     return (head256){scale, scale};
 }
 

@@ -4,7 +4,8 @@
  *   i[r] = sum over groups g of scale[r][g] * sum of byte[r][k] * x8[k]
  *   j[r] = sum over groups g of min[r][g] * sum of x8[k]           k in group g
  *   types with minimums:  y[r] = fma(d[r] * dx, i[r], y[r]), then fma(-(dmin[r] * dx), j[r], y[r])
- *   types with an offset: y[r] = fma(d[r] * dx, i[r] - offset * j[r], y[r]), min being the scale
+ *   types with an offset: y[r] = fma(d[r] * dx, i[r] - offset * j[r], y[r]), min being the scale;
+ *                         offset 0 in IQ4_XS, whose bytes are signed here
  *
  * Products of two neighbouring bytes are added in 16 bits; VPMADDWD multiplies such sums by their
  * scales and brings them to 32 bits.
@@ -48,7 +49,7 @@ X86_INLINE __m256 add_block(const blocks256 type, __m256i i, __m256i j, const ui
 
 /* i - offset * j where there is an offset. */
 X86_INLINE __m256i less_offset(const blocks256 type, __m256i i, __m256i j) {
-    return type.dmin_at ? i : _mm256_sub_epi32(i, _mm256_slli_epi32(j, type.offset_shift));
+    return !type.offset_shift ? i : _mm256_sub_epi32(i, _mm256_slli_epi32(j, type.offset_shift));
 }
 
 /* ---- one activation row -------------------------------------------------------------------------
@@ -77,7 +78,8 @@ X86_INLINE void add_part(const blocks256 type, const eight_rows *rows, const int
     const __m256i x = _mm256_load_si256((const __m256i *)(const void *)x8 + part);
     const __m256i at = _mm256_set1_epi16((int16_t)(0x0100 + 0x0202 * part));
     for (size_t r = 0; r < 8; r++) {
-        const __m256i twos = _mm256_maddubs_epi16(type.row(eight_rows_get(rows, r), part), x);
+        const __m256i twos =
+            multiply_bytes(!type.sums_fit, type.row(eight_rows_get(rows, r), part), x);
         const __m256i scaled = _mm256_madd_epi16(twos, _mm256_shuffle_epi8(scale[r], at));
         i[r] = _mm256_add_epi32(i[r], scaled);
     }
@@ -204,21 +206,22 @@ X86_INLINE void fill_panel(const blocks256 type, const uint8_t *w, size_t stride
 X86_INLINE void block_times_rows(const blocks256 type, const panel_block *block, const uint8_t *x8,
                                  const uint8_t *sums, size_t x_stride, const size_t n_row,
                                  __m256i i[GROUP], __m256i j[GROUP]) {
+    const size_t fit = type.sums_fit ? type.sums_fit : 1;
     for (size_t n = 0; n < n_row; n++) {
         i[n] = _mm256_setzero_si256();
         j[n] = _mm256_setzero_si256();
     }
-    for (size_t k = 0; k < 64; k += type.sums_fit) {
+    for (size_t k = 0; k < 64; k += fit) {
         const __m256i scale = load_lanes(block->scale[k / 4]);
         __m256i twos[GROUP];
         for (size_t n = 0; n < n_row; n++) {
             twos[n] = _mm256_setzero_si256();
         }
-        for (size_t l = k; l < k + type.sums_fit; l++) {
+        for (size_t l = k; l < k + fit; l++) {
             const __m256i values = load_lanes(block->value[l]);
             for (size_t n = 0; n < n_row; n++) {
                 const __m256i x = _mm256_set1_epi32(load_i32(x8 + n * x_stride + 4 * l));
-                twos[n] = _mm256_add_epi16(twos[n], _mm256_maddubs_epi16(values, x));
+                twos[n] = _mm256_add_epi16(twos[n], multiply_bytes(!type.sums_fit, values, x));
             }
         }
         for (size_t n = 0; n < n_row; n++) {

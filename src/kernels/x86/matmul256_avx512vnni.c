@@ -63,8 +63,15 @@ X86_INLINE void pair_heads_read(const blocks256 type, const sixteen_rows *rows, 
     }
 }
 
+/* i + dot times the scales (pair_heads) of a part. */
+X86_INLINE __m512i add_wide(__m512i i, __m512i dot, __m512i scale, int part) {
+    const __m512i at = _mm512_set1_epi32(0x01008080 + 0x02020000 * part);
+    const __m512i factor = _mm512_srai_epi32(_mm512_shuffle_epi8(scale, at), 16);
+    return _mm512_add_epi32(i, _mm512_mullo_epi32(dot, factor));
+}
+
 /* Adds parts `part` and `part` + 1 of eight pairs. A dword of VPDPBUSD is a sum of four products,
- * which fits into 16 bits for all these types, so that those of two parts are packed into one
+ * which fits into 16 bits for all types but IQ4_XS, so that those of two parts are packed into one
  * vector and multiplied by their groups' scales together. */
 X86_INLINE void add_two_parts(const blocks256 type, const sixteen_rows *rows, const int8_t *x8,
                               const __m512i scale[8], int part, const uint8_t *next, __m512i i[8]) {
@@ -82,8 +89,12 @@ X86_INLINE void add_two_parts(const blocks256 type, const sixteen_rows *rows, co
         const __m512i zero = _mm512_setzero_si512();
         const __m512i dot0 = _mm512_dpbusd_epi32(zero, type.pair(a, b, part), x0);
         const __m512i dot1 = _mm512_dpbusd_epi32(zero, type.pair(a, b, part + 1), x1);
-        i[p] = _mm512_dpwssd_epi32(i[p], _mm512_packs_epi32(dot0, dot1),
-                                   _mm512_shuffle_epi8(scale[p], at));
+        if (type.is_wide) {
+            i[p] = add_wide(add_wide(i[p], dot0, scale[p], part), dot1, scale[p], part + 1);
+        } else {
+            i[p] = _mm512_dpwssd_epi32(i[p], _mm512_packs_epi32(dot0, dot1),
+                                       _mm512_shuffle_epi8(scale[p], at));
+        }
     }
 }
 

@@ -7,6 +7,8 @@
  *   y[r]       = fma(mw[r] * dx, (float)sum of x8[k], y[r])   with a minimum
  *
  *   panel, per block:  u8 value[8][8][4]; f16 scale[8]; f16 min[8]
+ *
+ * MXFP4 has bytes of E8M0 where the others have the scale, with a byte behind each in a panel.
  */
 #include "kernels/x86/blocks_avx2.h"
 #include "kernels/x86/panels.h"
@@ -36,17 +38,11 @@ X86_INLINE int32_t block_sum(const int16_t *sums, size_t block) {
 X86_INLINE __m256 add_block(const blocks32 type, __m256i i, const uint16_t *scale,
                             const uint16_t *min, float dx, int32_t sum, __m256 acc) {
     const __m256 d = _mm256_set1_ps(dx);
-    acc = _mm256_fmadd_ps(_mm256_mul_ps(lanes_f16(scale), d), _mm256_cvtepi32_ps(i), acc);
+    acc = _mm256_fmadd_ps(_mm256_mul_ps(lanes_scale(type, scale), d), _mm256_cvtepi32_ps(i), acc);
     if (type.has_min) {
         acc = _mm256_fmadd_ps(_mm256_mul_ps(lanes_f16(min), d), _mm256_set1_ps((float)sum), acc);
     }
     return acc;
-}
-
-/* Sums of two neighbouring products. A signed byte's sign goes over to x, which is never -128. */
-X86_INLINE __m256i multiply_bytes(const blocks32 type, __m256i w, __m256i x) {
-    return type.sums_fit ? _mm256_maddubs_epi16(w, x)
-                         : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 
 /* ---- one activation row -------------------------------------------------------------------------
@@ -75,7 +71,7 @@ X86_INLINE __m256i block_times_one(const blocks32 type, const eight_rows *rows, 
     const __m256i x = _mm256_load_si256((const __m256i *)(const void *)x8);
     __m256i dot[8];
     for (size_t r = 0; r < 8; r++) {
-        const __m256i twos = multiply_bytes(type, type.row(eight_rows_get(rows, r)), x);
+        const __m256i twos = multiply_bytes(!type.sums_fit, type.row(eight_rows_get(rows, r)), x);
         dot[r] = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
     }
     return rows_sum(dot);
@@ -159,13 +155,13 @@ X86_INLINE void block_times_rows(const blocks32 type, const panel_block *block, 
         __m256i twos[GROUP];
         const __m256i first = load_values(block, from);
         for (size_t n = 0; n < n_row; n++) {
-            twos[n] = multiply_bytes(type, first, broadcast_x(x8 + n * x_stride, from));
+            twos[n] = multiply_bytes(!type.sums_fit, first, broadcast_x(x8 + n * x_stride, from));
         }
         for (size_t k = from + 1; k < from + fit; k++) {
             const __m256i w = load_values(block, k);
             for (size_t n = 0; n < n_row; n++) {
                 const __m256i x = broadcast_x(x8 + n * x_stride, k);
-                twos[n] = _mm256_add_epi16(twos[n], multiply_bytes(type, w, x));
+                twos[n] = _mm256_add_epi16(twos[n], multiply_bytes(!type.sums_fit, w, x));
             }
         }
         for (size_t n = 0; n < n_row; n++) {

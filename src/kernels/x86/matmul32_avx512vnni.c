@@ -9,6 +9,8 @@
  * One activation row goes straight over the file's blocks. For more of them a stretch of the
  * sixteen rows is rearranged first ("panel"), so that their bytes meet one broadcast dword of x:
  *   panel, per block:  u8 value[8][16][4]; f16 scale[16]; f16 min[16]
+ *
+ * MXFP4 has bytes of E8M0 where the others have the scale, with a byte behind each in a panel.
  */
 #include "kernels/levels.h"
 #include "kernels/x86/blocks_512.h"
@@ -83,6 +85,12 @@ X86_INLINE __m512i pairs_times_one(const blocks32 type, const sixteen_rows *rows
     return pairs_sum(dot);
 }
 
+/* What nibbles stand for. */
+X86_INLINE __m512i values_of(const blocks32 type, __m512i nibbles) {
+    return type.levels ? _mm512_shuffle_epi8(levels_512(type.levels, type.offset), nibbles)
+                       : nibbles;
+}
+
 /* The same for plain nibbles, with fewer shuffles. */
 X86_INLINE __m512i nibbles_times_one(const blocks32 type, const sixteen_rows *rows,
                                      const int8_t *x8) {
@@ -95,8 +103,9 @@ X86_INLINE __m512i nibbles_times_one(const blocks32 type, const sixteen_rows *ro
                                      sixteen_rows_get(rows, j + 4) + type.nibbles_at,
                                      sixteen_rows_get(rows, j + 8) + type.nibbles_at,
                                      sixteen_rows_get(rows, j + 12) + type.nibbles_at);
-        const __m512i q_high = _mm512_and_si512(_mm512_srli_epi16(q, 4), mask);
-        dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_and_si512(q, mask), low);
+        const __m512i q_low = values_of(type, _mm512_and_si512(q, mask));
+        const __m512i q_high = values_of(type, _mm512_and_si512(_mm512_srli_epi16(q, 4), mask));
+        dot[j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q_low, low);
         dot[j] = _mm512_dpbusd_epi32(dot[j], q_high, high);
     }
     return quads_sum(dot);
@@ -133,7 +142,8 @@ X86_INLINE void rows_times_one(const blocks32 type, const uint8_t *w, size_t str
         const __m512i i = _mm512_sub_epi32(sum_bytes, _mm512_set1_epi32(type.offset * sum_b));
         const __m512 d = _mm512_set1_ps(dx[b]);
         const size_t at = b % (2 * COLLECT_AHEAD);
-        acc = _mm512_fmadd_ps(_mm512_mul_ps(lanes_f16(c.scale[at]), d), _mm512_cvtepi32_ps(i), acc);
+        acc = _mm512_fmadd_ps(_mm512_mul_ps(lanes_scale(type, c.scale[at]), d),
+                              _mm512_cvtepi32_ps(i), acc);
         if (type.has_min) {
             acc = _mm512_fmadd_ps(_mm512_mul_ps(lanes_f16(c.min[at]), d),
                                   _mm512_set1_ps((float)sum_b), acc);
@@ -205,7 +215,7 @@ X86_INLINE void panel_times_rows(const blocks32 type, const panel *w, size_t fro
                 dot[i] = _mm512_dpbusd_epi32(dot[i], values, xk);
             }
         }
-        const __m512 scale = lanes_f16(block->scale);
+        const __m512 scale = lanes_scale(type, block->scale);
         const __m512 min = type.has_min ? lanes_f16(block->min) : scale;
         for (size_t i = 0; i < n_row; i++) {
             const __m512 d = _mm512_set1_ps(q8_scales(x, i)[from + b]);

@@ -53,6 +53,7 @@ typedef struct packed32 {
     size_t bytes;
     bool has_min;
     bool is_signed;
+    bool is_e8m0;     /* the scale is a byte of E8M0, no f16 */
     size_t fit;       /* products of words whose sum fits into 16 bits (int_dot_more); divides 8 */
     bool is_expanded; /* see expand32 */
     /* Values 4 k to 4 k + 3, k a constant. */
@@ -87,15 +88,37 @@ X86_INLINE vec_int values_q8_0(const uint8_t *block, size_t half, int k) {
     return unit_load(block, 2, (size_t)k, half);
 }
 
-#define PACKED_Q4_0 ((packed32){BLOCKS32_Q4_0_BYTES, false, false, 8, false, values_q4_0})
-#define PACKED_Q4_1 ((packed32){BLOCKS32_Q4_1_BYTES, true, false, 8, false, values_q4_1})
-#define PACKED_Q5_0 ((packed32){BLOCKS32_Q5_0_BYTES, false, false, 4, false, values_q5_0})
-#define PACKED_Q5_1 ((packed32){BLOCKS32_Q5_1_BYTES, true, false, 4, false, values_q5_1})
-#define PACKED_Q8_0 ((packed32){BLOCKS32_Q8_0_BYTES, false, true, 1, false, values_q8_0})
+/* Levels of seven bits and a sign are as the level's products want signed bytes: with an offset
+ * they are unsigned, without one they stay signed. */
+enum { LEVELS_SIGNED = SIGNED_OFFSET == 0 };
+
+X86_INLINE vec_int values_iq4_nl(const uint8_t *block, size_t half, int k) {
+    return int_look_up(block_iq4_levels, SIGNED_OFFSET, nibbles_at(block, 2, half, k));
+}
+
+/* Each level plus 12, the greatest, which leaves five bits. */
+X86_INLINE vec_int values_mxfp4(const uint8_t *block, size_t half, int k) {
+    return int_look_up(block_mxfp4_levels, 12, nibbles_at(block, 1, half, k));
+}
+
+#define PACKED_Q4_0 ((packed32){BLOCKS32_Q4_0_BYTES, false, false, false, 8, false, values_q4_0})
+#define PACKED_Q4_1 ((packed32){BLOCKS32_Q4_1_BYTES, true, false, false, 8, false, values_q4_1})
+#define PACKED_Q5_0 ((packed32){BLOCKS32_Q5_0_BYTES, false, false, false, 4, false, values_q5_0})
+#define PACKED_Q5_1 ((packed32){BLOCKS32_Q5_1_BYTES, true, false, false, 4, false, values_q5_1})
+#define PACKED_Q8_0 ((packed32){BLOCKS32_Q8_0_BYTES, false, true, false, 1, false, values_q8_0})
+#define PACKED_IQ4_NL                                                                              \
+    ((packed32){BLOCKS32_IQ4_NL_BYTES, false, LEVELS_SIGNED, false, 1, false, values_iq4_nl})
+#define PACKED_MXFP4 ((packed32){BLOCKS32_MXFP4_BYTES, false, false, true, 4, false, values_mxfp4})
 
 /* For many activation rows a stretch of a panel is expanded first, so that the bits of a value are
  * put together once: per block and row 4 bytes of scale, 4 of minimum, 32 values. */
 enum { EXPANDED32_BYTES = 40 };
+
+/* The scales (which 0) or minimums (1) of a block of the file's kind. */
+X86_INLINE vec_float read_scales32(const packed32 type, const uint8_t *block, size_t which,
+                                   size_t half) {
+    return type.is_e8m0 ? float_of_e8m0(block + LANES * half) : half_load(block, 2 * which, half);
+}
 
 X86_INLINE vec_int values_expanded32(const uint8_t *block, size_t half, int k) {
     return unit_load(block, 8, (size_t)k, half);
@@ -114,9 +137,10 @@ X86_INLINE void expand32(const packed32 type, const packed_blocks *w, uint8_t *t
         packed_fetch(panel, w->ahead, PACKED_ROWS * type.bytes, 0, 1);
 #pragma GCC unroll 2
         for (size_t h = 0; h < HALVES; h++) {
-            float_store((float *)(void *)(to + BYTES * h), half_load(panel, 0, h));
+            float_store((float *)(void *)(to + BYTES * h), read_scales32(type, panel, 0, h));
             if (type.has_min) {
-                float_store((float *)(void *)(to + 64 + BYTES * h), half_load(panel, 2, h));
+                float_store((float *)(void *)(to + 64 + BYTES * h),
+                            read_scales32(type, panel, 1, h));
             }
 #pragma GCC unroll 8
             for (int k = 0; k < 8; k++) {
@@ -133,7 +157,7 @@ X86_INLINE vec_float scales32(const packed32 type, const uint8_t *block, size_t 
                               size_t half) {
     return type.is_expanded
                ? float_load((const float *)(const void *)(block + 64 * which + BYTES * half))
-               : half_load(block, 2 * which, half);
+               : read_scales32(type, block, which, half);
 }
 
 /* i of one block, in all halves, for n_row (a constant, at most ROWS) activation rows. */
@@ -141,6 +165,7 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t a
                              const uint8_t *x, const int32_t *start, const size_t n_row,
                              vec_int i[HALVES][ROWS]) {
     const size_t fit = int_dot_fit(type.fit);
+    const bool in_order = type.is_signed && type.bytes >= 32; /* else words hold nibbles */
     vec_int sum[HALVES][ROWS];
 #pragma GCC unroll 8
     for (size_t n = 0; n < n_row; n++) {
@@ -151,7 +176,7 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t a
     }
 #pragma GCC unroll 8
     for (size_t at = 0; at < 8; at++) {
-        const int k = (int)(type.is_signed ? at : at / 2 + at % 2 * 4);
+        const int k = (int)(in_order ? at : at / 2 + at % 2 * 4);
         if (!type.is_expanded) {
             packed_fetch(block, ahead, PACKED_ROWS * type.bytes, at, 8);
         }
@@ -166,7 +191,8 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t a
 #pragma GCC unroll 2
             for (size_t h = 0; h < HALVES; h++) {
                 if (type.is_signed) {
-                    i[h][n] = int_now(int_dot_signed(i[h][n], w[h], xk));
+                    const vec_int begun = int_dot_begin_signed(i[h][n], w[h], xk);
+                    i[h][n] = int_now(int_dot_end(i[h][n], begun));
                 } else if (at % fit == 0) {
                     sum[h][n] = int_now(int_dot_begin(i[h][n], w[h], xk));
                 } else {
@@ -263,7 +289,8 @@ typedef struct packed256 {
     size_t dmin_at;   /* 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
     size_t group;     /* values that share a small scale: 16 or 32 */
-    size_t fit;       /* as in packed32 */
+    bool is_signed;   /* as in packed32, then without minimum and offset (shift 0) */
+    size_t fit;       /* likewise */
     bool is_expanded; /* likewise */
     /* Values 4 k to 4 k + 3 of a part, part and k constants. */
     vec_int (*values)(const uint8_t *block, size_t half, size_t side, int part, int k);
@@ -350,16 +377,55 @@ X86_INLINE heads256 heads_q6_k(const uint8_t *block, size_t half) {
     return heads;
 }
 
+/* A group of 32 is a block of IQ4_NL. */
+X86_INLINE vec_int values_iq4_xs(const uint8_t *block, size_t half, size_t side, int part, int k) {
+    const size_t unit = 16 * side + 4 * (size_t)part + (size_t)(k % 4);
+    const vec_int nibbles = bits_of(unit_load(block, 8, unit, half), k / 4 * 4, 15);
+    return int_look_up(block_iq4_levels, SIGNED_OFFSET, nibbles);
+}
+
+/* Of four scales, bytes 0 to 3, the low four bits are nibbles of the two bytes at `byte` of `low`;
+ * the high two are those of byte `byte` / 2 of `high`. */
+X86_INLINE vec_int scales_iq4_xs(vec_int low, vec_int high, uint32_t byte) {
+    const uint32_t even = 0x000f000f, odd = 0x0f000f00;
+    const uint32_t first = 0x00000030, second = 0x00003000, third = 0x00300000, fourth = 0x30000000;
+    const vec_int l = int_pick_bytes(low, 0x01010000 + 0x01010101 * byte);
+    const vec_int h = int_pick_bytes(high, 0x01010101 * (byte / 2));
+    const vec_int fours =
+        int_or(int_and(l, int_all(&even)), int_and(int_right_16(l, 4), int_all(&odd)));
+    const vec_int near = int_or(int_and(int_left_16(h, 4), int_all(&first)),
+                                int_and(int_left_16(h, 2), int_all(&second)));
+    const vec_int far =
+        int_or(int_and(h, int_all(&third)), int_and(int_right_16(h, 2), int_all(&fourth)));
+    return int_sub_bytes(int_or(fours, int_or(near, far)), int_all_bytes(32));
+}
+
+X86_INLINE heads256 heads_iq4_xs(const uint8_t *block, size_t half) {
+    const vec_int high = int_of_u16(block + PACKED_ROWS * 2 + 2 * LANES * half);
+    const vec_int low = unit_load(block, 4, 0, half);
+    heads256 heads;
+#pragma GCC unroll 2
+    for (uint32_t q = 0; q < 2; q++) {
+        heads.scale[q] = scales_iq4_xs(low, high, 2 * q);
+        heads.min[q] = heads.scale[q];
+    }
+    heads.scale[2] = heads.scale[3] = heads.min[2] = heads.min[3] = int_zero(); /* unused */
+    return heads;
+}
+
 #define PACKED_Q2_K                                                                                \
-    ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, 8, false, values_q2_k, heads_q2_k})
+    ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, 8, false, values_q2_k, heads_q2_k})
 #define PACKED_Q3_K                                                                                \
-    ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, 8, false, values_q3_k, heads_q3_k})
+    ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, false, 8, false, values_q3_k, heads_q3_k})
 #define PACKED_Q4_K                                                                                \
-    ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, 8, false, values_q4_k, heads_q4_k})
+    ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, false, 8, false, values_q4_k, heads_q4_k})
 #define PACKED_Q5_K                                                                                \
-    ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, 4, false, values_q5_k, heads_q4_k})
+    ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, false, 4, false, values_q5_k, heads_q4_k})
 #define PACKED_Q6_K                                                                                \
-    ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, 2, false, values_q6_k, heads_q6_k})
+    ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, false, 2, false, values_q6_k, heads_q6_k})
+#define PACKED_IQ4_XS                                                                              \
+    ((packed256){BLOCKS256_IQ4_XS_BYTES, 0, 0, LEVELS_SIGNED ? 0 : 7, 32, LEVELS_SIGNED, 1, false, \
+                 values_iq4_xs, heads_iq4_xs})
 
 /* The small scales as factors, and the minimums as pairs of 16 bits for the pairs of sums. */
 typedef struct factors256 {
@@ -463,8 +529,9 @@ X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t 
             const vec_int xk = int_all(x + 4 * ((32 * (size_t)part / 4 + k) * n_row + n));
 #pragma GCC unroll 2
             for (size_t h = 0; h < HALVES; h++) {
-                sum[h][n] = int_now(k % fit == 0 ? int_dot_begin(int_zero(), w[h], xk)
-                                                 : int_dot_more(sum[h][n], w[h], xk));
+                sum[h][n] = int_now(type.is_signed ? int_dot_begin_signed(int_zero(), w[h], xk)
+                                    : k % fit == 0 ? int_dot_begin(int_zero(), w[h], xk)
+                                                   : int_dot_more(sum[h][n], w[h], xk));
                 if (k % fit == fit - 1) {
                     i[h][n] = int_now(int_dot_scaled(
                         i[h][n], sum[h][n], scale[h][32 / type.group * part + k / longest]));
@@ -507,8 +574,9 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
         part256_dots(type, block, ahead, side, 2, scale, values, n_row, i);
         part256_dots(type, block, ahead, side, 3, scale, values, n_row, i);
     }
+    const size_t pairs = type.dmin_at || type.offset_shift ? groups / 2 : 0; /* for j */
 #pragma GCC unroll 8
-    for (size_t p = 0; p < groups / 2; p++) {
+    for (size_t p = 0; p < pairs; p++) {
 #pragma GCC unroll 8
         for (size_t n = 0; n < n_row; n++) {
             const vec_int sums = int_all(x->pair_sums + 2 * n_row * (groups / 2 * b + p) + 2 * n);
@@ -548,304 +616,4 @@ X86_INLINE void panel256_times(const packed256 type, const packed_blocks *w, con
     }
 }
 
-/* ---- the types: each number of rows with code of its own ---------------------------------------
- */
-
-X86_INLINE void rows32_times(const packed32 type, const packed_blocks *w, const packed_group *x,
-                             size_t n_row, float *y, size_t y_stride) {
-    if (n_row == ROWS) {
-        panel32_times(type, w, x, ROWS, y, y_stride);
-    } else if (n_row == 1) {
-        panels32_times(type, w, x, y, y_stride);
-    } else if (n_row == 2) {
-        panel32_times(type, w, x, 2, y, y_stride);
-    } else {
-        panel32_times(type, w, x, ROWS / 2, y, y_stride);
-    }
-}
-
-X86_INLINE void rows256_times(const packed256 type, const packed_blocks *w, const packed_group *x,
-                              size_t n_row, float *y, size_t y_stride) {
-    if (n_row == ROWS) {
-        panel256_times(type, w, x, ROWS, y, y_stride);
-    } else if (n_row == 1) {
-        panel256_times(type, w, x, 1, y, y_stride);
-    } else if (n_row == 2) {
-        panel256_times(type, w, x, 2, y, y_stride);
-    } else {
-        panel256_times(type, w, x, ROWS / 2, y, y_stride);
-    }
-}
-
-static void times_q4_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows32_times(PACKED_Q4_0, w, x, n_row, y, y_stride);
-}
-
-static void packed_q4_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 32,
-        .block_bytes = BLOCKS32_Q4_0_BYTES,
-        .offset = 8,
-        .times = times_q4_0,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q4_1(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows32_times(PACKED_Q4_1, w, x, n_row, y, y_stride);
-}
-
-static void packed_q4_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 32,
-        .block_bytes = BLOCKS32_Q4_1_BYTES,
-        .times = times_q4_1,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q5_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows32_times(PACKED_Q5_0, w, x, n_row, y, y_stride);
-}
-
-static void expand_q5_0(const packed_blocks *w, uint8_t *to) {
-    expand32(PACKED_Q5_0, w, to);
-}
-
-static void expanded_times_q5_0(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel32_times(expanded32(PACKED_Q5_0), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q5_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 32,
-        .block_bytes = BLOCKS32_Q5_0_BYTES,
-        .expanded_bytes = EXPANDED32_BYTES,
-        .offset = 16,
-        .times = times_q5_0,
-        .expand = expand_q5_0,
-        .expanded_times = expanded_times_q5_0,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q5_1(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows32_times(PACKED_Q5_1, w, x, n_row, y, y_stride);
-}
-
-static void expand_q5_1(const packed_blocks *w, uint8_t *to) {
-    expand32(PACKED_Q5_1, w, to);
-}
-
-static void expanded_times_q5_1(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel32_times(expanded32(PACKED_Q5_1), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q5_1(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 32,
-        .block_bytes = BLOCKS32_Q5_1_BYTES,
-        .expanded_bytes = EXPANDED32_BYTES,
-        .times = times_q5_1,
-        .expand = expand_q5_1,
-        .expanded_times = expanded_times_q5_1,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q8_0(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows32_times(PACKED_Q8_0, w, x, n_row, y, y_stride);
-}
-
-static void packed_q8_0(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 32,
-        .block_bytes = BLOCKS32_Q8_0_BYTES,
-        .offset = SIGNED_OFFSET,
-        .times = times_q8_0,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q2_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows256_times(PACKED_Q2_K, w, x, n_row, y, y_stride);
-}
-
-static void expand_q2_k(const packed_blocks *w, uint8_t *to) {
-    expand256(PACKED_Q2_K, w, to);
-}
-
-static void expanded_times_q2_k(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q2_K), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 256,
-        .block_bytes = BLOCKS256_Q2_K_BYTES,
-        .expanded_bytes = EXPANDED256_BYTES,
-        .group = 16,
-        .times = times_q2_k,
-        .expand = expand_q2_k,
-        .expanded_times = expanded_times_q2_k,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q3_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows256_times(PACKED_Q3_K, w, x, n_row, y, y_stride);
-}
-
-static void expand_q3_k(const packed_blocks *w, uint8_t *to) {
-    expand256(PACKED_Q3_K, w, to);
-}
-
-static void expanded_times_q3_k(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q3_K), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q3_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 256,
-        .block_bytes = BLOCKS256_Q3_K_BYTES,
-        .expanded_bytes = EXPANDED256_BYTES,
-        .group = 16,
-        .times = times_q3_k,
-        .expand = expand_q3_k,
-        .expanded_times = expanded_times_q3_k,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q4_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows256_times(PACKED_Q4_K, w, x, n_row, y, y_stride);
-}
-
-static void expand_q4_k(const packed_blocks *w, uint8_t *to) {
-    expand256(PACKED_Q4_K, w, to);
-}
-
-static void expanded_times_q4_k(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q4_K), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q4_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 256,
-        .block_bytes = BLOCKS256_Q4_K_BYTES,
-        .expanded_bytes = EXPANDED256_BYTES,
-        .group = 32,
-        .times = times_q4_k,
-        .expand = expand_q4_k,
-        .expanded_times = expanded_times_q4_k,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q5_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows256_times(PACKED_Q5_K, w, x, n_row, y, y_stride);
-}
-
-static void expand_q5_k(const packed_blocks *w, uint8_t *to) {
-    expand256(PACKED_Q5_K, w, to);
-}
-
-static void expanded_times_q5_k(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q5_K), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q5_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 256,
-        .block_bytes = BLOCKS256_Q5_K_BYTES,
-        .expanded_bytes = EXPANDED256_BYTES,
-        .group = 32,
-        .times = times_q5_k,
-        .expand = expand_q5_k,
-        .expanded_times = expanded_times_q5_k,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void times_q6_k(const packed_blocks *w, const packed_group *x, size_t n_row, float *y,
-                       size_t y_stride) {
-    rows256_times(PACKED_Q6_K, w, x, n_row, y, y_stride);
-}
-
-static void expand_q6_k(const packed_blocks *w, uint8_t *to) {
-    expand256(PACKED_Q6_K, w, to);
-}
-
-static void expanded_times_q6_k(const packed_blocks *w, const packed_group *x, size_t n_row,
-                                float *y, size_t y_stride) {
-    panel256_times(expanded256(PACKED_Q6_K), w, x, ROWS, y, y_stride);
-    (void)n_row;
-}
-
-static void packed_q6_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const packed_kernel kernel = {
-        .rows = ROWS,
-        .block_length = 256,
-        .block_bytes = BLOCKS256_Q6_K_BYTES,
-        .expanded_bytes = EXPANDED256_BYTES,
-        .group = 16,
-        .times = times_q6_k,
-        .expand = expand_q6_k,
-        .expanded_times = expanded_times_q6_k,
-    };
-    packed_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-/* Puts these products into the table. */
-X86_INLINE void packed_fill_table(kernel_table *table) {
-    table->matmul_packed[QUANT_Q4_0] = packed_q4_0;
-    table->matmul_packed[QUANT_Q4_1] = packed_q4_1;
-    table->matmul_packed[QUANT_Q5_0] = packed_q5_0;
-    table->matmul_packed[QUANT_Q5_1] = packed_q5_1;
-    table->matmul_packed[QUANT_Q8_0] = packed_q8_0;
-    table->matmul_packed[QUANT_Q2_K] = packed_q2_k;
-    table->matmul_packed[QUANT_Q3_K] = packed_q3_k;
-    table->matmul_packed[QUANT_Q4_K] = packed_q4_k;
-    table->matmul_packed[QUANT_Q5_K] = packed_q5_k;
-    table->matmul_packed[QUANT_Q6_K] = packed_q6_k;
-}
+#include "kernels/x86/packed_types.h"

@@ -3,6 +3,7 @@
 #ifndef KERNELS_X86_WORDS_AVX2_H
 #define KERNELS_X86_WORDS_AVX2_H
 
+#include "kernels/x86/levels_e8m0.h"
 #include "kernels/x86/q8_rows.h"
 
 #include <immintrin.h>
@@ -29,6 +30,16 @@ X86_INLINE vec_int int_all(const void *p) {
 
 X86_INLINE vec_int int_all_bytes(int byte) {
     return _mm256_set1_epi8((char)byte);
+}
+
+/* A number of 16 bits for each lane, not negative. */
+X86_INLINE vec_int int_of_u16(const void *p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(p));
+}
+
+/* What sixteen levels plus an offset give for the nibbles in each byte. */
+X86_INLINE vec_int int_look_up(const int8_t *levels, int offset, vec_int nibbles) {
+    return _mm256_shuffle_epi8(levels_256(levels, offset), nibbles);
 }
 
 X86_INLINE vec_int int_zero(void) {
@@ -142,6 +153,11 @@ X86_INLINE vec_float float_of_int(vec_int v) {
 
 X86_INLINE vec_float float_of_f16(const void *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+
+/* A byte of E8M0 for each lane: half of what it stands for. */
+X86_INLINE vec_float float_of_e8m0(const void *p) {
+    return floats_of_e8m0_256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)));
 }
 
 X86_INLINE vec_float float_mul(vec_float a, vec_float b) {

@@ -29,8 +29,9 @@ X86_INLINE vec_int int_dot_end(vec_int start, vec_int sum) {
 }
 
 /* A signed byte's sign goes over to x, which is never -128. */
-X86_INLINE vec_int int_dot_signed(vec_int start, vec_int w, vec_int x) {
-    return int_dot_end(start, int_pairs_8(int_abs_8(w), int_negate_8(x, w)));
+X86_INLINE vec_int int_dot_begin_signed(vec_int start, vec_int w, vec_int x) {
+    (void)start;
+    return int_pairs_8(int_abs_8(w), int_negate_8(x, w));
 }
 
 /* A small scale, byte `which` of each lane's word, as int_dot_scaled wants it. */

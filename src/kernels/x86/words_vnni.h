@@ -22,7 +22,7 @@ X86_INLINE vec_int int_dot_end(vec_int start, vec_int sum) {
     return sum;
 }
 
-X86_INLINE vec_int int_dot_signed(vec_int start, vec_int w, vec_int x) {
+X86_INLINE vec_int int_dot_begin_signed(vec_int start, vec_int w, vec_int x) {
     return int_add_quads_8(start, int_xor(w, int_all_bytes(0x80)), x);
 }
 
