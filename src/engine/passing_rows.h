@@ -8,6 +8,7 @@
 #define ENGINE_PASSING_ROWS_H
 
 #include "formats/model_file.h"
+#include "kernels/kernels.h"
 #include "models/gguf_habit.h"
 #include "ops/team.h"
 
@@ -33,6 +34,7 @@ typedef struct passing_error {
 
 /* What a team works with; for one job at a time. */
 typedef struct passing_room {
+    kernel_table kernels;
     float *floats; /* for each member PASSING_TOGETHER rows and one more */
     size_t longest_row;
     passing_error *errors; /* one for each PASSING_TOGETHER rows of a job */
