@@ -579,6 +579,10 @@ static sl_status write_tensors(sl_conversion *c, const output_file *file, sl_wri
 sl_status sl_conversion_write(sl_conversion *c, size_t index, sl_write_fn write, void *user,
                               sl_error *error) {
     const output_file *file = &c->files[index];
+    c->done = 0;
+    for (size_t i = 0; i < index; i++) {
+        c->done += sl_conversion_bytes(c, i);
+    }
     sl_status status = give(c, write, user, file->header.items, file->header.count, error);
     status = status == SL_OK ? write_tensors(c, file, write, user, error) : status;
     sl_error inner;
