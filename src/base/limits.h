@@ -30,7 +30,7 @@
 #define LIMIT_CONTEXT (1u << 28) /* positions of a sequence */
 #define LIMIT_BATCH 65536u       /* rows computed at once */
 #define LIMIT_THREADS 1024u
-#define LIMIT_DRAFT 256u /* tokens drafted at once */
+#define LIMIT_DRAFT 256u           /* tokens drafted at once */
 #define LIMIT_TYPE_OVERRIDES 1024u /* patterns with a type, when a model is quantized */
 
 #define LIMIT_TOKENIZER_BYTES (1u << 28) /* a tokenizer's own file: 256 MiB */

@@ -1,6 +1,7 @@
 /* compare.c - sl_file_compare: the values of two tensors beside each other. */
 #include "base/error.h"
 #include "base/size.h"
+#include "cpu/cpu.h"
 #include "engine/inspect.h"
 #include "engine/passing_rows.h"
 
@@ -17,6 +18,7 @@ typedef struct row_sums {
 } row_sums;
 
 typedef struct comparing {
+    kernel_table kernels;
     passing_tensor a, b;
     size_t row_bytes; /* of rows that lie alike in both; 0: they have to be read as values */
     float *floats;    /* 2 * ROWS rows for each member */
@@ -54,8 +56,8 @@ static void compare_rows(void *context, size_t member) {
     while (team_take(&c->next, ROWS, c->a.rows, &begin, &end)) {
         row_sums sums = {0};
         if (!same_bytes(c, begin, end - begin)) {
-            passing_rows_read(&c->a, begin, end - begin, a);
-            passing_rows_read(&c->b, begin, end - begin, b);
+            passing_rows_read(&c->a, &c->kernels, begin, end - begin, a);
+            passing_rows_read(&c->b, &c->kernels, begin, end - begin, b);
             compare_values(a, b, (end - begin) * c->a.n_in, &sums);
         }
         c->sums[begin / ROWS] = sums;
@@ -119,6 +121,7 @@ sl_status sl_file_compare(const sl_file *a, size_t a_index, const sl_file *b, si
                          STR_ARG(x->name), STR_ARG(y->name));
     }
     comparing c = {0};
+    kernel_table_fill(&c.kernels, cpu_features());
     sl_status status = passing_tensor_of(&a->tables, x, x->type, &c.a, error);
     if (status == SL_OK) {
         status = passing_tensor_of(&b->tables, y, y->type, &c.b, error);

@@ -415,6 +415,22 @@ static void drop_rows(const sl_conversion *c, const passing_tensor *t, size_t fi
     }
 }
 
+/* The disk reads what the next chunk will be made of, most likely, while this one is made: faults
+ * alone would wait for each piece. */
+static void fetch_next(const sl_conversion *c, const passing_tensor *t, size_t first,
+                       size_t count) {
+    const uintptr_t data = (uintptr_t)t->from->data - (uintptr_t)c->mapping.bytes;
+    if (t->from->layout != TENSOR_ROWS || data >= c->mapping.size) {
+        return;
+    }
+    const size_t row = quant_row_bytes(t->from->type, t->n_in);
+    const size_t from = data + (first + count) * row;
+    const size_t bytes = size_min(size_max(count * row, CHUNK), c->mapping.size - from);
+    if (bytes > 0) {
+        os_pages_fetch(c->mapping.bytes + from, bytes);
+    }
+}
+
 /* Waits for a free place; false if nothing more is wanted. */
 static bool wait_for_place(making *m, uint32_t made) {
     for (;;) {
@@ -435,6 +451,7 @@ static size_t make_chunk(sl_conversion *c, size_t tensor, size_t first, uint8_t 
     const passing_tensor *t = &c->passing[tensor];
     const size_t bytes = quant_row_bytes(t->to, t->n_in);
     const size_t count = size_min(rows_of_chunk(c, t), t->rows - first);
+    fetch_next(c, t, first, count);
     if (first == 0) {
         c->errors[tensor] = (passing_error){0};
     }
@@ -554,6 +571,10 @@ static sl_status write_tensors(sl_conversion *c, const output_file *file, sl_wri
 sl_status sl_conversion_write(sl_conversion *c, size_t index, sl_write_fn write, void *user,
                               sl_error *error) {
     const output_file *file = &c->files[index];
+    c->done = 0;
+    for (size_t i = 0; i < index; i++) {
+        c->done += sl_conversion_bytes(c, i);
+    }
     sl_status status = give(c, write, user, file->header.items, file->header.count, error);
     status = status == SL_OK ? write_tensors(c, file, write, user, error) : status;
     sl_error inner;

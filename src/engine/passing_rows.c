@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "cpu/cpu.h"
 #include "engine/make_rows.h"
 #include "quant/encode.h"
 
@@ -31,6 +32,7 @@ sl_status passing_room_open(size_t threads, size_t longest_row, size_t most_rows
                             passing_room *room, sl_error *error) {
     size_t bytes;
     *room = (passing_room){.longest_row = longest_row};
+    kernel_table_fill(&room->kernels, cpu_features());
     if (!size_mul(threads * (PASSING_TOGETHER + 1) * sizeof *room->floats, longest_row, &bytes)) {
         return error_memory(error, "rows on their way", SIZE_MAX);
     }
@@ -76,7 +78,8 @@ static void read_transposed(const passing_tensor *t, size_t first, size_t count,
     }
 }
 
-void passing_rows_read(const passing_tensor *t, size_t first, size_t count, float *to) {
+void passing_rows_read(const passing_tensor *t, const kernel_table *kernels, size_t first,
+                       size_t count, float *to) {
     if (t->from->layout == TENSOR_PLANES) {
         make_rows_floats(t->from, first, count, to); /* a checkpoint's rows are in GGUF's order */
     } else if (t->from->layout == TENSOR_TRANSPOSED) {
@@ -85,8 +88,8 @@ void passing_rows_read(const passing_tensor *t, size_t first, size_t count, floa
         const size_t row_bytes = quant_row_bytes(t->from->type, t->n_in);
         for (size_t i = 0; i < count; i++) {
             const size_t row = gguf_habit_source(&t->habit, first + i);
-            quant_format_of(t->from->type)
-                ->decode(t->from->data + row * row_bytes, to + i * t->n_in, t->n_in);
+            kernels->decode[t->from->type](t->from->data + row * row_bytes, to + i * t->n_in,
+                                           t->n_in);
         }
     }
     for (size_t i = 0; t->habit.plus_one && i < count * t->n_in; i++) {
@@ -141,18 +144,18 @@ static void copy_rows(const passing_tensor *t, size_t first, size_t count, uint8
     }
 }
 
-static void encode_rows(const passing_tensor *t, size_t first, size_t count, uint8_t *to,
-                        float *floats, passing_error *error) {
+static void encode_rows(const passing_tensor *t, const kernel_table *kernels, size_t first,
+                        size_t count, uint8_t *to, float *floats, passing_error *error) {
     const size_t bytes = quant_row_bytes(t->to, t->n_in);
     float *const decoded = floats + PASSING_TOGETHER * t->n_in;
-    passing_rows_read(t, first, count, floats);
+    passing_rows_read(t, kernels, first, count, floats);
     for (size_t i = 0; i < count; i++) {
         const float *const row = floats + i * t->n_in;
         const float *const importance =
             t->importance ? t->importance + (first + i) / t->matrix_rows * t->n_in : NULL;
         quant_encode(t->to, row, importance, to + i * bytes, t->n_in);
         if (error) {
-            quant_format_of(t->to)->decode(to + i * bytes, decoded, t->n_in);
+            kernels->decode[t->to](to + i * bytes, decoded, t->n_in);
             add_error(row, decoded, t->n_in, error);
         }
     }
@@ -178,7 +181,7 @@ static void make_rows_of_job(void *context, size_t member) {
             if (error) {
                 *error = (passing_error){0};
             }
-            encode_rows(t, first, count, to, floats, error);
+            encode_rows(t, &job->room->kernels, first, count, to, floats, error);
         }
     }
 }

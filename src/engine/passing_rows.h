@@ -8,6 +8,7 @@
 #define ENGINE_PASSING_ROWS_H
 
 #include "formats/model_file.h"
+#include "kernels/kernels.h"
 #include "models/gguf_habit.h"
 #include "ops/team.h"
 
@@ -36,6 +37,7 @@ typedef struct passing_error {
 
 /* What a team works with; for one job at a time. */
 typedef struct passing_room {
+    kernel_table kernels;
     float *floats; /* for each member PASSING_TOGETHER rows and one more */
     size_t longest_row;
     passing_error *errors; /* one for each PASSING_TOGETHER rows of a job */
@@ -53,7 +55,8 @@ void passing_room_close(passing_room *room);
 bool passing_is_exact(const passing_tensor *t);
 
 /* The values of `count` rows from row `first` on, as GGUF has them. */
-void passing_rows_read(const passing_tensor *t, size_t first, size_t count, float *to);
+void passing_rows_read(const passing_tensor *t, const kernel_table *kernels, size_t first,
+                       size_t count, float *to);
 
 /* Makes `count` rows from row `first` on, one behind the other at `to`. Adds to *error what that
  * changed (NULL: it is not measured); the sums are the same whatever the team, if `first` and all

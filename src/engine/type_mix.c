@@ -16,9 +16,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* GGUF's numbers of types that are known here only where quant.h has them. */
-enum { IQ4_NL = 20, IQ4_XS = 23, MXFP4 = 39 };
-
 typedef enum tensor_group {
     OTHER,
     OUTPUT,
@@ -49,14 +46,14 @@ enum { FALCON = 1, EIGHT_EXPERTS = 2, USUAL = 4, ANY = 7, NO_FALCON = EIGHT_EXPE
 typedef struct mix_rule {
     tensor_group group;
     rule_case when;
-    int type;
+    quant_type type;
     unsigned models;
 } mix_rule;
 
 struct type_mix {
     const char *name;
     uint32_t file_type;
-    int type;
+    quant_type type;
     bool experts_only; /* the others, MXFP4's, are Q8_0 */
     bool wants_importance;
     const mix_rule rules[8]; /* ended by one without models */
@@ -114,16 +111,16 @@ static const type_mix mixes[] = {
      .rules = {{VALUES, IF_MANY, QUANT_Q6_K, ANY},
                {DOWN, IF_MANY, QUANT_Q6_K, ANY}}},
     {.name = "q6_k", .file_type = 18, .type = QUANT_Q6_K},
-    {.name = "iq4_nl", .file_type = 25, .type = IQ4_NL,
+    {.name = "iq4_nl", .file_type = 25, .type = QUANT_IQ4_NL,
      .rules = {{VALUES, IF_SHARED, QUANT_Q5_K, ANY},
                {DOWN, IF_EIGHTH_UNKNOWN, QUANT_Q5_K, ANY},
                {JOINED, ALWAYS, QUANT_Q5_K, EIGHT_EXPERTS}}},
-    {.name = "iq4_xs", .file_type = 30, .type = IQ4_XS,
+    {.name = "iq4_xs", .file_type = 30, .type = QUANT_IQ4_XS,
      .rules = {{VALUES, IF_SHARED, QUANT_Q5_K, ANY},
                {DOWN, IF_EIGHTH_UNKNOWN, QUANT_Q5_K, ANY},
                {JOINED, ALWAYS, QUANT_Q5_K, EIGHT_EXPERTS}}},
-    {.name = "mxfp4", .file_type = 38, .type = MXFP4},
-    {.name = "mxfp4_moe", .file_type = 38, .type = MXFP4, .experts_only = true},
+    {.name = "mxfp4", .file_type = 38, .type = QUANT_MXFP4},
+    {.name = "mxfp4_moe", .file_type = 38, .type = QUANT_MXFP4, .experts_only = true},
 };
 
 static const struct {
@@ -137,10 +134,10 @@ static const struct {
 /* What a type gives way to where its blocks do not divide the rows; where these do not either, and
  * for the other types, it is F16. */
 static const struct {
-    int type, instead;
+    quant_type type, instead;
 } fallbacks[] = {
     {QUANT_Q2_K, QUANT_Q4_0}, {QUANT_Q3_K, QUANT_Q4_0}, {QUANT_Q4_K, QUANT_Q5_0},
-    {QUANT_Q5_K, QUANT_Q5_1}, {QUANT_Q6_K, QUANT_Q8_0}, {IQ4_XS, IQ4_NL},
+    {QUANT_Q5_K, QUANT_Q5_1}, {QUANT_Q6_K, QUANT_Q8_0}, {QUANT_IQ4_XS, QUANT_IQ4_NL},
 };
 
 /* Parts of the names of matrices that stay as they are: routers, positions, and such as are small
@@ -230,9 +227,6 @@ sl_status type_mix_find(const char *name, const type_mix **mix, sl_error *error)
     }
     char known[256] = "";
     for (size_t i = 0; i < COUNT_OF(mixes); i++) {
-        if (!quant_format_of((uint32_t)mixes[i].type)) {
-            continue;
-        }
         if (strcasecmp(wanted, mixes[i].name) == 0) {
             *mix = &mixes[i];
             return SL_OK;
@@ -248,7 +242,7 @@ uint32_t type_mix_file_type(const type_mix *mix) {
 }
 
 bool type_mix_quantizes(const type_mix *mix) {
-    return quant_format_of((uint32_t)mix->type)->block_length > 1;
+    return quant_format_of(mix->type)->block_length > 1;
 }
 
 bool type_mix_wants_importance(const type_mix *mix) {
@@ -345,16 +339,16 @@ static bool is_case(rule_case when, size_t i, size_t n, bool shared, bool import
 }
 
 /* The output matrix comes last of all and is read once a token: its bits buy most. */
-static int output_type(const type_mix *mix, const model_facts *facts, uint64_t row) {
+static quant_type output_type(const type_mix *mix, const model_facts *facts, uint64_t row) {
     if (mix->experts_only || facts->kind == FALCON ||
-        row % quant_format_of((uint32_t)mix->type)->block_length != 0) {
+        row % quant_format_of(mix->type)->block_length != 0) {
         return QUANT_Q8_0;
     }
     return mix->type == QUANT_Q8_0 ? QUANT_Q8_0 : QUANT_Q6_K;
 }
 
-static int type_by_rules(const type_mix *mix, const model_facts *facts, const gguf_tensor *t,
-                         tensor_group group, bool importance) {
+static quant_type type_by_rules(const type_mix *mix, const model_facts *facts, const gguf_tensor *t,
+                                tensor_group group, bool importance) {
     const size_t layer = layer_of(t->name);
     const size_t i = group == VALUES ? facts->values_before[layer] : layer;
     const size_t n = group == VALUES ? facts->n_values : facts->n_layer;
@@ -364,7 +358,7 @@ static int type_by_rules(const type_mix *mix, const model_facts *facts, const gg
     if ((group == VALUES || group == KEYS) && facts->kind == EIGHT_EXPERTS) {
         return QUANT_Q8_0; /* small beside the experts */
     }
-    int type = mix->type;
+    quant_type type = mix->type;
     for (const mix_rule *rule = mix->rules; rule->models; rule++) {
         if (rule->group == group && (rule->models & facts->kind) &&
             is_case(rule->when, i, n, facts->shared, importance)) {
@@ -378,8 +372,8 @@ static int type_by_rules(const type_mix *mix, const model_facts *facts, const gg
 
 static quant_type fitting(quant_type type, uint64_t row) {
     for (size_t i = 0; i < COUNT_OF(fallbacks); i++) {
-        if ((int)type == fallbacks[i].type && row % quant_format_of(type)->block_length != 0) {
-            type = (quant_type)fallbacks[i].instead;
+        if (type == fallbacks[i].type && row % quant_format_of(type)->block_length != 0) {
+            type = fallbacks[i].instead;
             break;
         }
     }
@@ -400,7 +394,7 @@ static sl_status want(chooser *c, const gguf_tensor *t, quant_type *type, sl_err
     const tensor_group group = group_of(t->name);
     const bool last = group == OUTPUT || (group == EMBEDDING && c->facts.tied);
     bool applied = false;
-    *type = (quant_type)w->mix->type;
+    *type = w->mix->type;
     if (group == EMBEDDING && w->embedding) {
         *type = c->embedding;
         return SL_OK;
@@ -412,8 +406,8 @@ static sl_status want(chooser *c, const gguf_tensor *t, quant_type *type, sl_err
     const sl_status status = type_overrides_apply(&c->overrides, t->name, type, &applied, error);
     const bool quantizes = quant_format_of(*type)->block_length > 1;
     if (status == SL_OK && !applied && !w->pure && quantizes) {
-        *type = (quant_type)(last ? output_type(w->mix, &c->facts, t->dims[0])
-                                  : type_by_rules(w->mix, &c->facts, t, group, w->has_importance));
+        *type = last ? output_type(w->mix, &c->facts, t->dims[0])
+                     : type_by_rules(w->mix, &c->facts, t, group, w->has_importance);
     }
     return status;
 }

@@ -111,6 +111,9 @@ void os_pages_free(void *pages, size_t bytes);
  * are touched, others are zero then. */
 void os_pages_drop(const void *pages, size_t bytes);
 
+/* Asks that the pages of a file within a range be read soon, and does not wait for them. */
+void os_pages_fetch(const void *pages, size_t bytes);
+
 /* Whether os_pages_allocate gets huge pages here. */
 bool os_pages_huge(void);
 

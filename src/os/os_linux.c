@@ -138,6 +138,12 @@ void os_pages_drop(const void *pages, size_t bytes) {
     }
 }
 
+void os_pages_fetch(const void *pages, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = (uintptr_t)pages / page * page;
+    (void)madvise((void *)begin, (uintptr_t)pages + bytes - begin, MADV_WILLNEED); /* a wish */
+}
+
 bool os_pages_huge(void) {
     char text[64] = "";
     const int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);

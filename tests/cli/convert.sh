@@ -74,7 +74,7 @@ done
 refuse 2 "no model: give SOURCE" convert
 refuse 2 "no file to write" convert "$model"
 refuse 2 "unexpected argument 'x'" convert "$model" "$folder/a" x
-refuse 2 "no type is named 'q9'; known: f32, f16, bf16, q8_0" \
+refuse 2 "expected f32, f16, bf16 or q8_0 (sluice quantize makes others), found 'q9'" \
     convert "$model" "$folder/a.gguf" --type q9
 refuse 2 "No such file" convert "$scratch/none" "$folder/a.gguf"
 refuse 2 "cannot write $scratch/none/a" convert "$model" "$scratch/none/a"
