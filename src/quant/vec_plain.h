@@ -1,0 +1,53 @@
+/* vec_plain.h - a vector of floats without an instruction set: four lanes that any compiler knows.
+ *
+ * The words are those of kernels/x86/vec_avx2.h, as far as the encoders need them. Lanes never
+ * meet, so the number of lanes does not show in the results. + - * / work on a vec as on floats.
+ */
+#ifndef QUANT_VEC_PLAIN_H
+#define QUANT_VEC_PLAIN_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum { VEC_WIDTH = 4 };
+
+typedef float vec __attribute__((vector_size(16)));
+typedef int32_t vec_bits __attribute__((vector_size(16)));
+
+static inline vec vec_all(float f) {
+    return (vec){f, f, f, f};
+}
+
+static inline vec vec_load(const float *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vec_store(float *p, vec v) {
+    memcpy(p, &v, sizeof v);
+}
+
+static inline vec vec_choose(vec_bits mask, vec yes, vec no) {
+    return (vec)((mask & (vec_bits)yes) | (~mask & (vec_bits)no));
+}
+
+/* a < b ? yes : no; `no` if one is NaN. */
+static inline vec vec_if_less(vec a, vec b, vec yes, vec no) {
+    return vec_choose(a < b, yes, no);
+}
+
+/* a > b ? a : b and a < b ? a : b, so b if one is NaN. */
+static inline vec vec_max(vec a, vec b) {
+    return vec_choose(a > b, a, b);
+}
+
+static inline vec vec_min(vec a, vec b) {
+    return vec_choose(a < b, a, b);
+}
+
+static inline vec vec_magnitude(vec v) {
+    return (vec)((vec_bits)v & 0x7fffffff);
+}
+
+#endif
