@@ -4,6 +4,7 @@
 #include "quant/vec_plain.h"
 
 #include "quant/encode256.h"
+#include "quant/encode32.h"
 
 static void encode_f32(const float *values, const float *importance, void *blocks, size_t n) {
     (void)importance;
@@ -18,31 +19,6 @@ static void encode_f16(const float *values, const float *importance, void *block
 static void encode_bf16(const float *values, const float *importance, void *blocks, size_t n) {
     (void)importance;
     quant_format_of(QUANT_BF16)->encode(values, blocks, n);
-}
-
-static void encode_q4_0(const float *values, const float *importance, void *blocks, size_t n) {
-    (void)importance;
-    block_encode_q4_0(values, blocks, n);
-}
-
-static void encode_q4_1(const float *values, const float *importance, void *blocks, size_t n) {
-    (void)importance;
-    block_encode_q4_1(values, blocks, n);
-}
-
-static void encode_q5_0(const float *values, const float *importance, void *blocks, size_t n) {
-    (void)importance;
-    block_encode_q5_0(values, blocks, n);
-}
-
-static void encode_q5_1(const float *values, const float *importance, void *blocks, size_t n) {
-    (void)importance;
-    block_encode_q5_1(values, blocks, n);
-}
-
-static void encode_q8_0(const float *values, const float *importance, void *blocks, size_t n) {
-    (void)importance;
-    block_encode_q8_0(values, blocks, n);
 }
 
 static quant_encoder *const encoders[QUANT_TYPE_LIMIT] = {

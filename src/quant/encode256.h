@@ -55,8 +55,8 @@ FIT_INLINE float encode_largest(const float *values, size_t n) {
 }
 
 /* Brings values and importance into lanes and units. False if a value is not finite. Weights that
- * are all zero, or not finite, tell nothing: they count as all alike. None is quite zero, so that
- * every group has a best scale. */
+ * are all zero, or not finite, tell nothing: they count as all alike. None is negative or quite
+ * zero, so that every group has a best scale. */
 FIT_INLINE bool encode_load(const float *values, const float *importance, const size_t length,
                             encode_block *b) {
     const float largest = encode_largest(values, BLOCK256_LENGTH);
@@ -71,14 +71,15 @@ FIT_INLINE bool encode_load(const float *values, const float *importance, const 
     /* The inverse of 2^127 is subnormal, but exact. */
     b->per_unit = 1 / b->unit;
     const float per_weight = b->is_weighted ? 1 / encode_power_below(heaviest) : 0;
-    for (size_t g = 0; g < b->n_group; g++) {
-        for (size_t i = 0; i < length; i++) {
-            b->x[i * b->n_group + g] = values[g * length + i] * b->per_unit;
-        }
+    fit_turn(values, length, b->n_group, b->x);
+    for (size_t k = 0; k < BLOCK256_LENGTH; k++) {
+        b->x[k] *= b->per_unit;
     }
-    for (size_t g = 0; b->is_weighted && g < b->n_group; g++) {
-        for (size_t i = 0; i < length; i++) {
-            b->w[i * b->n_group + g] = importance[g * length + i] * per_weight + 0x1p-20f;
+    if (b->is_weighted) {
+        fit_turn(importance, length, b->n_group, b->w);
+        for (size_t k = 0; k < BLOCK256_LENGTH; k++) {
+            const float w = b->w[k] * per_weight;
+            b->w[k] = (w > 0 ? w : 0) + 0x1p-20f;
         }
     }
     return true;
@@ -161,7 +162,7 @@ FIT_INLINE void encode_signed_multiples(const encode_block *b, const bool is_wei
         for (int k = -1; k <= 1; k++) {
             const vec m =
                 fit_clamp(nearest + vec_all((float)k), -how->scale_half, how->scale_half - 1);
-            const fit_signed f = fit_signed_error(g, d * m, how->half);
+            const fit_signed f = fit_signed_error(g, d * m, -how->half, how->half - 1);
             multiple = vec_if_less(f.error, least, m, multiple);
             xq = vec_if_less(f.error, least, f.xq, xq);
             qq = vec_if_less(f.error, least, f.qq, qq);
@@ -189,8 +190,9 @@ FIT_INLINE void encode_signed_search(const encode_block *b, const bool is_weight
                                      const encode_signed *how, encode_result *r) {
     for (size_t lane = 0; lane < b->n_group; lane += VEC_WIDTH) {
         vec curve;
-        const vec scale = fit_signed_scale(encode_group(b, is_weighted, lane), how->half, how->ends,
-                                           how->n_end, how->fit_rounds, &curve);
+        const vec scale =
+            fit_signed_scale(encode_group(b, is_weighted, lane), -how->half, how->half - 1,
+                             how->ends, how->n_end, how->fit_rounds, &curve);
         vec_store(r->scale + lane, scale);
         vec_store(r->curve + lane, curve);
     }
@@ -202,6 +204,15 @@ FIT_INLINE void encode_signed_search(const encode_block *b, const bool is_weight
     }
 }
 
+/* Levels in lanes to levels in order. */
+FIT_INLINE void encode_put_levels(const encode_block *b, const float *level, block256 *out) {
+    float in_order[BLOCK256_LENGTH];
+    fit_turn(level, b->n_group, b->length, in_order);
+    for (size_t k = 0; k < BLOCK256_LENGTH; k++) {
+        out->q[k] = (int8_t)in_order[k];
+    }
+}
+
 FIT_INLINE void encode_signed_levels(const encode_block *b, const encode_signed *how,
                                      const encode_result *r, block256 *out) {
     float level[BLOCK256_LENGTH];
@@ -210,13 +221,12 @@ FIT_INLINE void encode_signed_levels(const encode_block *b, const encode_signed 
         const vec inverse = fit_ratio(vec_all(1), scale);
         for (size_t i = 0; i < b->length; i++) {
             const vec x = vec_load(b->x + i * b->n_group + lane);
-            vec_store(level + i * b->n_group + lane, fit_signed_level(x, inverse, how->half));
+            vec_store(level + i * b->n_group + lane,
+                      fit_signed_level(x, inverse, -how->half, how->half - 1));
         }
     }
+    encode_put_levels(b, level, out);
     for (size_t g = 0; g < b->n_group; g++) {
-        for (size_t i = 0; i < b->length; i++) {
-            out->q[g * b->length + i] = (int8_t)level[i * b->n_group + g];
-        }
         out->scale[g] = (int8_t)r->multiple[g];
         out->min[g] = 0;
     }
@@ -361,11 +371,9 @@ FIT_INLINE void encode_ranged_levels(const encode_block *b, const encode_ranged 
                       fit_ranged_level(x, inverse, offset, how->top));
         }
     }
+    encode_put_levels(b, level, out);
     const size_t per_group = b->length / BLOCK256_GROUP;
     for (size_t g = 0; g < b->n_group; g++) {
-        for (size_t i = 0; i < b->length; i++) {
-            out->q[g * b->length + i] = (int8_t)level[i * b->n_group + g];
-        }
         for (size_t k = g * per_group; k < (g + 1) * per_group; k++) {
             out->scale[k] = (int8_t)r->multiple[g];
             out->min[k] = (uint8_t)r->min_multiple[g];

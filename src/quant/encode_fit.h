@@ -8,9 +8,10 @@
  *      value 1    x        x               w likewise; NULL: every weight is 1
  *       ...
  *
- * A signed group is x = s * q, q from -half to half - 1; a ranged one is x = s * q - m, q from 0
- * to top, m >= 0. A candidate is a way to round: an inverse of s (and an offset). The levels that it
- * gives have a best s (and m) in closed form, and what error remains follows from the same sums:
+ * A signed group is x = s * q, q from low to high; a ranged one is x = s * q - m, q from 0 to top,
+ * m not negative unless it is free to be. A candidate is a way to round: an inverse of s (and an
+ * offset). The levels that it gives have a best s (and m) in closed form, and what error remains
+ * follows from the same sums:
  *
  *   signed   s = Sxq / Sqq         error = Sxx - s Sxq          Sxq = sum of w x q
  *   ranged   s = (Sxq - mean Sq) / (Sqq - Sq^2 / S)      m = (s Sq - Sx) / S
@@ -20,6 +21,7 @@
 #ifndef QUANT_ENCODE_FIT_H
 #define QUANT_ENCODE_FIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FIT_INLINE static inline __attribute__((always_inline))
@@ -49,6 +51,23 @@ FIT_INLINE vec fit_ratio(vec a, vec b) {
     return vec_if_less(nothing, vec_magnitude(b), a / b, vec_all(0));
 }
 
+/* to[i * stride + lane] = from[lane * length + i]: `stride` groups side by side, both numbers
+ * multiples of eight. */
+FIT_INLINE void fit_turn(const float *from, size_t length, size_t stride, float *to) {
+    vec rows[VEC_WIDTH];
+    for (size_t lane = 0; lane < stride; lane += VEC_WIDTH) {
+        for (size_t i = 0; i < length; i += VEC_WIDTH) {
+            for (size_t k = 0; k < VEC_WIDTH; k++) {
+                rows[k] = vec_load(from + (lane + k) * length + i);
+            }
+            vec_transpose(rows);
+            for (size_t k = 0; k < VEC_WIDTH; k++) {
+                vec_store(to + (i + k) * stride + lane, rows[k]);
+            }
+        }
+    }
+}
+
 FIT_INLINE vec fit_weight(fit_group g, size_t i) {
     return g.w ? vec_load(g.w + i * g.stride) : vec_all(1);
 }
@@ -69,16 +88,16 @@ typedef struct fit_signed {
     vec error;
 } fit_signed;
 
-FIT_INLINE vec fit_signed_level(vec x, vec inverse, float half) {
-    return fit_nearest(fit_clamp(x * inverse, -half, half - 1));
+FIT_INLINE vec fit_signed_level(vec x, vec inverse, float low, float high) {
+    return fit_nearest(fit_clamp(x * inverse, low, high));
 }
 
 /* The sums for levels rounded from x * inverse. */
-FIT_INLINE fit_signed fit_signed_sums(fit_group g, vec inverse, float half) {
+FIT_INLINE fit_signed fit_signed_sums(fit_group g, vec inverse, float low, float high) {
     fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
     for (size_t i = 0; i < g.length; i++) {
         const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_signed_level(x, inverse, half);
+        const vec q = fit_signed_level(x, inverse, low, high);
         const vec wq = fit_weighted(g, i, q);
         f.xq = f.xq + x * wq;
         f.qq = f.qq + wq * q;
@@ -87,12 +106,12 @@ FIT_INLINE fit_signed fit_signed_sums(fit_group g, vec inverse, float half) {
 }
 
 /* The same, and the error that remains if s = scale. */
-FIT_INLINE fit_signed fit_signed_error(fit_group g, vec scale, float half) {
+FIT_INLINE fit_signed fit_signed_error(fit_group g, vec scale, float low, float high) {
     const vec inverse = fit_ratio(vec_all(1), scale);
     fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
     for (size_t i = 0; i < g.length; i++) {
         const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_signed_level(x, inverse, half);
+        const vec q = fit_signed_level(x, inverse, low, high);
         const vec wq = fit_weighted(g, i, q), off = x - scale * q;
         f.xq = f.xq + x * wq;
         f.qq = f.qq + wq * q;
@@ -112,8 +131,9 @@ FIT_INLINE vec fit_extreme(fit_group g) {
 }
 
 /* The better of what is known and a candidate, by what it takes off the error. */
-FIT_INLINE void fit_signed_try(fit_group g, vec inverse, float half, vec *scale, vec *gain) {
-    const fit_signed f = fit_signed_sums(g, inverse, half);
+FIT_INLINE void fit_signed_try(fit_group g, vec inverse, float low, float high, vec *scale,
+                               vec *gain) {
+    const fit_signed f = fit_signed_sums(g, inverse, low, high);
     const vec s = fit_ratio(f.xq, f.qq);
     const vec taken = s * f.xq;
     *scale = vec_if_less(*gain, taken, s, *scale);
@@ -121,17 +141,17 @@ FIT_INLINE void fit_signed_try(fit_group g, vec inverse, float half, vec *scale,
 }
 
 /* The scale of each group. Candidates put the extreme value at ends[0] to ends[n - 1]. */
-FIT_INLINE vec fit_signed_scale(fit_group g, float half, const float *ends, size_t n, size_t rounds,
-                                vec *weight) {
+FIT_INLINE vec fit_signed_scale(fit_group g, float low, float high, const float *ends, size_t n,
+                                size_t rounds, vec *weight) {
     const vec extreme = fit_extreme(g);
     const vec unit =
         vec_if_less(vec_all(fit_nothing), vec_magnitude(extreme), vec_all(1) / extreme, vec_all(0));
     vec scale = vec_all(0), gain = vec_all(0);
     for (size_t k = 0; k < n; k++) {
-        fit_signed_try(g, unit * vec_all(ends[k]), half, &scale, &gain);
+        fit_signed_try(g, unit * vec_all(ends[k]), low, high, &scale, &gain);
     }
     for (size_t k = 0; k < rounds; k++) {
-        fit_signed_try(g, fit_ratio(vec_all(1), scale), half, &scale, &gain);
+        fit_signed_try(g, fit_ratio(vec_all(1), scale), low, high, &scale, &gain);
     }
     *weight = fit_ratio(gain, scale * scale); /* Sqq */
     return scale;
@@ -202,8 +222,9 @@ FIT_INLINE fit_ranged fit_ranged_error(fit_group g, vec scale, vec min, float to
     return f;
 }
 
+/* The better of what is known and a candidate. A minimum may be free to have either sign. */
 FIT_INLINE void fit_ranged_try(fit_group g, const fit_moments *of, vec inverse, vec offset,
-                               float top, fit_line *best) {
+                               float top, const bool is_free, fit_line *best) {
     const fit_ranged f = fit_ranged_sums(g, inverse, offset, top);
     const vec centre = f.q / of->w;
     const vec together = f.xq - of->mean * f.q, spread = f.qq - centre * f.q;
@@ -211,11 +232,12 @@ FIT_INLINE void fit_ranged_try(fit_group g, const fit_moments *of, vec inverse, 
     vec scale = fit_ratio(together, spread);
     vec min = scale * centre - of->mean;
     vec error = of->variance - scale * together;
-    /* A minimum cannot be negative; without one the line goes through zero. */
-    const vec steep = fit_ratio(f.xq, f.qq);
-    scale = vec_if_less(min, none, steep, scale);
-    error = vec_if_less(min, none, of->xx - steep * f.xq, error);
-    min = vec_max(min, none);
+    if (!is_free) { /* a line without a minimum goes through zero */
+        const vec steep = fit_ratio(f.xq, f.qq);
+        scale = vec_if_less(min, none, steep, scale);
+        error = vec_if_less(min, none, of->xx - steep * f.xq, error);
+        min = vec_max(min, none);
+    }
     best->scale = vec_if_less(error, best->error, scale, best->scale);
     best->min = vec_if_less(error, best->error, min, best->min);
     best->curve = vec_if_less(error, best->error, f.qq, best->curve);
@@ -239,15 +261,15 @@ FIT_INLINE fit_line fit_ranged_line(fit_group g, const fit_moments *of, float to
     best.error = vec_if_less(vec_all(0), of->mean, of->xx, of->variance);
     for (size_t k = 0; k < n; k++) {
         const vec inverse = unit * vec_all(spans[k]);
-        fit_ranged_try(g, of, inverse, vec_all(0) - low * inverse, top, &best);
+        fit_ranged_try(g, of, inverse, vec_all(0) - low * inverse, top, false, &best);
         if (spans[k] != top) {
             const vec offset = vec_all((top - spans[k]) / 2) - low * inverse;
-            fit_ranged_try(g, of, inverse, offset, top, &best);
+            fit_ranged_try(g, of, inverse, offset, top, false, &best);
         }
     }
     for (size_t k = 0; k < rounds; k++) {
         const vec inverse = fit_ratio(vec_all(1), best.scale);
-        fit_ranged_try(g, of, inverse, best.min * inverse, top, &best);
+        fit_ranged_try(g, of, inverse, best.min * inverse, top, false, &best);
     }
     return best;
 }

@@ -50,4 +50,16 @@ static inline vec vec_magnitude(vec v) {
     return (vec)((vec_bits)v & 0x7fffffff);
 }
 
+/* Lane j of row i becomes lane i of row j, VEC_WIDTH rows. */
+static inline void vec_transpose(vec *rows) {
+    const vec a = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
+    const vec b = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
+    const vec c = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
+    const vec d = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
+    rows[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    rows[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    rows[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    rows[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
 #endif
