@@ -22,7 +22,8 @@ enum { ENCODE_LANES = BLOCK256_GROUPS, ENCODE_STEPS = 16 };
 
 /* A block in lanes: value i of group g lies at i * n_group + g. */
 typedef struct encode_block {
-    float x[BLOCK256_LENGTH], w[BLOCK256_LENGTH];
+    _Alignas(64) float x[BLOCK256_LENGTH];
+    float w[BLOCK256_LENGTH];
     size_t length, n_group; /* of a group, and groups */
     float unit, per_unit;   /* the power of two that x was divided by, and its inverse */
     bool is_weighted;
@@ -129,7 +130,7 @@ FIT_INLINE float encode_step(const encode_block *b, const float *value, const fl
         vec sum = vec_all(0);
         for (size_t g = 0; g < b->n_group; g++) {
             const vec v = vec_all(value[g]);
-            const vec off = v - step * fit_nearest(fit_clamp(v * inverse, low, high));
+            const vec off = v - step * vec_nearest(fit_clamp(v * inverse, low, high));
             sum = sum + vec_all(curve[g]) * (off * off);
         }
         vec_store(error + k, sum);
@@ -156,7 +157,7 @@ FIT_INLINE void encode_signed_multiples(const encode_block *b, const bool is_wei
     const vec d = vec_all(r->d);
     for (size_t lane = 0; lane < b->n_group; lane += VEC_WIDTH) {
         const fit_group g = encode_group(b, is_weighted, lane);
-        const vec nearest = fit_nearest(fit_ratio(vec_load(r->scale + lane), d));
+        const vec nearest = vec_nearest(fit_ratio(vec_load(r->scale + lane), d));
         vec multiple = vec_all(0), xq = vec_all(0), qq = vec_all(0);
         vec least = vec_all(__FLT_MAX__);
         for (int k = -1; k <= 1; k++) {
@@ -272,7 +273,7 @@ FIT_INLINE void encode_ranged_multiples(const encode_block *b, const bool is_wei
     const vec d = vec_all(r->d), dmin = vec_all(r->dmin);
     for (size_t lane = 0; lane < b->n_group; lane += VEC_WIDTH) {
         const fit_group g = encode_group(b, is_weighted, lane);
-        const vec nearest = fit_nearest(fit_ratio(vec_load(r->scale + lane), d));
+        const vec nearest = vec_nearest(fit_ratio(vec_load(r->scale + lane), d));
         const vec min = vec_load(r->min + lane);
         const vec sum_w = vec_load(r->sum_w + lane), sum_x = vec_load(r->sum_x + lane);
         vec multiple = vec_all(0), min_multiple = vec_all(0), least = vec_all(__FLT_MAX__);
@@ -282,7 +283,7 @@ FIT_INLINE void encode_ranged_multiples(const encode_block *b, const bool is_wei
             const vec scale = d * m, inverse = fit_ratio(vec_all(1), scale);
             const fit_ranged rough = fit_ranged_sums(g, inverse, min * inverse, how->top);
             const vec best_min = (scale * rough.q - sum_x) / sum_w;
-            const vec mm = fit_nearest(fit_clamp(fit_ratio(best_min, dmin), 0, how->scale_top));
+            const vec mm = vec_nearest(fit_clamp(fit_ratio(best_min, dmin), 0, how->scale_top));
             const fit_ranged f = fit_ranged_error(g, scale, dmin * mm, how->top);
             multiple = vec_if_less(f.error, least, m, multiple);
             min_multiple = vec_if_less(f.error, least, mm, min_multiple);

@@ -38,10 +38,11 @@ typedef struct encode32_how {
 
 /* Eight blocks in lanes, in the unit of each; what is stored of each. */
 typedef struct encode32_lanes {
-    float x[BLOCK32_LENGTH * ENCODE32_LANES], w[BLOCK32_LENGTH * ENCODE32_LANES];
+    _Alignas(64) float x[BLOCK32_LENGTH * ENCODE32_LANES];
+    float w[BLOCK32_LENGTH * ENCODE32_LANES];
     float base[ENCODE32_LANES], unit[ENCODE32_LANES]; /* value = base + unit * x */
     float scale[ENCODE32_LANES], min[ENCODE32_LANES]; /* of values in units; then as stored */
-    uint16_t d[ENCODE32_LANES], m[ENCODE32_LANES];
+    uint32_t d[ENCODE32_LANES], m[ENCODE32_LANES];    /* f16 */
     uint32_t word[ENCODE32_WORDS * ENCODE32_LANES], fifth[ENCODE32_LANES];
 } encode32_lanes;
 
@@ -137,74 +138,111 @@ FIT_INLINE void encode32_search(encode32_lanes *b, const bool is_weighted, const
     vec_store(b->min + lane, best.min);
 }
 
-/* The f16 nearest to a scale, not above the largest, and not so small that `reach` of it would fall
- * short of where they are to reach. */
-FIT_INLINE uint16_t encode32_stored(float wanted, float reach) {
-    uint16_t h = half_to_f16(wanted);
-    const uint16_t magnitude = h & 0x7fff;
-    if (magnitude == 0x7c00) {
-        h--;
-    } else if (magnitude < 0x400 && __builtin_fabsf(half_from_f16(h)) * (reach + 0.5f) <
-                                        __builtin_fabsf(wanted) * reach) {
-        h++; /* subnormal: a whole unit may be a large part */
-    }
-    return h;
+FIT_INLINE encode32_word encode32_choose(encode32_word mask, encode32_word yes, encode32_word no) {
+    return (mask & yes) | (~mask & no);
+}
+
+/* The magnitude of an f16 (not an infinity) as a float. */
+FIT_INLINE vec encode32_from_f16(encode32_word h) {
+    return (vec)(h << 13) * vec_all(0x1p112f);
+}
+
+/* The f16 nearest to a scale, in all lanes; as half_to_f16, but not above the largest number, and
+ * not so small that `reach` of it would fall short of where they are to reach: to a subnormal, a
+ * whole unit may be a large part. */
+FIT_INLINE encode32_word encode32_to_f16(vec wanted, float reach) {
+    const encode32_word magnitude = (encode32_word)wanted & 0x7fffffff;
+    const encode32_word rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+    const encode32_word normal = (rounded - 0x38000000) >> 13;
+    const encode32_word small = (encode32_word)(vec_magnitude(wanted) + vec_all(0.5f)) - 0x3f000000;
+    const vec short_of = encode32_from_f16(small) * vec_all(reach + 0.5f);
+    const encode32_word is_short = short_of < vec_magnitude(wanted) * vec_all(reach);
+    encode32_word h = encode32_choose(magnitude < 0x38800000, small - is_short, normal);
+    h = encode32_choose(magnitude >= 0x477ff000, (encode32_word)vec_all(0) + 0x7bff, h);
+    h = encode32_choose(magnitude > 0x7f800000, (encode32_word)vec_all(0) + 0x7e00, h);
+    return h | (((encode32_word)wanted >> 16) & 0x8000);
+}
+
+/* The float that an f16 of encode32_to_f16 stands for. */
+FIT_INLINE vec encode32_stored(encode32_word h) {
+    return (vec)((encode32_word)encode32_from_f16(h & 0x7fff) | ((h & 0x8000) << 16));
 }
 
 /* Step 3, but for the levels: d and m as stored, and in the units of the block. */
-FIT_INLINE void encode32_store_scales(encode32_lanes *b, const encode32_how *how) {
-    for (size_t lane = 0; lane < ENCODE32_LANES; lane++) {
-        const float unit = b->unit[lane];
-        const float d = b->scale[lane] * unit;
-        const float m = b->base[lane] - b->min[lane] * unit;
-        b->d[lane] = encode32_stored(d, how->has_min ? how->high : -how->low);
-        b->m[lane] = encode32_stored(m, 0);
-        /* A block of one value, or nearly, has no scale: its levels are all 0. */
-        const bool has_unit = __builtin_fabsf(unit) > encode32_least;
-        b->scale[lane] = has_unit ? half_from_f16(b->d[lane]) / unit : 0;
-        b->min[lane] = has_unit ? (b->base[lane] - half_from_f16(b->m[lane])) / unit : 0;
+FIT_INLINE void encode32_store_scales(encode32_lanes *b, const encode32_how *how, size_t lane) {
+    const vec unit = vec_load(b->unit + lane), base = vec_load(b->base + lane);
+    /* A block of one value, or nearly, has no scale: its levels are all 0. */
+    const vec per_unit =
+        vec_if_less(vec_all(encode32_least), vec_magnitude(unit), vec_all(1) / unit, vec_all(0));
+    const encode32_word d =
+        encode32_to_f16(vec_load(b->scale + lane) * unit, how->has_min ? how->high : -how->low);
+    memcpy(b->d + lane, &d, sizeof d);
+    vec_store(b->scale + lane, encode32_stored(d) * per_unit);
+    if (how->has_min) {
+        const encode32_word m = encode32_to_f16(base - vec_load(b->min + lane) * unit, 0);
+        memcpy(b->m + lane, &m, sizeof m);
+        vec_store(b->min + lane, (base - encode32_stored(m)) * per_unit);
     }
 }
 
-/* Levels plus `offset`, as integers in the low bits of words. */
+/* The level of each lane, from 0, in the low bits of a word; above them is what encode32_above is
+ * to take away. */
 FIT_INLINE encode32_word encode32_level(const float *x, vec inverse, vec offset,
                                         const encode32_how *how) {
-    const vec q = fit_clamp(vec_load(x) * inverse + offset, how->low, how->high);
-    /* fit_nearest leaves the integer in the low bits of its first sum. */
-    const vec with_integer = q + vec_all(0x1.8p23f);
-    return (encode32_word)with_integer;
+    vec q = vec_load(x) * inverse;
+    if (how->has_min) {
+        q = q + offset;
+    }
+    /* See nearest() in block32.c; what is added beside leaves even numbers even. */
+    return (encode32_word)(fit_clamp(q, how->low, how->high) +
+                           vec_all(0x1.8p23f + (how->bits < 8 ? -how->low : 0)));
 }
 
-/* Steps 3 and 4 for words of levels `first` to `first` + 3 of four bits, and those 16 further. */
+enum { encode32_above = 0x4b400000 };
+
+/* Step 4 for types of 4 and 5 bits: a word has the low bits of levels 4j to 4j + 3 and, above each,
+ * of those 16 further. */
 FIT_INLINE void encode32_put(encode32_lanes *b, const encode32_how *how, size_t lane) {
     const vec inverse = fit_ratio(vec_all(1), vec_load(b->scale + lane));
     const vec offset = vec_load(b->min + lane) * inverse;
-    const int32_t add = how->bits == 8 ? 0 : (int32_t)-how->low;
-    const int32_t mask = (1 << how->bits) - 1;
     encode32_word fifth = (encode32_word)vec_all(0);
-    for (size_t j = 0; j < (how->bits == 8 ? ENCODE32_WORDS : ENCODE32_WORDS / 2); j++) {
+    for (size_t j = 0; j < ENCODE32_WORDS / 2; j++) {
         encode32_word word = (encode32_word)vec_all(0);
         for (size_t k = 0; k < 4; k++) {
             const float *x = b->x + (4 * j + k) * ENCODE32_LANES + lane;
-            const encode32_word q = (encode32_level(x, inverse, offset, how) + add) & mask;
-            if (how->bits == 8) {
-                word |= q << (int)(8 * k);
-                continue;
+            const float *y = x + BLOCK32_LENGTH / 2 * ENCODE32_LANES;
+            encode32_word q = encode32_level(x, inverse, offset, how) - encode32_above;
+            encode32_word r = encode32_level(y, inverse, offset, how) - encode32_above;
+            if (how->bits == 5) {
+                fifth |= (q >> 4) << (int)(4 * j + k) | (r >> 4) << (int)(4 * j + k + 16);
+                q &= 15;
+                r &= 15;
             }
-            x += BLOCK32_LENGTH / 2 * ENCODE32_LANES;
-            const encode32_word r = (encode32_level(x, inverse, offset, how) + add) & mask;
-            word |= (q & 15) << (int)(8 * k) | (r & 15) << (int)(8 * k + 4);
-            fifth |= (q >> 4) << (int)(4 * j + k) | (r >> 4) << (int)(4 * j + k + 16);
+            word |= (q | r << 4) << (int)(8 * k);
         }
         memcpy(b->word + j * ENCODE32_LANES + lane, &word, sizeof word);
     }
     memcpy(b->fifth + lane, &fifth, sizeof fifth);
 }
 
+/* Step 4 for Q8_0. */
+FIT_INLINE void encode32_put_bytes(encode32_lanes *b, const encode32_how *how, size_t lane) {
+    const vec inverse = fit_ratio(vec_all(1), vec_load(b->scale + lane));
+    for (size_t j = 0; j < ENCODE32_WORDS; j++) {
+        encode32_word word = (encode32_word)vec_all(0);
+        for (size_t k = 0; k < 4; k++) {
+            const float *x = b->x + (4 * j + k) * ENCODE32_LANES + lane;
+            const encode32_word q = encode32_level(x, inverse, inverse, how);
+            word |= (q & 255) << (int)(8 * k);
+        }
+        memcpy(b->word + j * ENCODE32_LANES + lane, &word, sizeof word);
+    }
+}
+
 /* The bytes of one lane's block: d, m, fifth bits, levels. */
 FIT_INLINE void encode32_write(const encode32_lanes *b, const encode32_how *how, size_t lane,
                                uint8_t *block) {
-    const uint16_t d = b->d[lane], m = b->m[lane];
+    const uint32_t d = b->d[lane], m = b->m[lane];
     *block++ = (uint8_t)d;
     *block++ = (uint8_t)(d >> 8);
     if (how->has_min) {
@@ -227,10 +265,12 @@ FIT_INLINE void encode32_eight(encode32_lanes *b, const bool is_weighted, const 
             encode32_set_weights(b, lane);
         }
         encode32_search(b, is_weighted, how, lane);
-    }
-    encode32_store_scales(b, how);
-    for (size_t lane = 0; lane < ENCODE32_LANES; lane += VEC_WIDTH) {
-        encode32_put(b, how, lane);
+        encode32_store_scales(b, how, lane);
+        if (how->bits == 8) {
+            encode32_put_bytes(b, how, lane);
+        } else {
+            encode32_put(b, how, lane);
+        }
     }
 }
 

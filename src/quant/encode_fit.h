@@ -36,11 +36,6 @@ typedef struct fit_group {
     size_t length, stride;
 } fit_group;
 
-/* To nearest even for |v| < 2^22: see nearest() in block32.c. */
-FIT_INLINE vec fit_nearest(vec v) {
-    return (v + vec_all(0x1.8p23f)) - vec_all(0x1.8p23f);
-}
-
 FIT_INLINE vec fit_clamp(vec v, float low, float high) {
     return vec_min(vec_max(v, vec_all(low)), vec_all(high));
 }
@@ -68,10 +63,6 @@ FIT_INLINE void fit_turn(const float *from, size_t length, size_t stride, float 
     }
 }
 
-FIT_INLINE vec fit_weight(fit_group g, size_t i) {
-    return g.w ? vec_load(g.w + i * g.stride) : vec_all(1);
-}
-
 /* w times v. */
 FIT_INLINE vec fit_weighted(fit_group g, size_t i, vec v) {
     if (g.w) {
@@ -89,7 +80,7 @@ typedef struct fit_signed {
 } fit_signed;
 
 FIT_INLINE vec fit_signed_level(vec x, vec inverse, float low, float high) {
-    return fit_nearest(fit_clamp(x * inverse, low, high));
+    return vec_nearest(fit_clamp(x * inverse, low, high));
 }
 
 /* The sums for levels rounded from x * inverse. */
@@ -180,10 +171,15 @@ FIT_INLINE fit_moments fit_moments_of(fit_group g) {
     fit_moments m = {vec_all(0), vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
     for (size_t i = 0; i < g.length; i++) {
         const vec x = vec_load(g.x + i * g.stride);
-        const vec w = fit_weight(g, i);
-        m.w = m.w + w;
-        m.x = m.x + w * x;
-        m.xx = m.xx + w * x * x;
+        const vec wx = fit_weighted(g, i, x);
+        m.x = m.x + wx;
+        m.xx = m.xx + wx * x;
+    }
+    for (size_t i = 0; g.w && i < g.length; i++) {
+        m.w = m.w + vec_load(g.w + i * g.stride);
+    }
+    if (!g.w) {
+        m.w = vec_all((float)g.length);
     }
     m.mean = m.x / m.w;
     m.variance = m.xx - m.mean * m.x;
@@ -191,7 +187,7 @@ FIT_INLINE fit_moments fit_moments_of(fit_group g) {
 }
 
 FIT_INLINE vec fit_ranged_level(vec x, vec inverse, vec offset, float top) {
-    return fit_nearest(fit_clamp(x * inverse + offset, 0, top));
+    return vec_nearest(fit_clamp(x * inverse + offset, 0, top));
 }
 
 FIT_INLINE fit_ranged fit_ranged_sums(fit_group g, vec inverse, vec offset, float top) {

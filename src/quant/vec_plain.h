@@ -50,6 +50,11 @@ static inline vec vec_magnitude(vec v) {
     return (vec)((vec_bits)v & 0x7fffffff);
 }
 
+/* To nearest even for |v| < 2^22: see nearest() in block32.c. Zero may be of either sign. */
+static inline vec vec_nearest(vec v) {
+    return (v + 0x1.8p23f) - 0x1.8p23f;
+}
+
 /* Lane j of row i becomes lane i of row j, VEC_WIDTH rows. */
 static inline void vec_transpose(vec *rows) {
     const vec a = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);

@@ -141,6 +141,11 @@ X86_INLINE void vec_unzip(vec low, vec high, vec *even, vec *odd) {
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(odds, 0xd8));
 }
 
+/* To nearest even. */
+X86_INLINE vec vec_nearest(vec v) {
+    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
 /* Lane j of row i becomes lane i of row j, VEC_WIDTH rows. */
 X86_INLINE void vec_transpose(vec *rows) {
     vec pairs[8], fours[8];
