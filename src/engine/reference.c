@@ -47,12 +47,23 @@ void sl_reference_tokens(const sl_reference *reference, size_t window, int32_t *
     logits_file_tokens(&reference->file, window, tokens);
 }
 
+/* Files may be larger than memory, and nothing of them is needed twice: with the row that reaches
+ * beyond a block, what was read of the block is given back. */
+static void drop_behind(const sl_reference *r, size_t window, size_t index) {
+    enum { BLOCK = 1 << 20 };
+    const size_t begin = (size_t)(logits_file_row_at(&r->file, window, index) - r->mapping.bytes);
+    const size_t end = begin + r->file.row_bytes;
+    if (begin / BLOCK != end / BLOCK) {
+        const size_t from = begin / BLOCK * BLOCK;
+        os_pages_drop(r->mapping.bytes + from, end - from);
+    }
+}
+
 sl_status sl_reference_read(const sl_reference *reference, size_t window, size_t index,
                             float *log_probabilities, sl_error *error) {
-    const logits_file *f = &reference->file;
-    const sl_status status = logits_file_row(f, window, index, log_probabilities, error);
-    /* Files may be larger than memory, and nothing of them is needed twice. */
-    os_pages_drop(logits_file_row_at(f, window, index), f->row_bytes);
+    const sl_status status =
+        logits_file_row(&reference->file, window, index, log_probabilities, error);
+    drop_behind(reference, window, index);
     if (os_guard_faulted(reference->mapping.bytes)) {
         return error_set(error, SL_ERR_RUNTIME, "the reference was cut short while it was read");
     }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -294,6 +295,31 @@ static void references_are_opened(void **state) {
     byte_list_free(&b);
 }
 
+/* A file of 64 MiB, most of it a hole, passes by in a few MiB. */
+static void large_references_take_little_memory(void **state) {
+    (void)state;
+    enum { WORDS = 4096, ROWS = 8192, MOST = 24 << 20 };
+    const sl_reference_info info = {2 * ROWS + 1, WORDS, 1};
+    assert_int_equal(sl_reference_scored(info.n_ctx), ROWS);
+    uint8_t head[SL_REFERENCE_HEAD_BYTES];
+    sl_reference_make_head(&info, head);
+    const temp_file file = temp_file_write(head, sizeof head);
+    const size_t front = sizeof head + info.n_ctx * sizeof(int32_t);
+    assert_int_equal(truncate(file.path, (off_t)(front + ROWS * sl_reference_row_bytes(WORDS))), 0);
+    sl_reference *r = NULL;
+    sl_error error = {0};
+    assert_int_equal(sl_reference_open(file.path, &r, &error), SL_OK);
+    static float values[WORDS];
+    const uint64_t before = sl_peak_memory();
+    for (size_t i = 0; i < ROWS; i++) {
+        assert_int_equal(sl_reference_read(r, 0, i, values, &error), SL_OK);
+        assert_true(values[i % WORDS] == 0);
+    }
+    assert_true(sl_peak_memory() - before < MOST);
+    sl_reference_close(r);
+    temp_file_remove(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_read),
@@ -302,6 +328,7 @@ int main(void) {
         cmocka_unit_test(rows_that_cannot_be_are_refused),
         cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test(references_are_opened),
+        cmocka_unit_test(large_references_take_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
