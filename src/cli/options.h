@@ -78,7 +78,8 @@ typedef struct cli_options {
     double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
     int64_t chunks; /* 0: not given */
-    bool process_output;
+    bool process_output, all, kl_divergence;
+    const char *reference, *save_reference, *kl_base;
 
     const char *output;
     uint64_t split_size; /* 0: one file */
