@@ -77,6 +77,11 @@ typedef struct cli_options {
     bool remeasure;
     double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
+    const char *revision; /* of a repository; NULL: main */
+    int64_t most_files;   /* fetched at a time */
+    double timeout;       /* seconds */
+    bool no_plan, dry_run;
+
     const char *output;
     uint64_t split_size; /* 0: one file */
     bool ids, json, tensors, program;
@@ -111,6 +116,9 @@ enum {
     COMMAND_BATCH = 64,
     COMMAND_PLAN = 128,
     COMMAND_CONVERT = 256,
+    COMMAND_PULL = 4096,
+    COMMAND_LIST = 8192,
+    COMMAND_RM = 16384,
 };
 
 typedef struct option {
