@@ -400,9 +400,11 @@ static void refuse_status(task *t) {
              status,
              token ? "the token of HF_TOKEN or of its file is wrong, or has no access to it"
                    : "HF_TOKEN with a token that has access is needed");
+    } else if (status == 404) {
+        fail(t, SL_ERR_FILE, "is not there (404)");
     } else {
-        fail(t, SL_ERR_FILE, "the server answers %ld%s%s", status,
-             status == 404 ? ", not found" : "", status == 416 ? ", there are no such bytes" : "");
+        fail(t, SL_ERR_FILE, "the server answers %ld%s", status,
+             status == 416 ? ", there are no such bytes" : "");
     }
 }
 
@@ -450,6 +452,8 @@ static void end_answer(task *t, CURLcode result) {
     } else if (result == CURLE_OPERATION_TIMEDOUT && status != 0) {
         snprintf(reason, sizeof reason, "nothing came for %.0f s", t->f->options.timeout);
         try_again(t, reason, 0);
+    } else if (result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR) {
+        try_again(t, "the connection broke off", 0);
     } else {
         try_again(t,
                   result == CURLE_OK ? "an answer that is none" : t->f->curl->easy_strerror(result),
@@ -494,8 +498,8 @@ static bool tell_progress(fetcher *f, const task *tasks, size_t count) {
                   : f->options.progress(f->options.user, "asking", 0, 0));
 }
 
-/* Handles answers that have ended. */
-static sl_status end_answers(fetcher *f, sl_error *error) {
+/* Handles answers that have ended; *busy: there was one. */
+static sl_status end_answers(fetcher *f, bool *busy, sl_error *error) {
     int left;
     for (const CURLMsg *m; (m = f->curl->multi_info_read(f->multi, &left)) != NULL;) {
         task *t = NULL;
@@ -503,6 +507,7 @@ static sl_status end_answers(fetcher *f, sl_error *error) {
             f->curl->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK || !t) {
             continue;
         }
+        *busy = true;
         end_answer(t, m->data.result);
         end_request(t);
         if (t->failed != SL_OK) {
@@ -536,14 +541,15 @@ static sl_status run_tasks(fetcher *f, task *tasks, size_t count, sl_error *erro
         if (done == count) {
             return SL_OK;
         }
-        if (f->curl->multi_perform(f->multi, &running) != CURLM_OK ||
-            f->curl->multi_poll(f->multi, NULL, 0, busy ? 0 : POLL_MILLISECONDS, NULL) !=
-                CURLM_OK) {
+        if (f->curl->multi_perform(f->multi, &running) != CURLM_OK) {
             return error_set(error, SL_ERR_RUNTIME, "libcurl fails");
         }
-        const sl_status status = end_answers(f, error);
+        const sl_status status = end_answers(f, &busy, error);
         if (status != SL_OK) {
             return status;
+        }
+        if (!busy) {
+            (void)f->curl->multi_poll(f->multi, NULL, 0, POLL_MILLISECONDS, NULL);
         }
     }
 }

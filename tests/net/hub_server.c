@@ -11,7 +11,7 @@
  *
  * ROOT/rules is read for every request: lines of WHERE TIMES ACTION [ARGUMENT]. A rule applies if
  * WHERE is part of "hub PATH" or "store PATH" with the blank written as ':', for so many requests
- * (-1: always). All rules that apply do.
+ * (-1: always). All rules that apply do. What follows " #" is left out; it tells equal rules apart.
  *
  *   status N       answer with N; ARGUMENT may be N,SECONDS for Retry-After
  *   code TEXT      X-Error-Code of it
@@ -118,6 +118,10 @@ static void read_rules(request *r) {
         line[strcspn(line, "\n")] = 0;
         if (sscanf(line, "%255s %ld %63s %255[^\n]", where, &times, action, argument) >= 3 &&
             strstr(whole, where) && r->n_action < MOST_RULES && use_rule(line, times)) {
+            char *const remark = strstr(argument, " #");
+            if (remark) {
+                *remark = 0;
+            }
             snprintf(r->actions[r->n_action++], sizeof r->actions[0], "%.63s %.255s", action,
                      argument);
         }
