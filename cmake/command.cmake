@@ -1,9 +1,8 @@
-# The command: src/cli over the public library, and the console part of src/os.
+# The command: src/cli over the public library, and the hub with the console part of src/os.
 
-file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c
-     ${CMAKE_SOURCE_DIR}/src/os/console/*.c)
+file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.c)
 if(cli_sources)
   add_executable(sluice ${cli_sources})
   target_include_directories(sluice PRIVATE ${CMAKE_SOURCE_DIR}/src)
-  target_link_libraries(sluice PRIVATE sluice_flags sluice_static PkgConfig::JANSSON)
+  target_link_libraries(sluice PRIVATE sluice_flags sluice_static sluice_hub PkgConfig::JANSSON)
 endif()

@@ -628,7 +628,9 @@ typedef struct sl_plan_options {
     size_t n_ctx_most; /* where session.n_ctx is 0: the model's own, but at most so many; 0: any */
     bool no_rearrange;
     const char *tokenizer; /* as in sl_model_options */
-    bool quick; /* the tokenizer, which takes time to build, is counted by a rule of thumb */
+    bool quick;      /* the tokenizer, which takes time to build, is counted by a rule of thumb */
+    bool heads_only; /* the files have their tables, and holes for the weights: nothing is to be
+                        learnt from them of how fast the disk is */
     sl_progress_fn progress; /* of measuring, in steps; may be NULL */
     sl_notice_fn notice;     /* may be NULL */
     void *user;              /* handed to both */

@@ -1,10 +1,11 @@
 # The order of the rooms: a file in src/ROOM includes only ROOM itself and rooms before it. The
 # public header is for all. The command (src/cli, src/os/console) sees nothing of the library but
-# that header.
+# that header. src/hub is a room of the command, too: the command may include it, and it may include
+# the console.
 
 BEGIN {
     count = split("base os cpu quant kernels ops formats tokenizer program models sampling engine " \
-                  "chat server cli", order, " ")
+                  "hub chat server cli", order, " ")
     for (i = 1; i <= count; i++)
         rank[order[i]] = i
 }
@@ -40,15 +41,17 @@ here != "" && /^[ \t]*#[ \t]*include[ \t]*"/ {
     there = room_of(header)
     if (header !~ /\// || (there != "os/console" && !(there in rank)))
         complain("write \"room/" header "\"")
-    else if (here == "cli" && there != "cli" && there != "os/console")
+    else if (here == "cli" && there != "cli" && there != "hub" && there != "os/console")
         complain("the command includes " header ", but may use only sluice.h")
     else if (here == "os/console" && there != "os/console")
         complain("the console includes " header ", but may use only sluice.h")
-    else if (here != "cli" && here != "os/console" && there == "os/console")
+    else if (here != "cli" && here != "hub" && here != "os/console" && there == "os/console")
         complain("the library includes " header ", which belongs to the command")
     else if (here == "kernels" && there == "os")
         complain("kernels know neither threads nor files, and this is " header)
-    else if (rank[there] > rank[here])
+    else if (there == "hub" && here != "hub" && here != "cli")
+        complain("the library includes " header ", which belongs to the command")
+    else if (there != "os/console" && rank[there] > rank[here])
         complain(here " stands above " there " and must not include " header)
 }
 

@@ -12,7 +12,9 @@ header stdio.h libc6-dev
 library libpcre2-8 libpcre2-dev
 library libutf8proc libutf8proc-dev
 library liburing liburing-dev
-library jansson libjansson-dev'
+library jansson libjansson-dev
+library libcurl libcurl4-openssl-dev
+library nettle nettle-dev'
 needs_tests="$needs_build
 library cmocka libcmocka-dev
 tool script bsdutils"

@@ -33,6 +33,16 @@
 #define LIMIT_DRAFT 256u           /* tokens drafted at once */
 #define LIMIT_TYPE_OVERRIDES 1024u /* patterns with a type, when a model is quantized */
 
+#define LIMIT_HUB_FILES 100000u           /* files of a repository */
+#define LIMIT_HUB_PAGES 1000u             /* pages in which a hub lists them */
+#define LIMIT_HUB_PATH_BYTES 1024u        /* of a file's path in its repository */
+#define LIMIT_HUB_DEPTH 16u               /* names in such a path */
+#define LIMIT_HUB_FILE_BYTES (1ull << 44) /* a file: 16 TiB */
+#define LIMIT_HUB_HEAD_BYTES (64u << 20)  /* the head of a file, before its weights */
+#define LIMIT_HUB_MODELS 4096u            /* models of one repository in the cache */
+#define LIMIT_MANIFEST_BYTES (8u << 20)   /* the cache's own note of a repository */
+#define LIMIT_HUB_RETRY_SECONDS 600u      /* the longest that a hub may have us wait */
+
 #define LIMIT_TOKENIZER_BYTES (1u << 28) /* a tokenizer's own file: 256 MiB */
 
 /* A tensor's name in ggml's formats before GGUF. */

@@ -26,6 +26,9 @@ int command_plan(const cli_options *options);
 int command_convert(const cli_options *options);
 int command_quantize(const cli_options *options);
 int command_imatrix(const cli_options *options);
+int command_pull(const cli_options *options);
+int command_list(const cli_options *options);
+int command_rm(const cli_options *options);
 
 /* Prints "sluice: " and one line on standard error. Control characters and broken UTF-8 in it
  * become '?', so that a hostile name cannot upset a terminal. */

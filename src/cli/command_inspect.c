@@ -5,6 +5,7 @@
 #include "cli/inspect_values.h"
 #include "cli/open.h"
 #include "cli/output.h"
+#include "cli/plan_make.h"
 #include "cli/plan_report.h"
 #include "cli/units.h"
 
@@ -243,11 +244,14 @@ static int print_all(const cli_options *options, sl_file *file, const more *m) {
 static int inspect_one(const cli_options *options, sl_file *file) {
     sl_model *model = NULL;
     sl_plan plan;
-    figures_cache figures;
+    figures_cache figures = {.measured = ""};
     const plan_report report = {options, &plan, &figures};
     int status = options->program ? open_model(options, OPEN_PROGRAM, 0, &model) : CLI_DONE;
     if (status == CLI_DONE && options->plan) {
-        status = plan_make(options, &plan, &figures);
+        sl_plan_options wanted;
+        open_plan_options(options, &wanted);
+        sl_figures_init(&figures.figures, (size_t)options->threads);
+        status = plan_make(options, &wanted, &plan, &figures);
     }
     if (status == CLI_DONE) {
         status = print_all(options, file, &(more){model, options->plan ? &report : NULL});

@@ -1,10 +1,12 @@
 /* main.c - picks the sub-command. */
 #include "cli/cli.h"
+#include "cli/hub_settings.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "os/console/console.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int unknown_command(const char *name) {
@@ -44,7 +46,13 @@ static int run_command(const command *c, int count, char **arguments) {
             if (options.quiet) {
                 progress_silence();
             }
-            status = c->run(&options);
+            char *found = NULL;
+            const bool of_hub = c->bit & (COMMAND_PULL | COMMAND_RM);
+            status = of_hub ? CLI_DONE : hub_settings_resolve(&options.model, &found);
+            if (status == CLI_DONE) {
+                status = c->run(&options);
+            }
+            free(found);
         }
     }
     options_free(&options);

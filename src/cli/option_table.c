@@ -14,7 +14,8 @@ enum {
     SHAPES = COMMAND_BENCH | COMMAND_PLAN,
     CONVERTING = COMMAND_CONVERT | COMMAND_QUANTIZE,
     WITH_MODEL = WITH_TEXT | COMMAND_BATCH | SHAPES,
-    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES | CONVERTING,
+    HUB = COMMAND_PULL | COMMAND_LIST | COMMAND_RM,
+    ALL = WITH_TEXT | COMMAND_BATCH | COMMAND_INSPECT | SHAPES | CONVERTING | HUB,
 };
 
 enum {
@@ -93,6 +94,21 @@ const option option_table[] = {
      .help = "take weights that are quantized already, too, which loses more"},
     {{"--dry-run"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(dry_run),
      .help = "only report types and sizes; DEST.gguf may be left out"},
+    {{"--revision"}, COMMAND_PULL, OPTION_PATH, FIELD(revision), "NAME",
+     .help = "a branch, a tag or a commit of the repository (default main)"},
+    {{"--parallel"}, COMMAND_PULL, OPTION_INTEGER, FIELD(most_files), "N", 1, 64,
+     .help = "files fetched at a time (default 4)"},
+    {{"--timeout"}, COMMAND_PULL, OPTION_NUMBER, FIELD(timeout), "X", .lowest = 0.1,
+     .highest = 3600,
+     .help = "seconds without a byte after which a connection is given up and made anew; the first "
+             "wait before that is a thirtieth of it, each further one is twice as long (default "
+             "30)"},
+    {{"--no-plan"}, COMMAND_PULL, OPTION_FLAG, FIELD(no_plan),
+     .help = "fetch at once, without a plan before it"},
+    {{"--dry-run"}, COMMAND_PULL, OPTION_FLAG, FIELD(dry_run),
+     .help = "only say what would be fetched, and the plan; no weights are fetched"},
+    {{"--dry-run"}, COMMAND_RM, OPTION_FLAG, FIELD(dry_run),
+     .help = "only say what would be removed"},
     {{"-p", "--n-prompt"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(prompts), "LIST", 0, MOST_POSITIONS,
      .help = "lengths of prompts to measure, such as 128,512; 0: none (default 512)"},
     {{"-n", "--n-gen"}, COMMAND_BENCH, OPTION_COUNTS, FIELD(predictions), "LIST", 0, MOST_POSITIONS,
@@ -289,6 +305,8 @@ const option option_table[] = {
      .help = "print everything, tensors included, as one JSON object"},
     {{"--json"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(json),
      .help = "print the report as one JSON object on standard output"},
+    {{"--json"}, COMMAND_LIST, OPTION_FLAG, FIELD(json),
+     .help = "print a JSON array, with paths, commits and bytes"},
     {{"--json"}, COMMAND_PLAN, OPTION_FLAG, FIELD(json),
      .help = "print the plan as one JSON object"},
     {{"-q", "--quiet"}, GENERATING, OPTION_FLAG, FIELD(quiet),
@@ -376,8 +394,24 @@ const command command_table[] = {
      "generation and of several sequences together, and what limits each. It is arithmetic on "
      "figures of this machine, which are measured in a few seconds, once, and kept in "
      "sluice/machine.json under $XDG_CACHE_HOME or ~/.cache; or on figures of another machine: "
-     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.",
-     NULL, NULL, NULL},
+     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.", NULL, NULL, NULL},
+    {"pull", COMMAND_PULL, command_pull, "fetch a model from the Hugging Face hub",
+     "user/repo[:quant] [--revision NAME] [--dry-run] [options]",
+     "Fetches a GGUF file of the repository, by its quantization, or all files of a set; without a "
+     "quantization Q4_K_M, Q4_0 or Q8_0, whichever is there first, or the only one. Of a "
+     "repository without GGUF the folder is fetched. Before the weights come, the plan is printed: "
+     "what the model will need, and how fast it will be here. What was broken off goes on when the "
+     "same command is given again. Files are checked and appear whole. They are kept in "
+     "$SLUICE_CACHE, or sluice/models under $XDG_CACHE_HOME or ~/.cache; other commands take "
+     "user/repo[:quant] in place of a file. HF_TOKEN is for repositories that want to know who "
+     "asks, HF_ENDPOINT for another hub.", "user/repo", NULL, NULL},
+    {"list", COMMAND_LIST, command_list, "list the models that were fetched",
+     "[--json] [options]",
+     "Lists the models of the cache: name, size, and when they were fetched.", NULL, NULL, NULL},
+    {"rm", COMMAND_RM, command_rm, "remove models that were fetched",
+     "user/repo[:quant] [--dry-run] [options]",
+     "Removes a model from the cache, whole or not, or all of a repository, and says what was "
+     "freed.", "user/repo", NULL, NULL},
     {.name = NULL},
 };
 /* clang-format on */

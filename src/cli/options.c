@@ -285,6 +285,8 @@ static void set_defaults(cli_options *options) {
         .repeat_last_n = sampler.repeat_last_n,
         .repetitions = 5,
         .sequences = 1,
+        .most_files = 4,
+        .timeout = 30,
     };
 }
 
@@ -376,8 +378,12 @@ void options_free(cli_options *options) {
 }
 
 int options_require(const command *c, const cli_options *options) {
-    if (c->bit == COMMAND_BENCH || c->bit == COMMAND_PLAN) {
+    if (c->bit == COMMAND_BENCH || c->bit == COMMAND_PLAN || c->bit == COMMAND_LIST) {
         return CLI_DONE; /* they have other sources, and look themselves */
+    }
+    if (!options->model && (c->bit == COMMAND_PULL || c->bit == COMMAND_RM)) {
+        return usage_error("%s: no model: give user/repo or user/repo:quant (sluice %s --help)",
+                           c->name, c->name);
     }
     if (!options->model) {
         return usage_error("%s: no model: give %s (sluice %s --help)", c->name,

@@ -80,6 +80,10 @@ typedef struct cli_options {
     int64_t chunks; /* 0: not given */
     bool process_output, all, kl_divergence;
     const char *reference, *save_reference, *kl_base;
+    const char *revision; /* of a repository; NULL: main */
+    int64_t most_files;   /* fetched at a time */
+    double timeout;       /* seconds */
+    bool no_plan;
 
     const char *output;
     uint64_t split_size; /* 0: one file */
@@ -120,6 +124,9 @@ enum {
     COMMAND_CONVERT = 256,
     COMMAND_QUANTIZE = 512,
     COMMAND_IMATRIX = 1024,
+    COMMAND_PULL = 4096,
+    COMMAND_LIST = 8192,
+    COMMAND_RM = 16384,
 };
 
 typedef struct option {

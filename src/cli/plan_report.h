@@ -13,10 +13,6 @@ typedef struct plan_report {
     const figures_cache *figures; /* `measured` is "" where they were given */
 } plan_report;
 
-/* Makes the plan that the options ask for, with this machine's figures (measured if they are not
- * kept yet) or the given ones. Returns the exit status. */
-int plan_make(const cli_options *options, sl_plan *plan, figures_cache *figures);
-
 json_t *plan_report_as_json(const plan_report *report);
 
 /* Both return the exit status. */

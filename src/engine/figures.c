@@ -97,7 +97,8 @@ static void need_program(needs *n, const sl_figures *figures, const program *p,
 /* Where to measure the disk: the model's own file if it is large enough. */
 static void need_disk(needs *n, const sl_figures *figures, const sl_plan_options *options,
                       const char *scratch) {
-    n->disk_in_folder = !options->path || os_file_size(options->path) < SMALL_FILE;
+    n->disk_in_folder =
+        !options->path || options->heads_only || os_file_size(options->path) < SMALL_FILE;
     n->disk_path = n->disk_in_folder ? scratch : options->path;
     const uint64_t device = n->disk_path ? os_device_of(n->disk_path) : 0;
     n->disk = n->disk_path && (!(figures->disk.median > 0) || figures->disk_device != device);

@@ -201,7 +201,7 @@ static str read_escaped(json_pull *j, size_t begin) {
     return (str){"", 0};
 }
 
-str json_string(json_pull *j) {
+str json_take_string(json_pull *j) {
     if (!take(j, '"')) {
         expected(j, "a string");
         return (str){"", 0};
@@ -235,7 +235,7 @@ static void enter(json_pull *j, char bracket, bool is_object, bool any_keys) {
     j->depth++;
 }
 
-void json_object(json_pull *j) {
+void json_enter_object(json_pull *j) {
     enter(j, '{', true, false);
 }
 
@@ -243,7 +243,7 @@ void json_any_object(json_pull *j) {
     enter(j, '{', true, true);
 }
 
-void json_array(json_pull *j) {
+void json_enter_array(json_pull *j) {
     enter(j, '[', false, false);
 }
 
@@ -287,7 +287,7 @@ bool json_key(json_pull *j, str *key) {
     if (!next_member(j, '}')) {
         return false;
     }
-    *key = json_string(j);
+    *key = json_take_string(j);
     if (!j->levels[j->depth - 1].any_keys && j->status == SL_OK) {
         remember_key(j, *key);
     }
@@ -355,7 +355,7 @@ static bool skip_number(json_pull *j) {
     return integer;
 }
 
-int64_t json_integer(json_pull *j, int64_t low, int64_t high) {
+int64_t json_take_integer(json_pull *j, int64_t low, int64_t high) {
     if (json_peek(j) != JSON_NUMBER) {
         expected(j, "an integer");
         return 0;
@@ -385,12 +385,12 @@ void json_skip(json_pull *j) {
         }
         break;
     case JSON_ARRAY:
-        for (json_array(j); json_element(j);) {
+        for (json_enter_array(j); json_element(j);) {
             json_skip(j);
         }
         break;
     case JSON_STRING:
-        (void)json_string(j);
+        (void)json_take_string(j);
         break;
     case JSON_BOOL:
         (void)json_bool(j);

@@ -1,10 +1,10 @@
 /* json_pull.h - reads JSON (RFC 8259) from memory, value after value, without building a tree: a
  * tokenizer.json has a million strings in it, most of which are used where they lie.
  *
- *   json_object(&j);
+ *   json_enter_object(&j);
  *   for (str key; json_key(&j, &key);) {
  *       if (str_is(key, "id")) {
- *           id = json_integer(&j, 0, 100);
+ *           id = json_take_integer(&j, 0, 100);
  *       } else {
  *           json_skip(&j);
  *       }
@@ -65,21 +65,21 @@ void json_fail(json_pull *j, sl_status status, const char *format, ...) SL_PRINT
 json_kind json_peek(json_pull *j);
 
 /* Enters an object; then json_key gives each key, and false at its end, which leaves it. */
-void json_object(json_pull *j);
+void json_enter_object(json_pull *j);
 bool json_key(json_pull *j, str *key);
 
 /* The same for objects of any number of keys, of which two may be alike: the caller sees to it. */
 void json_any_object(json_pull *j);
 
 /* Enters an array; then json_element says whether there is one more, and at the end leaves it. */
-void json_array(json_pull *j);
+void json_enter_array(json_pull *j);
 bool json_element(json_pull *j);
 
 /* The next value, which must be of that kind; "", 0 or false after a failure. Texts may hold
  * NULs. */
-str json_string(json_pull *j);
+str json_take_string(json_pull *j);
 bool json_bool(json_pull *j);
-int64_t json_integer(json_pull *j, int64_t low, int64_t high);
+int64_t json_take_integer(json_pull *j, int64_t low, int64_t high);
 
 /* Reads past a value of any kind. */
 void json_skip(json_pull *j);

@@ -18,7 +18,7 @@ void json_read_vocabulary(json_pull *j, tokenizer_json *found) {
     found->has_vocabulary = true;
     json_any_object(j);
     for (str text; json_key(j, &text);) {
-        const size_t id = (size_t)json_integer(j, 0, LIMIT_VOCABULARY - 1);
+        const size_t id = (size_t)json_take_integer(j, 0, LIMIT_VOCABULARY - 1);
         if (j->status == SL_OK) {
             j->status = token_list_add(&found->tokens, id, text, TOKEN_NORMAL, 0, j->error);
         }
@@ -30,8 +30,8 @@ void json_read_vocabulary(json_pull *j, tokenizer_json *found) {
 static void read_pair(json_pull *j, tokenizer_json *found, str *merge) {
     size_t parts = 0;
     const size_t begin = found->joined.count;
-    for (json_array(j); json_element(j); parts++) {
-        const str part = json_string(j);
+    for (json_enter_array(j); json_element(j); parts++) {
+        const str part = json_take_string(j);
         if (j->status == SL_OK && part.len > 0 && memchr(part.ptr, ' ', part.len)) {
             json_fail(j, SL_ERR_UNSUPPORTED, "a merge of a token with a space in it");
         }
@@ -52,12 +52,12 @@ static void read_pair(json_pull *j, tokenizer_json *found, str *merge) {
 }
 
 static void read_merges(json_pull *j, tokenizer_json *found) {
-    for (json_array(j); json_element(j);) {
+    for (json_enter_array(j); json_element(j);) {
         str merge = {NULL, 0};
         if (json_peek(j) == JSON_ARRAY) {
             read_pair(j, found, &merge);
         } else {
-            merge = json_string(j);
+            merge = json_take_string(j);
         }
         if (j->status == SL_OK) {
             j->status = array_push(&found->merges, &merge, j->error);
@@ -66,7 +66,7 @@ static void read_merges(json_pull *j, tokenizer_json *found) {
 }
 
 static void read_model_type(json_pull *j, tokenizer_json *found) {
-    const str type = json_string(j);
+    const str type = json_take_string(j);
     found->model = str_is(type, "BPE")         ? JSON_MODEL_BPE
                    : str_is(type, "WordPiece") ? JSON_MODEL_WORDPIECE
                                                : JSON_MODEL_NONE;
@@ -95,7 +95,7 @@ static bool read_model_flag(json_pull *j, str key, tokenizer_json *found) {
 /* Parts that words begin or end with, and what is given up at random: only their absence is known
  * here, and WordPiece's "##". */
 static void read_affix(json_pull *j, str key) {
-    const str text = json_peek(j) == JSON_STRING ? json_string(j) : (str){"", 0};
+    const str text = json_peek(j) == JSON_STRING ? json_take_string(j) : (str){"", 0};
     if (text.len > 0 && !(str_is(key, "continuing_subword_prefix") && str_is(text, "##"))) {
         json_fail(j, SL_ERR_UNSUPPORTED, "%.*s \"%.*s\" is not known here", STR_ARG(key),
                   STR_ARG(text));
@@ -103,7 +103,7 @@ static void read_affix(json_pull *j, str key) {
 }
 
 void json_read_model(json_pull *j, tokenizer_json *found) {
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (str_is(key, "type")) {
             read_model_type(j, found);
@@ -116,13 +116,13 @@ void json_read_model(json_pull *j, tokenizer_json *found) {
         } else if (str_is(key, "merges")) {
             read_merges(j, found);
         } else if (str_is(key, "unk_token") && json_peek(j) == JSON_STRING) {
-            found->unknown.text = json_string(j);
+            found->unknown.text = json_take_string(j);
         } else if (json_peek(j) == JSON_NULL) {
             json_skip(j);
         } else if (str_is(key, "max_input_chars_per_word")) {
-            (void)json_integer(j, 100, 100);
+            (void)json_take_integer(j, 100, 100);
         } else if (str_is(key, "dropout")) {
-            (void)json_integer(j, 0, 0);
+            (void)json_take_integer(j, 0, 0);
         } else if (str_is(key, "continuing_subword_prefix") || str_is(key, "end_of_word_suffix")) {
             read_affix(j, key);
         } else if (!read_model_flag(j, key, found)) {
@@ -135,12 +135,12 @@ void json_read_model(json_pull *j, tokenizer_json *found) {
 
 static void read_added_token(json_pull *j, tokenizer_json *found) {
     json_added token = {.text = {"", 0}};
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (str_is(key, "id")) {
-            token.id = (uint32_t)json_integer(j, 0, LIMIT_VOCABULARY - 1);
+            token.id = (uint32_t)json_take_integer(j, 0, LIMIT_VOCABULARY - 1);
         } else if (str_is(key, "content")) {
-            token.text = json_string(j);
+            token.text = json_take_string(j);
         } else if (str_is(key, "special")) {
             token.special = json_bool(j);
         } else if (str_is(key, "lstrip")) {
@@ -165,7 +165,7 @@ void json_read_added_tokens(json_pull *j, tokenizer_json *found) {
         json_skip(j);
         return;
     }
-    for (json_array(j); json_element(j);) {
+    for (json_enter_array(j); json_element(j);) {
         read_added_token(j, found);
     }
 }
@@ -179,7 +179,7 @@ static void read_tokenizer(json_pull *j, tokenizer_json *found) {
                  {"normalizer", json_read_normalizer},
                  {"pre_tokenizer", json_read_pre_tokenizer},
                  {"post_processor", json_read_post_processor}};
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         size_t part = 0;
         while (part < COUNT_OF(parts) && !str_is(key, parts[part].key)) {
@@ -199,12 +199,12 @@ static void read_tokenizer(json_pull *j, tokenizer_json *found) {
 static void read_special(json_pull *j, json_special *out) {
     const json_kind kind = json_peek(j);
     if (kind == JSON_STRING) {
-        out->text = json_string(j);
+        out->text = json_take_string(j);
     } else if (kind == JSON_OBJECT) {
-        json_object(j);
+        json_enter_object(j);
         for (str key; json_key(j, &key);) {
             if (str_is(key, "content")) {
-                out->text = json_string(j);
+                out->text = json_take_string(j);
             } else {
                 json_skip(j);
             }
@@ -218,20 +218,20 @@ static void read_special(json_pull *j, json_special *out) {
 static void read_chat_template(json_pull *j, tokenizer_json *found) {
     if (json_peek(j) != JSON_ARRAY) {
         if (json_peek(j) == JSON_STRING) {
-            found->chat_template = json_string(j);
+            found->chat_template = json_take_string(j);
         } else {
             json_skip(j);
         }
         return;
     }
-    for (json_array(j); json_element(j);) {
+    for (json_enter_array(j); json_element(j);) {
         str name = {"", 0}, text = {"", 0};
-        json_object(j);
+        json_enter_object(j);
         for (str key; json_key(j, &key);) {
             if (str_is(key, "name")) {
-                name = json_string(j);
+                name = json_take_string(j);
             } else if (str_is(key, "template")) {
-                text = json_string(j);
+                text = json_take_string(j);
             } else {
                 json_skip(j);
             }
@@ -262,7 +262,7 @@ static bool read_named(json_pull *j, str key, tokenizer_json *found) {
 }
 
 static void read_config(json_pull *j, tokenizer_json *found) {
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (str_is(key, "add_bos_token") && json_peek(j) == JSON_BOOL) {
             found->add_bos = json_bool(j);
@@ -277,21 +277,21 @@ static void read_config(json_pull *j, tokenizer_json *found) {
 }
 
 static void add_end(json_pull *j, tokenizer_json *found) {
-    const int32_t id = (int32_t)json_integer(j, 0, LIMIT_VOCABULARY - 1);
+    const int32_t id = (int32_t)json_take_integer(j, 0, LIMIT_VOCABULARY - 1);
     if (j->status == SL_OK) {
         j->status = array_push(&found->ends, &id, j->error);
     }
 }
 
 static void read_generation(json_pull *j, tokenizer_json *found) {
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (!str_is(key, "eos_token_id")) {
             json_skip(j);
         } else if (json_peek(j) == JSON_NUMBER) {
             add_end(j, found);
         } else if (json_peek(j) == JSON_ARRAY) {
-            for (json_array(j); json_element(j);) {
+            for (json_enter_array(j); json_element(j);) {
                 add_end(j, found);
             }
         } else {
@@ -627,7 +627,7 @@ static void read_added_object(json_pull *j, tokenizer_json *found) {
     json_any_object(j);
     for (str text; json_key(j, &text);) {
         const json_added token = {.text = text,
-                                  .id = (uint32_t)json_integer(j, 0, LIMIT_VOCABULARY - 1)};
+                                  .id = (uint32_t)json_take_integer(j, 0, LIMIT_VOCABULARY - 1)};
         if (j->status == SL_OK) {
             j->status = array_push(&found->added, &token, j->error);
         }

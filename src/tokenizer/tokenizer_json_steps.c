@@ -24,13 +24,13 @@ static void refuse(json_pull *j, const char *what, str name) {
 
 /* {"String": " "} or {"Regex": "..."} */
 static void read_pattern(json_pull *j, json_step *step) {
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         step->pattern_is_regex = str_is(key, "Regex");
         if (!step->pattern_is_regex && !str_is(key, "String")) {
             refuse(j, "a pattern of the kind", key);
         }
-        step->pattern = json_string(j);
+        step->pattern = json_take_string(j);
     }
 }
 
@@ -69,7 +69,7 @@ static bool read_text(json_pull *j, str key, json_step *step) {
                  {"prepend_scheme", &step->scheme}};
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         if (str_is(key, texts[i].key) && json_peek(j) == JSON_STRING) {
-            *texts[i].out = json_string(j);
+            *texts[i].out = json_take_string(j);
             return true;
         }
     }
@@ -90,11 +90,11 @@ static void read_steps(json_pull *j, tokenizer_json *found, step_fn take) {
                       .ideographs = true,
                       .lower_case = true,
                       .strip_accents = -1};
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (str_is(key, "normalizers") || str_is(key, "pretokenizers")) {
             step.has_steps = true;
-            for (json_array(j); json_element(j);) {
+            for (json_enter_array(j); json_element(j);) {
                 read_steps(j, found, take);
             }
         } else if (str_is(key, "pattern")) {
@@ -277,14 +277,14 @@ void json_read_pre_tokenizer(json_pull *j, tokenizer_json *found) {
 static void read_template(json_pull *j, tokenizer_json *found) {
     bool text = false;
     found->has_template = true;
-    for (json_array(j); json_element(j);) {
-        json_object(j);
+    for (json_enter_array(j); json_element(j);) {
+        json_enter_object(j);
         for (str kind; json_key(j, &kind);) {
             str id = {"", 0};
-            json_object(j);
+            json_enter_object(j);
             for (str key; json_key(j, &key);) {
                 if (str_is(key, "id")) {
-                    id = json_string(j);
+                    id = json_take_string(j);
                 } else {
                     json_skip(j);
                 }
@@ -306,11 +306,11 @@ static void read_template(json_pull *j, tokenizer_json *found) {
 /* BertProcessing's and RobertaProcessing's ["[CLS]", 101] */
 static void read_pair(json_pull *j, json_special *out) {
     size_t parts = 0;
-    for (json_array(j); json_element(j); parts++) {
+    for (json_enter_array(j); json_element(j); parts++) {
         if (parts == 0) {
-            out->text = json_string(j);
+            out->text = json_take_string(j);
         } else {
-            out->id = json_integer(j, 0, INT32_MAX);
+            out->id = json_take_integer(j, 0, INT32_MAX);
         }
     }
     if (parts != 2) {
@@ -323,10 +323,10 @@ void json_read_post_processor(json_pull *j, tokenizer_json *found) {
         json_skip(j);
         return;
     }
-    json_object(j);
+    json_enter_object(j);
     for (str key; json_key(j, &key);) {
         if (str_is(key, "processors")) {
-            for (json_array(j); json_element(j);) {
+            for (json_enter_array(j); json_element(j);) {
                 json_read_post_processor(j, found);
             }
         } else if (str_is(key, "single") && json_peek(j) == JSON_ARRAY) {

@@ -14,7 +14,7 @@ cmp -s "$out" "$scratch/help" || fail "help and --help differ"
 
 # The roff source writes each hyphen of an option as \-.
 sed 's/\\-/-/g' "$page" >"$scratch/page"
-for command in run batch tokenize logits perplexity inspect convert quantize imatrix bench plan; do
+for command in run batch tokenize logits perplexity inspect convert quantize imatrix bench plan pull list rm; do
     grep -qE "^  $command  " "$scratch/help" || fail "$command is not in the help"
     run 0 help "$command"
     cp "$out" "$scratch/list"

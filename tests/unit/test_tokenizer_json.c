@@ -454,7 +454,7 @@ static void depth_and_keys_have_ceilings(void **state) {
     }
     json_pull j = json_open(str_from("{\"a\":1,\"b\":{\"a\":2},\"\\u0061\":3}"), "x", &error);
     size_t members = 0;
-    json_object(&j);
+    json_enter_object(&j);
     for (str key; json_key(&j, &key); members++) {
         json_skip(&j);
     }
@@ -470,15 +470,15 @@ static void strings_are_read(void **state) {
         str_from(
             " [\"plain\", \"\\\"\\\\\\/\\b\\f\\n\\r\\t\", \"\\u00e9\\ud83d\\ude00x\\u0000\", -12]"),
         "x", &error);
-    json_array(&j);
+    json_enter_array(&j);
     assert_true(json_element(&j));
-    const str plain = json_string(&j);
+    const str plain = json_take_string(&j);
     assert_true(json_element(&j));
-    assert_true(str_is(json_string(&j), "\"\\/\b\f\n\r\t"));
+    assert_true(str_is(json_take_string(&j), "\"\\/\b\f\n\r\t"));
     assert_true(json_element(&j));
-    assert_true(str_equal(json_string(&j), (str){"\u00e9\U0001f600x\0", 8}));
+    assert_true(str_equal(json_take_string(&j), (str){"\u00e9\U0001f600x\0", 8}));
     assert_true(json_element(&j));
-    assert_int_equal(json_integer(&j, -12, -12), -12);
+    assert_int_equal(json_take_integer(&j, -12, -12), -12);
     assert_false(json_element(&j));
     json_end(&j);
     assert_true(str_is(plain, "plain"));

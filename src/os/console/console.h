@@ -78,8 +78,14 @@ int64_t console_date(void);
  * or an errno. */
 int console_make_folder(const char *path);
 
-/* "2026-11-21 19:44 UTC" */
+/* "2026-11-21 19:44 UTC", of now or of a time in seconds since 1970. */
 void console_date_text(char out[32]);
+void console_date_text_of(int64_t seconds, char out[32]);
+
+/* Loads a shared library by its name, to stay; NULL, with the reason, if there is none. */
+void *console_library(const char *name, const char **reason);
+/* A function of it; NULL if it has none of that name. */
+void *console_library_symbol(void *library, const char *name);
 
 /* Asks the disk to hold what was written to `file`. Returns 0 or an errno; a file that cannot be
  * asked so (a pipe, a device) counts as held. */

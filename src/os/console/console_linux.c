@@ -1,6 +1,7 @@
 /* console_linux.c - console.h for Linux. */
 #include "os/console/console.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -175,10 +176,24 @@ int console_make_folder(const char *path) {
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 0 : reason;
 }
 
-void console_date_text(char out[32]) {
-    const time_t now = time(NULL);
+void console_date_text_of(int64_t seconds, char out[32]) {
+    const time_t when = (time_t)seconds;
     struct tm parts;
-    if (!gmtime_r(&now, &parts) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &parts) == 0) {
+    if (!gmtime_r(&when, &parts) || strftime(out, 32, "%Y-%m-%d %H:%M UTC", &parts) == 0) {
         out[0] = 0;
     }
+}
+
+void console_date_text(char out[32]) {
+    console_date_text_of(console_date(), out);
+}
+
+void *console_library(const char *name, const char **reason) {
+    void *const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    *reason = library ? NULL : dlerror();
+    return library;
+}
+
+void *console_library_symbol(void *library, const char *name) {
+    return dlsym(library, name);
 }
