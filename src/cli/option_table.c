@@ -394,7 +394,8 @@ const command command_table[] = {
      "generation and of several sequences together, and what limits each. It is arithmetic on "
      "figures of this machine, which are measured in a few seconds, once, and kept in "
      "sluice/machine.json under $XDG_CACHE_HOME or ~/.cache; or on figures of another machine: "
-     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.", NULL, NULL, NULL},
+     "--bandwidth, --flops, --disk. What cannot work is refused, with what would.",
+     NULL, NULL, NULL},
     {"pull", COMMAND_PULL, command_pull, "fetch a model from the Hugging Face hub",
      "user/repo[:quant] [--revision NAME] [--dry-run] [options]",
      "Fetches a GGUF file of the repository, by its quantization, or all files of a set; without a "
