@@ -8,6 +8,7 @@
  *   sl_lookup    drafts the next tokens from what came before in the same text. Private to one
  *                thread at a time.
  *   sl_importance  sums up what a session's matrices meet. Private to the session's thread.
+ *   sl_reference   what a model said of a text, saved in a file. Read-only.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
  *                read.
  *

@@ -1,6 +1,5 @@
-/* Sums of squared inputs: against transformers (tests/golden/importance, made by
- * tools/make_importance_golden.py), the same bits however they are computed, and what is written.
- */
+/* Sums of squared inputs: against transformers and llama-imatrix (tests/golden/importance), the
+ * same bits however they are computed, and what is written. */
 #include "formats/imatrix.h"
 #include "sluice.h"
 
@@ -47,7 +46,7 @@ static fixture open_fixture(const char *family, const char *model, size_t n_batc
     sl_session_options options;
     sl_session_options_init(&options);
     f.tokens = test_read_tokens(path_of(family, "tokens.txt"), &f.n);
-    options.n_ctx = f.n;
+    options.n_ctx = size_max(f.n, 64);
     options.n_batch = n_batch;
     options.n_logits = 7;
     options.threads = threads;
@@ -113,7 +112,8 @@ static double compare_line(const sl_importance *m, char *line, size_t n_token) {
         char *end;
         const double expected = strtod(at, &end);
         assert_ptr_not_equal(at, end);
-        worst = fmax(worst, fabs(e.sums[i] - expected));
+        const double difference = fabs(e.sums[i] - expected);
+        worst = difference > worst ? difference : worst;
         total += expected;
         at = end;
     }
@@ -133,7 +133,8 @@ static double compare_family(const char *family, const char *model, size_t *n_te
     double worst = 0;
     *n_tensor = 0;
     while (fgets(line, 16 * MOST_COLUMNS, file)) {
-        worst = fmax(worst, compare_line(f.importance, line, f.n));
+        const double difference = compare_line(f.importance, line, f.n);
+        worst = difference > worst ? difference : worst;
         ++*n_tensor;
     }
     fclose(file);
@@ -255,7 +256,9 @@ static void files_are_read_back(void **state) {
         sink s = {.most = 1 << 20};
         s.bytes = malloc(s.most);
         assert_non_null(s.bytes);
-        const sl_importance_file file = {dat, "a text.txt", 16, (f.n + 15) / 16};
+        /* Chunks shorter than the passage, and longer. */
+        const size_t n_ctx = dat ? 2 * f.n : 16;
+        const sl_importance_file file = {dat, "a text.txt", n_ctx, (f.n + n_ctx - 1) / n_ctx};
         check(sl_importance_write(f.importance, &file, take_bytes, &s, &error), &error);
         imatrix *m = NULL;
         check(imatrix_parse(s.bytes, s.size, &m, &error), &error);
@@ -309,9 +312,66 @@ static void what_means_nothing_is_not_written(void **state) {
     close_fixture(&f);
 }
 
+/* ---- against llama-imatrix ------------------------------------------------------------------ */
+
+enum { WINDOW = 64, WINDOWS = 19 };
+
+/* The text in windows of 64 tokens, each with BOS in place of its first one. */
+static fixture compute_text(void) {
+    fixture f = open_fixture("llama", "model.gguf", WINDOW, 1, true);
+    sl_error error = {0};
+    size_t size, count;
+    int32_t *tokens;
+    uint8_t *words = test_read_file(TEST_GOLDEN "/importance/llama-imatrix.inp", &size);
+    check(sl_tokenize(f.model, (const char *)words, size, SL_TOKENIZE_BOS, &tokens, &count, &error),
+          &error);
+    assert_int_equal(count / WINDOW, WINDOWS);
+    for (size_t i = 0; i < WINDOWS; i++) {
+        tokens[i * WINDOW] = sl_token_bos(f.model);
+        check(sl_session_eval_all(f.session, tokens + i * WINDOW, WINDOW, pass_over, NULL, &error),
+              &error);
+    }
+    sl_free(tokens);
+    free(words);
+    return f;
+}
+
+static void files_of_llama_imatrix(void **state) {
+    (void)state;
+    static const char *const files[] = {"llama-imatrix.gguf", "llama-imatrix.dat"};
+    fixture f = compute_text();
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "%s/importance/%s", TEST_GOLDEN, files[i]);
+        imatrix *m = NULL;
+        sl_error error = {0};
+        check(imatrix_open(path, &m, &error), &error);
+        imatrix_info info;
+        imatrix_get_info(m, &info);
+        assert_int_equal(info.n_entry, sl_importance_count(f.importance));
+        assert_int_equal(info.chunks, WINDOWS);
+        assert_string_equal(info.texts, "t.txt");
+        for (size_t k = 0; k < info.n_entry; k++) {
+            sl_importance_entry e;
+            sl_importance_get(f.importance, k, &e);
+            assert_int_equal(e.count, WINDOW * WINDOWS);
+            const float *means = imatrix_find(m, (str){e.name, e.name_length}, e.n_columns);
+            assert_non_null(means);
+            for (size_t column = 0; column < e.n_columns; column++) {
+                const double mean = e.sums[column] / (double)e.count;
+                /* That program rounds what meets F16 weights, and keys and values, to F16. */
+                assert_true(fabs((double)means[column] - mean) < 2e-3 * mean);
+            }
+        }
+        imatrix_close(m);
+    }
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_those_of_transformers),
+        cmocka_unit_test(files_of_llama_imatrix),
         cmocka_unit_test(bits_depend_on_the_tokens_alone),
         cmocka_unit_test(only_what_is_asked_for_counts),
         cmocka_unit_test(files_are_read_back),
