@@ -82,7 +82,7 @@ grep -q 'token_embd.weight .* F16 -> Q6_K .* [kM]B$' "$err" || fail "--dry-run: 
 
 # type_of NAME: what the report says.
 type_of() {
-    sed -n "s/^$1  .* -> \([A-Z0-9_]*\) .*/\1/p" "$err"
+    sed -n "s/^$1  .* -> \([A-Z][A-Z0-9_]*\) .*/\1/p" "$err"
 }
 # expect NAME TYPE ARGUMENT... : what becomes of a tensor.
 expect() {
@@ -196,6 +196,22 @@ for i in 1 2 3 4 5 6 7 8; do
     wait $! 2>/dev/null
     [ ! -f "$folder/k.gguf" ] || cmp -s "$folder/k.gguf" "$scratch/whole.gguf" ||
         fail "a part of a file stands under its final name"
+    rm -f "$folder"/*
+done
+
+# Asked to end at any moment: nothing, or a whole file that was ready by then.
+for i in 1 2 3 4 5 6 7 8; do
+    "$sluice" quantize "$f16" "$folder/k.gguf" q5_1 --pure -t 1 2>/dev/null &
+    sleep "0.0$i"
+    kill -TERM $! 2>/dev/null
+    wait $! 2>/dev/null
+    status=$?
+    if [ "$status" -eq 0 ]; then
+        cmp -s "$folder/k.gguf" "$scratch/whole.gguf" || fail "done, but not whole"
+    else
+        [ "$status" -eq 143 ] || fail "ended by SIGTERM with status $status"
+        [ -z "$(ls -A "$folder")" ] || fail "ended: something is left: $(ls -A "$folder")"
+    fi
     rm -f "$folder"/*
 done
 exit 0
