@@ -517,6 +517,22 @@ SL_API void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *met
 SL_API void sl_file_value(sl_file *file, size_t index, uint64_t element, sl_value *value);
 SL_API void sl_file_tensor(const sl_file *file, size_t index, sl_tensor_info *tensor);
 
+/* How the values of two tensors differ. */
+typedef struct sl_comparison {
+    uint64_t values;
+    uint64_t different; /* of them */
+    double largest;     /* difference; infinite where one value is finite and the other is not */
+    double relative;    /* sqrt(sum (a - b)^2 / sum a^2) */
+} sl_comparison;
+
+/* Compares tensor a_index of file `a` with tensor b_index of file `b`, which must have the same
+ * shape (SL_ERR_ARGUMENT), value by value in the order in which GGUF has them, whatever their types
+ * and kinds of files. Two values that are no numbers count as equal. `threads` 0: the cores that
+ * this process may use; the results do not depend on it. Safe for files that other threads use. */
+SL_API SL_CHECK sl_status sl_file_compare(const sl_file *a, size_t a_index, const sl_file *b,
+                                          size_t b_index, size_t threads, sl_comparison *comparison,
+                                          sl_error *error);
+
 /* ---- the machine ---------------------------------------------------------------------------- */
 
 typedef struct sl_machine_info {
@@ -817,6 +833,51 @@ typedef struct sl_importance_file {
 SL_API SL_CHECK sl_status sl_importance_write(const sl_importance *importance,
                                               const sl_importance_file *file, sl_write_fn write,
                                               void *user, sl_error *error);
+
+/* ---- references ----------------------------------------------------------------------------- */
+
+/* What a model said of a text, saved in a file, to be held against what another one says: the log
+ * probabilities of all tokens, 16 bits each, at each scored place. The format is that of
+ * llama-perplexity's --kl-divergence-base. The text is cut into windows of n_ctx tokens; scored are
+ * those behind number n_ctx / 2. Read-only once open: any number of threads may use one. */
+typedef struct sl_reference sl_reference;
+
+typedef struct sl_reference_info {
+    size_t n_ctx;    /* tokens of a window, at least 3 */
+    size_t n_vocab;  /* of the model, at least 1 */
+    size_t n_window; /* at least 1 */
+} sl_reference_info;
+
+/* Scored tokens of a window of n_ctx: n_ctx - 1 - n_ctx / 2. */
+SL_API size_t sl_reference_scored(size_t n_ctx);
+
+/* Checks the file's head, size and tokens. On success the caller closes *reference. */
+SL_API SL_CHECK sl_status sl_reference_open(const char *path, sl_reference **reference,
+                                            sl_error *error);
+SL_API void sl_reference_close(sl_reference *reference); /* NULL is allowed */
+
+SL_API void sl_reference_get_info(const sl_reference *reference, sl_reference_info *info);
+
+/* The n_ctx tokens of a window, as the text has them: where the tokenizer begins a text with BOS,
+ * that was computed in place of the first one. */
+SL_API void sl_reference_tokens(const sl_reference *reference, size_t window, int32_t *tokens);
+
+/* The n_vocab natural logarithms of the probabilities that the model gave for scored token `index`
+ * of a window, from 0. Values below the largest of them by 16 stand for it or anything less.
+ * SL_ERR_FORMAT if they cannot be any, SL_ERR_RUNTIME if the file was cut short meanwhile. */
+SL_API SL_CHECK sl_status sl_reference_read(const sl_reference *reference, size_t window,
+                                            size_t index, float *log_probabilities,
+                                            sl_error *error);
+
+/* Making such a file. It is a head; the tokens of all windows, int32_t each; a row for each scored
+ * token of each window, in order. */
+#define SL_REFERENCE_HEAD_BYTES 20
+SL_API void sl_reference_make_head(const sl_reference_info *info, void *head);
+SL_API size_t sl_reference_row_bytes(size_t n_vocab);
+
+/* The row of n_vocab logits, of which none is NaN or +infinity; log_sum is the logarithm of the sum
+ * of their exponentials; `row` is aligned for floats. */
+SL_API void sl_reference_make_row(const float *logits, size_t n_vocab, double log_sum, void *row);
 
 /* Peak resident memory of this process so far. */
 SL_API uint64_t sl_peak_memory(void);

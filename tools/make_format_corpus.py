@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes seeds for the fuzzers of ggml's first formats, llama2.c, split GGUF and importance matrices,
-from the formats' descriptions, as small as such files can be.
+"""Writes seeds for the fuzzers of ggml's first formats, llama2.c, split GGUF, importance matrices
+and saved references, from the formats' descriptions, as small as such files can be.
 
 Usage: tools/make_format_corpus.py    (from the repository's root)
 """
@@ -149,7 +149,20 @@ def imatrix_dat(entries, end=b""):
     return file + end
 
 
+def logits_file(n_ctx, n_vocab, n_window, scale=1e-4, least=-8.0):
+    file = b"_logits_" + u32(n_ctx, n_vocab, n_window)
+    file += u32(*[i % n_vocab for i in range(n_ctx * n_window)])
+    row = struct.pack("<ff", scale, least) + bytes(2 * (n_vocab + n_vocab % 2))
+    return file + row * (n_window * (n_ctx - 1 - n_ctx // 2))
+
+
 SEEDS = {
+    "logits_file": {
+        "one": logits_file(3, 2, 1),
+        "odd": logits_file(4, 3, 2),
+        "scale": logits_file(3, 2, 1, 1.0),
+        "cut": logits_file(5, 3, 1)[:-1],
+    },
     "imatrix": {
         "gguf": imatrix_gguf([2], [1, 2, 3]),
         "gguf_experts": imatrix_gguf([0, 2], [0, 0, 3, 4]),

@@ -123,7 +123,8 @@ int command_imatrix(const cli_options *options) {
     gathering g = {.options = options};
     text t = {0};
     sl_model *model = NULL;
-    int status = text_from_options(options, "text", false, &t);
+    int status = windows_check(options->ctx, false);
+    status = status == CLI_DONE ? text_from_options(options, "text", false, &t) : status;
     if (status == CLI_DONE) {
         status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&t), &model);
     }

@@ -1,16 +1,18 @@
-/* command_inspect.c - `sluice inspect`: what a model file holds, for people and as JSON. */
+/* command_inspect.c - `sluice inspect`: what a model file holds, for people and as JSON; of two
+ * files, what differs; with --plan also what it will need and how fast it will be. */
 #include "cli/cli.h"
-#include "cli/json.h"
+#include "cli/inspect_diff.h"
+#include "cli/inspect_values.h"
 #include "cli/open.h"
 #include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/plan_report.h"
 #include "cli/units.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_ELEMENTS = 6, SHOWN_BYTES = 72, MOST_TYPES = 64 };
+enum { MOST_TYPES = 64 };
 
 /* Tensors of one type, added up. */
 typedef struct type_sum {
@@ -70,66 +72,14 @@ static sl_value find_string(sl_file *file, size_t metadata_count, const char *ke
 
 /* ---- for people ----------------------------------------------------------------------------- */
 
-/* In quotes, cut after about SHOWN_BYTES. */
-static void print_string(const char *string, size_t length) {
-    size_t shown = length < SHOWN_BYTES ? length : SHOWN_BYTES;
-    /* Not within a UTF-8 character. */
-    while (shown < length && shown > 0 && ((unsigned char)string[shown] & 0xc0) == 0x80) {
-        shown--;
-    }
-    output_text("\"");
-    output_escaped(string, shown, '"');
-    output_text("\"");
-    if (shown < length) {
-        output_format("... (%zu bytes)", length);
-    }
-}
-
-static void print_value(const sl_value *v) {
-    switch (v->type) {
-    case SL_VALUE_UINT:
-        output_format("%" PRIu64, v->u);
-        break;
-    case SL_VALUE_INT:
-        output_format("%" PRId64, v->i);
-        break;
-    case SL_VALUE_FLOAT:
-        output_format("%.9g", v->f);
-        break;
-    case SL_VALUE_BOOL:
-        output_text(v->u ? "true" : "false");
-        break;
-    case SL_VALUE_STRING:
-        print_string(v->string, v->string_length);
-        break;
-    case SL_VALUE_ARRAY:
-        output_text("[...]");
-        break;
-    }
-}
-
-static const char *type_name(sl_value_type type) {
-    static const char *const names[] = {"unsigned integers", "integers", "floats",
-                                        "booleans",          "strings",  "arrays"};
-    return (size_t)type < sizeof names / sizeof names[0] ? names[type] : "values";
-}
-
 static void print_metadata(sl_file *file, size_t index) {
     sl_metadata m;
     sl_file_metadata(file, index, &m);
     output_text("  ");
     output_escaped(m.key, m.key_length, 0);
     output_text(" = ");
-    if (m.type == SL_VALUE_ARRAY) {
-        output_format("%" PRIu64 " %s: ", m.count, type_name(m.element_type));
-    }
-    for (uint64_t i = 0; i < m.count && i < SHOWN_ELEMENTS; i++) {
-        sl_value value;
-        sl_file_value(file, index, i, &value);
-        output_text(i ? ", " : "");
-        print_value(&value);
-    }
-    output_text(m.count > SHOWN_ELEMENTS ? ", ...\n" : "\n");
+    print_metadata_value(file, index);
+    output_text("\n");
 }
 
 static void print_tensor(const sl_tensor_info *t) {
@@ -179,41 +129,12 @@ static void print_for_people(const cli_options *options, sl_file *file, const su
 
 /* ---- as JSON -------------------------------------------------------------------------------- */
 
-static json_t *value_as_json(const sl_value *v) {
-    switch (v->type) {
-    case SL_VALUE_UINT:
-        return json_unsigned(v->u);
-    case SL_VALUE_INT:
-        return json_integer((json_int_t)v->i);
-    case SL_VALUE_FLOAT:
-        return json_number(v->f);
-    case SL_VALUE_BOOL:
-        return json_boolean(v->u);
-    case SL_VALUE_STRING:
-        return json_bytes(v->string, v->string_length);
-    case SL_VALUE_ARRAY:
-        break;
-    }
-    return json_null();
-}
-
 static json_t *metadata_as_json(sl_file *file, size_t count) {
     json_t *const object = json_object();
     for (size_t i = 0; i < count; i++) {
         sl_metadata m;
-        sl_value value;
         sl_file_metadata(file, i, &m);
-        if (m.type != SL_VALUE_ARRAY) {
-            sl_file_value(file, i, 0, &value);
-            json_put_bytes(object, m.key, m.key_length, value_as_json(&value));
-            continue;
-        }
-        json_t *const array = json_array();
-        for (uint64_t k = 0; k < m.count; k++) {
-            sl_file_value(file, i, k, &value);
-            json_append(array, value_as_json(&value));
-        }
-        json_put_bytes(object, m.key, m.key_length, array);
+        json_put_bytes(object, m.key, m.key_length, metadata_value_as_json(file, i));
     }
     return object;
 }
@@ -282,43 +203,70 @@ static void add_line(void *user, const char *line) {
     json_append(user, json_bytes(line, strlen(line)));
 }
 
-/* `model` is NULL unless --program. */
-static int print_all(const cli_options *options, sl_file *file, const sl_model *model) {
+/* What the options asked for beside the file's tables; NULL: nothing. */
+typedef struct more {
+    const sl_model *model;   /* --program */
+    const plan_report *plan; /* --plan */
+} more;
+
+static int print_all(const cli_options *options, sl_file *file, const more *m) {
     sl_file_info info;
     sl_file_get_info(file, &info);
     summary s;
     summarize(file, info.tensor_count, &s);
     if (!options->json) {
         print_for_people(options, file, &s);
-        if (model) {
+        if (m->model) {
             output_text("\nprogram:\n");
-            sl_model_print_program(model, print_line, NULL);
+            sl_model_print_program(m->model, print_line, NULL);
+        }
+        if (m->plan) {
+            output_text("\n");
+            plan_report_text(m->plan);
         }
         return output_finish(CLI_DONE);
     }
     json_t *const object = everything_as_json(options, file, &s);
-    if (model) {
+    if (m->model) {
         json_t *const lines = json_array();
-        sl_model_print_program(model, add_line, lines);
+        sl_model_print_program(m->model, add_line, lines);
         json_put(object, "program", lines);
+    }
+    if (m->plan) {
+        json_put(object, "plan", plan_report_as_json(m->plan));
     }
     json_write(object, true);
     output_text("\n");
     return json_finish();
 }
 
+static int inspect_one(const cli_options *options, sl_file *file) {
+    sl_model *model = NULL;
+    sl_plan plan;
+    figures_cache figures;
+    const plan_report report = {options, &plan, &figures};
+    int status = options->program ? open_model(options, OPEN_PROGRAM, 0, &model) : CLI_DONE;
+    if (status == CLI_DONE && options->plan) {
+        status = plan_make(options, &plan, &figures);
+    }
+    if (status == CLI_DONE) {
+        status = print_all(options, file, &(more){model, options->plan ? &report : NULL});
+    }
+    sl_model_free(model);
+    return status;
+}
+
 int command_inspect(const cli_options *options) {
+    const bool two = options->output != NULL;
+    if (two && (options->tensors || options->program || options->plan)) {
+        return usage_error("inspect: --tensors, --program and --plan are for one model, found two");
+    }
     sl_file *file = NULL;
     sl_error error = {0};
     if (sl_file_open(options->model, &file, &error) != SL_OK) {
         return library_error(&error);
     }
-    sl_model *model = NULL;
-    int status = options->program ? open_model(options, OPEN_PROGRAM, 0, &model) : CLI_DONE;
-    if (status == CLI_DONE) {
-        status = print_all(options, file, model);
-    }
-    sl_model_free(model);
+    const int status = two ? inspect_diff(options, file) : inspect_one(options, file);
     sl_file_close(file);
     return status;
 }

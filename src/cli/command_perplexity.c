@@ -1,241 +1,273 @@
-/* command_perplexity.c - `sluice perplexity`: how well a model predicts a text.
+/* command_perplexity.c - `sluice perplexity`: how well a model predicts a text, by itself and
+ * beside what another model said of it.
  *
- * The text is tokenized once, without the tokens that begin and end a text, and cut into windows of
- * n tokens that do not overlap. With BOS (the tokenizer begins a text with it) a window is BOS and
- * n - 1 tokens of the text, which are all scored; without, it is n tokens of the text, and the
- * first has nothing to be predicted from. The last window holds what is left.
+ * The text is cut into windows (windows.h). Each scored token of one has a logarithm of its
+ * probability, from the logits that follow the token before it; scores.h says what is added up of
+ * them. Then
  *
- *     nll[i]     = -log softmax(logits that follow token i-1)[token i], natural logarithm
- *     m          = mean of nll over the N scored tokens; s its sample standard deviation
- *     perplexity = exp(m), with standard error exp(m) s / sqrt(N)
- *     bits/byte  = N m / log 2 / bytes, where bytes is the length of the text without what the
- *                  tokens that are not scored stand for
+ *     perplexity = exp(m), with standard error exp(m) e, where m is the mean of nll over the N
+ *                  scored tokens and e its standard error
+ *     bits/byte  = N m / log 2 / bytes, where bytes is what the scored tokens stand for
+ *
+ * One window is in memory at a time: a reference, read or written, passes by row after row.
  */
 #include "cli/cli.h"
-#include "cli/json.h"
 #include "cli/open.h"
-#include "cli/output.h"
+#include "cli/perplexity_report.h"
 #include "cli/progress.h"
+#include "cli/whole_file.h"
+#include "cli/windows.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef struct scores {
-    size_t n_vocab;
-    const int32_t *window; /* being computed */
-    size_t window_count;
-    size_t before; /* tokens of the windows before it */
-    size_t total;  /* tokens of all windows */
-    size_t scored;
-    double sum, sum_of_squares; /* of nll, less `shift` for each */
-    double shift;               /* the first nll: keeps the squares from cancelling */
-    bool invalid;               /* a logit was not a number */
-} scores;
+typedef struct measurement {
+    const cli_options *options;
+    const char *read, *save; /* paths of references; NULL: none */
+    sl_model *model;
+    sl_session *session;
+    sl_reference *reference;
+    size_t n_vocab, n_logits;
+    windows text;
+    int32_t *window;          /* being computed */
+    float *log_probabilities; /* of the reference, one row */
+    void *row;                /* of the one being saved */
+    whole_file out;
+    scores sums;
+    size_t bytes;    /* that the scored tokens stand for */
+    size_t computed; /* tokens */
+} measurement;
 
-typedef struct outcome {
-    size_t context, windows, tokens, bytes;
-    double nats, perplexity, standard_error, bits_per_byte;
-} outcome;
+/* ---- one token ------------------------------------------------------------------------------ */
 
-static double negative_log_likelihood(const float *logits, size_t n_vocab, int32_t token) {
-    float largest = logits[0];
-    for (size_t i = 1; i < n_vocab; i++) {
-        largest = logits[i] > largest ? logits[i] : largest;
-    }
-    double sum = 0;
-    for (size_t i = 0; i < n_vocab; i++) {
-        sum += exp((double)logits[i] - (double)largest);
-    }
-    return log(sum) + (double)largest - (double)logits[token];
-}
-
-static double mean(const scores *s) {
-    return s->shift + s->sum / (double)s->scored;
-}
-
-/* An sl_logits_fn. */
-static bool score(void *user, size_t index, const float *logits) {
-    scores *const s = user;
-    if (index + 1 < s->window_count) {
-        const double nll = negative_log_likelihood(logits, s->n_vocab, s->window[index + 1]);
-        if (!isfinite(nll)) {
-            s->invalid = true;
-            return false;
-        }
-        if (s->scored == 0) {
-            s->shift = nll;
-        }
-        const double shifted = nll - s->shift;
-        s->sum += shifted;
-        s->sum_of_squares += shifted * shifted;
-        s->scored++;
-        char remark[64];
-        snprintf(remark, sizeof remark, "perplexity %.4f", exp(mean(s)));
-        progress_remark(remark);
-    }
-    return progress_update(NULL, "perplexity", s->before + index + 1, s->total);
-}
-
-/* BOS if the tokenizer begins a text with it, else -1. */
-static int find_bos(const sl_model *model, int32_t *bos) {
-    int32_t *tokens = NULL;
-    size_t count = 0;
+/* With token `index` of window `number`; `scored` counts from 0 in the window. */
+static int score_token(measurement *m, const float *logits, size_t number, size_t index,
+                       size_t scored) {
+    const int32_t token = m->window[index];
+    size_t top;
+    const double log_sum = scores_log_sum(logits, m->n_vocab, &top);
     sl_error error = {0};
-    if (sl_tokenize(model, "", 0, SL_TOKENIZE_BOS, &tokens, &count, &error) != SL_OK) {
+    if (m->read && sl_reference_read(m->reference, number, scored, m->log_probabilities, &error)) {
         return library_error(&error);
     }
-    *bos = count > 0 && tokens[0] == sl_token_bos(model) ? tokens[0] : -1;
-    sl_free(tokens);
-    return CLI_DONE;
-}
-
-/* Computes every window; `window` has room for `context` tokens. Counts in o->windows and, of the
- * text's bytes, leaves in o->bytes those that are scored. */
-static int score_windows(sl_session *session, const sl_model *model, const int32_t *tokens,
-                         size_t count, int32_t bos, int32_t *window, scores *s, outcome *o) {
-    const size_t lead = bos >= 0 ? 1 : 0;
-    const size_t step = o->context - lead;
-    s->total = count + lead * ((count + step - 1) / step);
-    for (size_t start = 0; start < count; start += step) {
-        const size_t length = count - start < step ? count - start : step;
-        window[0] = bos;
-        memcpy(window + lead, tokens + start, length * sizeof *window);
-        if (!lead) {
-            const char *piece;
-            const size_t bytes = sl_token_piece(model, tokens[start], false, &piece);
-            o->bytes -= bytes < o->bytes ? bytes : o->bytes;
-        }
-        s->window = window;
-        s->window_count = length + lead;
-        if (s->window_count >= 2) {
-            sl_error error = {0};
-            const sl_status status =
-                sl_session_eval_all(session, window, s->window_count, score, s, &error);
-            if (s->invalid) {
-                message("the model gave a logit that is not a number");
-                return CLI_FAILED;
-            }
-            if (status != SL_OK) {
-                return library_error(&error);
-            }
-            o->windows++;
-        }
-        s->before += s->window_count;
+    if (!scores_add(&m->sums, logits, log_sum, top, m->read ? m->log_probabilities : NULL,
+                    m->n_vocab, token)) {
+        message("the model gave a logit that is not a number");
+        return CLI_FAILED;
     }
+    if (m->save) {
+        sl_reference_make_row(logits, m->n_vocab, log_sum, m->row);
+        if (!whole_file_write(&m->out, m->row, sl_reference_row_bytes(m->n_vocab))) {
+            return CLI_FAILED; /* whole_file_finish says why */
+        }
+    }
+    const char *piece;
+    m->bytes += sl_token_piece(m->model, token, false, &piece);
     return CLI_DONE;
 }
 
-static int measure(const cli_options *options, sl_model *model, const int32_t *tokens, size_t count,
-                   outcome *o) {
-    int32_t bos = -1;
-    int status = find_bos(model, &bos);
+static void remark(const measurement *m) {
+    char line[64];
+    snprintf(line, sizeof line, m->read ? "perplexity %.4f, KL %.5f" : "perplexity %.4f",
+             exp(m->sums.nll.mean), m->sums.divergence.mean);
+    progress_remark(line);
+}
+
+/* ---- windows -------------------------------------------------------------------------------- */
+
+/* An sl_progress_fn for a part of a window. */
+static bool update(void *user, const char *what, uint64_t done, uint64_t total) {
+    const measurement *const m = user;
+    (void)what;
+    (void)total;
+    return progress_update(NULL, "perplexity", m->computed + done, windows_computed(&m->text));
+}
+
+/* Computes `count` tokens of a window, and scores as many as logits are kept of at a time. */
+static int score_window(measurement *m, size_t number, size_t count) {
+    const size_t before = m->computed;
+    const size_t first = windows_first_scored(&m->text);
+    int status = CLI_DONE;
+    for (size_t at = first; at < count && status == CLI_DONE;) {
+        const size_t n = count - at < m->n_logits ? count - at : m->n_logits;
+        sl_error error = {0};
+        /* The logits that follow token k tell of token k + 1. */
+        if (sl_session_eval_last(m->session, m->window, at + n - 1, n, update, m, &error)) {
+            return library_error(&error);
+        }
+        for (size_t i = 0; i < n && status == CLI_DONE; i++) {
+            const float *const logits = sl_session_logits_at(m->session, at + i - 1);
+            status = score_token(m, logits, number, at + i, at + i - first);
+        }
+        at += n;
+        m->computed = before + at - 1;
+        remark(m);
+    }
+    m->computed = before + count;
+    return status;
+}
+
+static int score_windows(measurement *m) {
+    int status = CLI_DONE;
+    progress_begin(PROGRESS_TOKENS);
+    for (size_t i = 0; i < m->text.count && status == CLI_DONE; i++) {
+        const size_t count = windows_read(&m->text, i, m->window);
+        windows_begin(&m->text, m->window);
+        status = score_window(m, i, count);
+    }
+    progress_end();
+    return status;
+}
+
+/* ---- a reference to save -------------------------------------------------------------------- */
+
+static bool write_front(measurement *m) {
+    const sl_reference_info info = {m->text.length, m->n_vocab, m->text.count};
+    uint8_t head[SL_REFERENCE_HEAD_BYTES];
+    sl_reference_make_head(&info, head);
+    bool written = whole_file_write(&m->out, head, sizeof head);
+    for (size_t i = 0; i < m->text.count && written; i++) {
+        const size_t count = windows_read(&m->text, i, m->window);
+        written = whole_file_write(&m->out, m->window, count * sizeof *m->window);
+    }
+    return written;
+}
+
+static int score_and_save(measurement *m) {
+    const uint64_t rows = (uint64_t)m->text.count * sl_reference_scored(m->text.length);
+    const uint64_t tokens = (uint64_t)windows_computed(&m->text) * sizeof *m->window;
+    int status = whole_file_check_room(m->save, SL_REFERENCE_HEAD_BYTES + tokens +
+                                                    rows * sl_reference_row_bytes(m->n_vocab));
+    status = status == CLI_DONE ? whole_file_begin(m->save, &m->out) : status;
     if (status != CLI_DONE) {
         return status;
     }
-    if (o->context < 2) {
-        return usage_error("expected a window of at least 2 tokens, found %zu", o->context);
+    status = write_front(m) ? score_windows(m) : CLI_DONE;
+    if (m->out.failure) {
+        status = CLI_DONE; /* not yet told */
     }
-    if (count + (bos >= 0 ? 1 : 0) < 2) {
-        return usage_error("the text is too short: no token can be predicted from one before it");
-    }
-    sl_model_info info;
-    sl_model_get_info(model, &info);
+    return whole_file_finish(&m->out, status);
+}
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+static bool allocate(measurement *m) {
+    const size_t row = m->save ? sl_reference_row_bytes(m->n_vocab) : 1;
+    m->window = calloc(m->text.length, sizeof *m->window);
+    m->log_probabilities = calloc(m->read ? m->n_vocab : 1, sizeof *m->log_probabilities);
+    m->row = malloc(row);
+    return m->window && m->log_probabilities && m->row &&
+           scores_begin(&m->sums, m->read ? windows_scored(&m->text) : 0);
+}
+
+static int measure(measurement *m) {
     sl_error error = {0};
-    sl_session *session = NULL;
-    if (open_session(options, model, o->context, OPEN_ALL_LOGITS, &session, &error) != SL_OK) {
+    if (!allocate(m)) {
+        return usage_error("out of memory: a window of %zu tokens", m->text.length);
+    }
+    if (open_session(m->options, m->model, m->text.length, OPEN_ALL_LOGITS, &m->session, &error)) {
         return library_error(&error);
     }
-    open_describe(options, model, session);
-    scores s = {.n_vocab = info.n_vocab};
-    int32_t *const window = calloc(o->context, sizeof *window);
-    if (window) {
-        progress_begin(PROGRESS_TOKENS);
-        status = score_windows(session, model, tokens, count, bos, window, &s, o);
-        progress_end();
+    sl_session_info info;
+    sl_session_get_info(m->session, &info);
+    m->n_logits = info.n_logits;
+    open_describe(m->options, m->model, m->session);
+    const int status = m->save ? score_and_save(m) : score_windows(m);
+    open_tell_memory(m->options, m->session);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    scores_sort(&m->sums);
+    const perplexity_result result = {
+        .sums = &m->sums,
+        .compared = m->read,
+        .context = m->text.length,
+        .windows = m->text.count,
+        .bytes = m->bytes,
+    };
+    return perplexity_report(&result, m->options->json);
+}
+
+/* The windows: of the text, or where none is given of the reference. */
+static int cut(measurement *m, const text *t) {
+    const cli_options *const o = m->options;
+    sl_reference_info info = {0};
+    if (m->read) {
+        sl_reference_get_info(m->reference, &info);
+        if (info.n_vocab != m->n_vocab) {
+            return usage_error("%s: the reference is of a vocabulary of %zu tokens, the model has "
+                               "%zu",
+                               m->read, info.n_vocab, m->n_vocab);
+        }
+    }
+    const size_t length =
+        m->read && o->ctx == OPTION_UNSET ? info.n_ctx : windows_length(o->ctx, m->model);
+    int status;
+    if (m->read && !o->file) {
+        if (length != info.n_ctx) {
+            return usage_error("%s: the reference has windows of %zu tokens, -c asks for %zu",
+                               m->read, info.n_ctx, length);
+        }
+        status = windows_of_reference(m->model, m->reference, (size_t)o->chunks, &m->text);
     } else {
-        status = usage_error("out of memory: a window of %zu tokens", o->context);
+        status = windows_cut(m->model, t, length, o->all, (size_t)o->chunks, &m->text);
     }
-    free(window);
-    open_tell_memory(options, session);
-    sl_session_free(session);
-    if (status == CLI_DONE) {
-        const double n = (double)s.scored;
-        const double variance =
-            s.scored > 1 ? (s.sum_of_squares - s.sum * s.sum / n) / (n - 1) : 0.0;
-        o->tokens = s.scored;
-        o->nats = mean(&s);
-        o->perplexity = exp(o->nats);
-        o->standard_error = o->perplexity * sqrt(variance > 0 ? variance / n : 0.0);
-        o->bits_per_byte = o->bytes ? n * o->nats / log(2.0) / (double)o->bytes : 0.0;
+    if (status == CLI_DONE && m->read && o->file) {
+        status = windows_match(&m->text, m->reference);
     }
     return status;
 }
 
-static int print_outcome(const cli_options *options, const outcome *o) {
-    if (!options->json) {
-        output_format("perplexity      %.4f +/- %.4f\n", o->perplexity, o->standard_error);
-        output_format("nats per token  %.5f\n", o->nats);
-        output_format("bits per byte   %.4f\n", o->bits_per_byte);
-        output_format("scored          %zu tokens, %zu bytes\n", o->tokens, o->bytes);
-        output_format("windows         %zu of at most %zu tokens\n", o->windows, o->context);
-        return output_finish(CLI_DONE);
+static int open_and_measure(measurement *m, const text *t) {
+    int status = open_model(m->options, OPEN_WEIGHTS, open_text_bytes(t), &m->model);
+    if (status != CLI_DONE) {
+        return status;
     }
-    json_t *const object = json_object();
-    json_put(object, "perplexity", json_number(o->perplexity));
-    json_put(object, "standard_error", json_number(o->standard_error));
-    json_put(object, "nats_per_token", json_number(o->nats));
-    json_put(object, "bits_per_byte", json_number(o->bits_per_byte));
-    json_put(object, "scored_tokens", json_unsigned(o->tokens));
-    json_put(object, "scored_bytes", json_unsigned(o->bytes));
-    json_put(object, "windows", json_unsigned(o->windows));
-    json_put(object, "context", json_unsigned(o->context));
-    json_write(object, true);
-    output_text("\n");
-    return json_finish();
-}
-
-/* Tokens of a window, from -c and the model. */
-static size_t choose_window(const cli_options *options, const sl_model *model) {
     sl_model_info info;
-    sl_model_get_info(model, &info);
-    if (options->ctx == OPTION_UNSET) {
-        return info.n_ctx_train < 512 ? info.n_ctx_train : 512;
-    }
-    return options->ctx > 0 ? (size_t)options->ctx : info.n_ctx_train;
+    sl_model_get_info(m->model, &info);
+    m->n_vocab = info.n_vocab;
+    status = cut(m, t);
+    return status == CLI_DONE ? measure(m) : status;
 }
 
-static int measure_text(const cli_options *options, sl_model *model, const text *t) {
-    int32_t *tokens = NULL;
-    size_t count = 0;
-    sl_error error = {0};
-    if (sl_tokenize(model, t->bytes, t->length, 0, &tokens, &count, &error) != SL_OK) {
-        return library_error(&error);
+/* Which references are meant: llama-perplexity has one name for both, and a flag. */
+static int choose_references(measurement *m) {
+    const cli_options *const o = m->options;
+    m->read = o->reference ? o->reference : o->kl_divergence ? o->kl_base : NULL;
+    m->save = o->save_reference ? o->save_reference : o->kl_divergence ? NULL : o->kl_base;
+    if (o->kl_divergence && !m->read) {
+        return usage_error("--kl-divergence: no reference: give --kl-divergence-base FILE");
     }
-    outcome o = {.context = choose_window(options, model), .bytes = t->length};
-    int status = measure(options, model, tokens, count, &o);
-    if (status == CLI_DONE) {
-        status = print_outcome(options, &o);
+    if (o->all && (m->read || m->save)) {
+        return usage_error("references hold the second halves of windows: --all has none");
     }
-    sl_free(tokens);
-    return status;
+    return CLI_DONE;
 }
 
 int command_perplexity(const cli_options *options) {
-    if (options->ctx == 1) {
-        return usage_error("-c: expected 0 or a window of at least 2 tokens, found '1'");
+    measurement m = {.options = options};
+    text t = {0};
+    int status = choose_references(&m);
+    status = status == CLI_DONE ? windows_check(options->ctx, options->all) : status;
+    sl_error error = {0};
+    if (status == CLI_DONE && (!m.read || options->file)) {
+        status = text_from_options(options, "text", false, &t);
     }
-    text t;
-    sl_model *model = NULL;
-    int status = text_from_options(options, "text", false, &t);
+    if (status == CLI_DONE && m.read && sl_reference_open(m.read, &m.reference, &error)) {
+        status = library_error(&error);
+    }
     if (status == CLI_DONE) {
-        status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&t), &model);
+        status = open_and_measure(&m, &t);
     }
-    if (status == CLI_DONE) {
-        status = measure_text(options, model, &t);
-    }
+    scores_end(&m.sums);
+    windows_free(&m.text);
+    sl_session_free(m.session);
+    sl_reference_close(m.reference);
+    free(m.window);
+    free(m.log_probabilities);
+    free(m.row);
     free(t.bytes);
-    sl_model_free(model);
+    sl_model_free(m.model);
     return status;
 }

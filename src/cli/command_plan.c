@@ -72,19 +72,13 @@ static int measured_figures(const cli_options *o, const sl_plan_options *wanted,
     return CLI_DONE;
 }
 
-int command_plan(const cli_options *options) {
-    int status = check_options(options);
-    if (status != CLI_DONE) {
-        return status;
-    }
+int plan_make(const cli_options *options, sl_plan *plan, figures_cache *figures) {
     sl_plan_options wanted;
     open_plan_options(options, &wanted);
     sl_error error = {0};
-    sl_plan plan;
-    figures_cache figures;
     /* What cannot work is refused before seconds are spent on measuring. */
-    given_figures(options, &figures);
-    if (sl_plan_make(&wanted, &figures.figures, &plan, &error) != SL_OK) {
+    given_figures(options, figures);
+    if (sl_plan_make(&wanted, &figures->figures, plan, &error) != SL_OK) {
         if (error.status == SL_ERR_MEMORY) {
             const size_t length = strlen(error.message);
             snprintf(error.message + length, sizeof error.message - length,
@@ -92,13 +86,24 @@ int command_plan(const cli_options *options) {
         }
         return library_error(&error);
     }
-    if (!(options->bandwidth > 0)) {
-        wanted.notice = print_notice;
-        status = measured_figures(options, &wanted, &figures);
-        wanted.notice = NULL;
-        if (status == CLI_DONE && sl_plan_make(&wanted, &figures.figures, &plan, &error) != SL_OK) {
-            status = library_error(&error);
-        }
+    if (options->bandwidth > 0) {
+        return CLI_DONE;
+    }
+    wanted.notice = print_notice;
+    const int status = measured_figures(options, &wanted, figures);
+    wanted.notice = NULL;
+    if (status == CLI_DONE && sl_plan_make(&wanted, &figures->figures, plan, &error) != SL_OK) {
+        return library_error(&error);
+    }
+    return status;
+}
+
+int command_plan(const cli_options *options) {
+    sl_plan plan;
+    figures_cache figures;
+    int status = check_options(options);
+    if (status == CLI_DONE) {
+        status = plan_make(options, &plan, &figures);
     }
     if (status != CLI_DONE) {
         return status;

@@ -3,11 +3,8 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "cli/units.h"
 #include "cli/whole_file.h"
-#include "os/console/console.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,18 +32,10 @@ static char *file_name(const char *path, size_t index, size_t count) {
 /* Says before anything is written that it would not fit. */
 static int check_room(const cli_options *options, const sl_conversion *conversion) {
     uint64_t need = 0;
-    const int64_t room = console_free_bytes(options->output);
     for (size_t i = 0; i < sl_conversion_files(conversion); i++) {
         need += sl_conversion_bytes(conversion, i);
     }
-    if (room >= 0 && (uint64_t)room < need) {
-        char a[32], b[32];
-        message("%s: needs %s, but the disk has only %s left: %" PRIu64 " bytes are missing",
-                options->output, units_bytes(a, need), units_bytes(b, (uint64_t)room),
-                need - (uint64_t)room);
-        return CLI_FAILED;
-    }
-    return CLI_DONE;
+    return whole_file_check_room(options->output, need);
 }
 
 static int write_file(const char *name, sl_conversion *conversion, size_t index) {

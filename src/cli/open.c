@@ -86,7 +86,13 @@ uint64_t open_text_bytes(const text *t) {
 
 /* Rows of logits computed at once: enough to share the reading of the output weights, few enough
  * to need only megabytes with a large vocabulary. */
-static const size_t logits_rows = 32;
+static size_t logits_rows(const sl_model *model) {
+    enum { BYTES = 16 << 20, LEAST = 32 };
+    sl_model_info info;
+    sl_model_get_info(model, &info);
+    const size_t rows = BYTES / sizeof(float) / (info.n_vocab + 1);
+    return rows > LEAST ? rows : LEAST;
+}
 
 sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx) {
     sl_lookup_options how;
@@ -102,7 +108,7 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     sl_session_options_init(&how);
     how.n_ctx = n_ctx;
     how.n_batch = (size_t)options->batch;
-    how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows : 1;
+    how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows(model) : 1;
     how.keep_weights = flags & OPEN_KEEP_WEIGHTS;
     if (options->lookup) {
         const sl_lookup_options lookup = open_lookup_options(options, n_ctx);

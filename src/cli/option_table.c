@@ -135,6 +135,20 @@ const option option_table[] = {
              "512, at most the model's own)"},
     {{"--chunks"}, WINDOWED, OPTION_INTEGER, FIELD(chunks), "N", 1, INT32_MAX,
      .help = "take the text's first N windows only (default: all)"},
+    {{"--all"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(all),
+     .help = "score every token: BOS stands before a window's tokens, not in place of one, and the "
+             "last window may be shorter; without BOS the first token of each is not scored"},
+    {{"--save-reference"}, COMMAND_PERPLEXITY, OPTION_PATH, FIELD(save_reference), "FILE",
+     .help = "save what the model says, in llama-perplexity's format: 2 bytes for each token of "
+             "the vocabulary, at each scored token"},
+    {{"--reference"}, COMMAND_PERPLEXITY, OPTION_PATH, FIELD(reference), "FILE",
+     .help = "compare with what another model said, as saved by this program or llama-perplexity; "
+             "without -f its tokens are taken"},
+    {{"--kl-divergence-base"}, COMMAND_PERPLEXITY, OPTION_PATH, FIELD(kl_base), "FILE",
+     .help = "llama-perplexity's name for --save-reference, or with --kl-divergence for "
+             "--reference"},
+    {{"--kl-divergence"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(kl_divergence),
+     .help = "compare with --kl-divergence-base"},
     {{"--process-output"}, COMMAND_IMATRIX, OPTION_FLAG, FIELD(process_output),
      .help = "gather the output matrix's inputs too, which takes longer: the logits of every token "
              "are computed"},
@@ -157,7 +171,7 @@ const option option_table[] = {
      .help = "its disk: X GB/s"},
     {{"-b", "--batch-size"}, SESSIONS, OPTION_INTEGER, FIELD(batch), "N", 1, MOST_ROWS,
      .help = "most tokens of a prompt computed at once (default 512)"},
-    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | CONVERTING, OPTION_INTEGER,
+    {{"-t", "--threads"}, COMPUTING | COMMAND_PLAN | COMMAND_INSPECT | CONVERTING, OPTION_INTEGER,
      FIELD(threads), "N", 1, MOST_THREADS,
      .help = "threads (default: the physical cores that this process may use)"},
     {{"-ctk", "--cache-type-k"}, SESSIONS, OPTION_CHOICE, FIELD(type_k), "TYPE",
@@ -171,7 +185,11 @@ const option option_table[] = {
     {{"-f", "--file"}, COMMAND_RUN, OPTION_PATH, FIELD(file), "FILE",
      .help = "a file that holds the text, - for standard input; one newline at its end is left "
              "out (default: standard input, unless that is a terminal)"},
-    {{"-f", "--file"}, WITH_TEXT & ~COMMAND_RUN, OPTION_PATH, FIELD(file), "FILE",
+    {{"-f", "--file"}, COMMAND_PERPLEXITY, OPTION_PATH, FIELD(file), "FILE",
+     .help = "a file that holds the text, - for standard input; every byte of it counts (default: "
+             "the reference's own tokens, or standard input, unless that is a terminal)"},
+    {{"-f", "--file"}, WITH_TEXT & ~(COMMAND_RUN | COMMAND_PERPLEXITY), OPTION_PATH, FIELD(file),
+     "FILE",
      .help = "a file that holds the text, - for standard input; every byte of it counts (default: "
              "standard input, unless that is a terminal)"},
     {{"-e", "--escape"}, COMMAND_RUN, OPTION_FLAG, FIELD(escape),
@@ -265,6 +283,8 @@ const option option_table[] = {
      .help = "print a JSON array: of objects with id and piece, or with --ids of numbers"},
     {{"--json"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(json),
      .help = "print the result as one JSON object"},
+    {{"--plan"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(plan),
+     .help = "also what `sluice plan` tells of the model"},
     {{"--json"}, COMMAND_INSPECT, OPTION_FLAG, FIELD(json),
      .help = "print everything, tensors included, as one JSON object"},
     {{"--json"}, COMMAND_QUANTIZE, OPTION_FLAG, FIELD(json),
@@ -306,16 +326,22 @@ const command command_table[] = {
      "engines.", NULL, NULL, NULL},
     {"perplexity", COMMAND_PERPLEXITY, command_perplexity,
      "measure how well a model predicts a text",
-     "-m MODEL -f FILE [-c N] [options]",
-     "Cuts a text into windows of -c tokens that do not overlap and prints how well each token is "
-     "predicted from those before it in its window. If the model's tokenizer begins a text with a "
-     "token of its own, each window begins with that one, and every token of the text is scored; "
-     "else the first token of each window is not. The last window may be shorter.",
-     NULL, NULL, NULL},
+     "-m MODEL [-f FILE] [-c N] [--save-reference FILE | --reference FILE] [options]",
+     "Cuts a text into windows of -c tokens that do not overlap and prints how well the tokens of "
+     "each one's second half are predicted from those before them in the window, as "
+     "llama-perplexity does: if the model's tokenizer begins a text with a token of its own, that "
+     "is put in place of each window's first one, and what is left behind the last window is left "
+     "out. Beside a saved reference of the same text, such as the unquantized model's, also how "
+     "far its probabilities are from those: the Kullback-Leibler divergence, how often the "
+     "likeliest token is the same, and the change of the token's probability, with their "
+     "standard errors.", NULL, NULL, NULL},
     {"inspect", COMMAND_INSPECT, command_inspect, "show what a model file holds",
-     "MODEL [--tensors] [--program] [--json] [options]",
+     "MODEL [OTHER] [--tensors] [--program] [--plan] [--json] [options]",
      "Shows the metadata of a model file and a summary of its tensors. No weights are read, "
-     "unless --program asks for what loading makes of them.", "MODEL", NULL, NULL},
+     "unless --program asks for what loading makes of them. With --plan follows what the model "
+     "will need and how fast it will be on this machine. Of two models it shows what differs: "
+     "metadata, tensors, and by how much their values do, whatever their types.", "MODEL", "OTHER",
+     NULL},
     {"convert", COMMAND_CONVERT, command_convert, "write a model as GGUF",
      "SOURCE DEST.gguf [--type TYPE] [--split-max-size SIZE] [options]",
      "Writes a model of any kind that can be read as a GGUF file, which other programs read too. "

@@ -78,14 +78,15 @@ typedef struct cli_options {
     double bandwidth, disk, flops; /* of another machine, in 10^9 a second; 0: not given */
 
     int64_t chunks; /* 0: not given */
-    bool process_output;
+    bool process_output, all, kl_divergence;
+    const char *reference, *save_reference, *kl_base;
 
     const char *output;
     uint64_t split_size; /* 0: one file */
     const char *imatrix, *output_type, *embedding_type;
     text_list tensor_types;
     bool leave_output, pure, allow_requantize, dry_run;
-    bool ids, json, tensors, program;
+    bool ids, json, tensors, program, plan;
     bool quiet, verbose, help;
 } cli_options;
 

@@ -355,7 +355,7 @@ static json_t *groups_as_json(const sl_plan *p) {
     return array;
 }
 
-int plan_report_json(const plan_report *r) {
+json_t *plan_report_as_json(const plan_report *r) {
     const sl_plan *const p = r->plan;
     const char *const name = r->options->shape ? r->options->shape : r->options->model;
     json_t *const object = json_object();
@@ -379,7 +379,11 @@ int plan_report_json(const plan_report *r) {
     json_put(object, "generation", speed_as_json(&p->first));
     json_put(object, "generation_full", speed_as_json(&p->full));
     json_put(object, "groups", groups_as_json(p));
-    json_write(object, true);
+    return object;
+}
+
+int plan_report_json(const plan_report *r) {
+    json_write(plan_report_as_json(r), true);
     output_text("\n");
     return json_finish();
 }

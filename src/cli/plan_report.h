@@ -3,6 +3,7 @@
 #define CLI_PLAN_REPORT_H
 
 #include "cli/figures_cache.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "sluice.h"
 
@@ -11,6 +12,12 @@ typedef struct plan_report {
     const sl_plan *plan;
     const figures_cache *figures; /* `measured` is "" where they were given */
 } plan_report;
+
+/* Makes the plan that the options ask for, with this machine's figures (measured if they are not
+ * kept yet) or the given ones. Returns the exit status. */
+int plan_make(const cli_options *options, sl_plan *plan, figures_cache *figures);
+
+json_t *plan_report_as_json(const plan_report *report);
 
 /* Both return the exit status. */
 int plan_report_text(const plan_report *report);

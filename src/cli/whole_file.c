@@ -2,9 +2,11 @@
 #include "cli/whole_file.h"
 
 #include "cli/cli.h"
+#include "cli/units.h"
 #include "os/console/console.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +44,17 @@ int whole_file_begin(const char *path, whole_file *w) {
         return reason == ENOSPC || reason == EDQUOT || reason == EIO ? CLI_FAILED : CLI_USAGE;
     }
     console_remove_when_killed(w->temporary);
+    return CLI_DONE;
+}
+
+int whole_file_check_room(const char *path, uint64_t need) {
+    const int64_t room = console_free_bytes(path);
+    if (room >= 0 && (uint64_t)room < need) {
+        char a[32], b[32];
+        message("%s: needs %s, but the disk has only %s left: %" PRIu64 " bytes are missing", path,
+                units_bytes(a, need), units_bytes(b, (uint64_t)room), need - (uint64_t)room);
+        return CLI_FAILED;
+    }
     return CLI_DONE;
 }
 

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 typedef struct whole_file {
@@ -22,6 +23,10 @@ typedef struct whole_file {
 
 /* Returns CLI_DONE, or the exit status after a message. */
 int whole_file_begin(const char *path, whole_file *w);
+
+/* Whether `need` bytes fit onto the disk where `path` is or would be, as far as that is known.
+ * Returns CLI_DONE, or CLI_FAILED after a message with the number of bytes that are missing. */
+int whole_file_check_room(const char *path, uint64_t need);
 
 /* Returns false once a write has failed; whole_file_finish says why. */
 bool whole_file_write(whole_file *w, const void *bytes, size_t size);

@@ -17,13 +17,19 @@
 #include "sluice.h"
 
 typedef struct windows {
-    int32_t *tokens; /* of the text alone */
+    int32_t *tokens;
+    void (*release)(void *tokens);
     size_t n_token;
     int32_t bos;   /* -1: none */
+    size_t lead;   /* 1: it stands before the tokens, 0: they have it, or there is none */
     bool all;      /* not the usual way */
     size_t length; /* tokens of a window; the last one of `all` may have fewer */
     size_t count;
 } windows;
+
+/* Whether -c asks for windows that are long enough, before anything is loaded. Returns CLI_DONE, or
+ * the exit status after a message. */
+int windows_check(int64_t ctx, bool all);
 
 /* Tokens of a window as -c asks for them: the model's own context for 0, and at most that much
  * where nothing was said, else 512. */
@@ -35,6 +41,16 @@ int windows_cut(const sl_model *model, const text *t, size_t length, bool all, s
                 windows *w);
 void windows_free(windows *w);
 
+/* The windows of a reference, at most `most` of them if that is not 0, in the usual way. Returns as
+ * windows_cut. */
+int windows_of_reference(const sl_model *model, const sl_reference *reference, size_t most,
+                         windows *w);
+
+/* Whether the reference is of these windows, but for more of them on either side, of which
+ * w->count becomes the number that both have. Returns CLI_DONE, or the exit status after a message
+ * of what differs. */
+int windows_match(windows *w, const sl_reference *reference);
+
 /* Copies the tokens of window `index` as the text has them, or of `all` as they are computed;
  * `out` has room for w->length. Returns how many there are. */
 size_t windows_read(const windows *w, size_t index, int32_t *out);
@@ -42,8 +58,8 @@ size_t windows_read(const windows *w, size_t index, int32_t *out);
 /* Makes of them what is computed. */
 void windows_begin(const windows *w, int32_t *out);
 
-/* The first token that is scored of a window of so many, which has that many less this behind it;
- * and tokens that are computed, and scored, of all windows. */
+/* The number of a window's first token that is scored; and how many tokens are computed, and
+ * scored, of all windows. */
 size_t windows_first_scored(const windows *w);
 size_t windows_computed(const windows *w);
 size_t windows_scored(const windows *w);

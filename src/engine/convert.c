@@ -78,19 +78,11 @@ static bool is_blocks(quant_type type) {
 static sl_status plan_tensor(sl_conversion *c, size_t i, sl_error *error) {
     const tensor_entry *t = tensor_at(c, i);
     passing_tensor *p = &c->passing[i];
-    *p = (passing_tensor){
-        .from = t,
-        .to = c->choices[i].type,
-        .rows = t->n_dims == 1 ? (size_t)t->dims[0]
-                               : (size_t)(t->bytes / quant_row_bytes(t->type, (size_t)t->dims[0])),
-        .n_in = t->n_dims == 1 ? 1 : (size_t)t->dims[0],
-        .matrix_rows = (size_t)t->dims[1],
-    };
-    c->to[i].type = p->to;
-    if (t->n_dims == 1 && is_blocks(t->type)) {
-        return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' is a vector of type %s",
-                         STR_ARG(t->name), quant_format_of(t->type)->name);
+    const sl_status status = passing_tensor_of(&c->source, t, c->choices[i].type, p, error);
+    if (status != SL_OK) {
+        return status;
     }
+    c->to[i].type = p->to;
     if (t->type != p->to && !quant_encodes(p->to)) {
         return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' cannot be made %s yet",
                          STR_ARG(t->name), quant_format_of(p->to)->name);
@@ -105,7 +97,7 @@ static sl_status plan_tensor(sl_conversion *c, size_t i, sl_error *error) {
         p->importance =
             imatrix_find(c->importance, t->name, (size_t)(t->dims[0] * t->dims[2] * t->dims[3]));
     }
-    return gguf_habit_of(&c->source, t, &p->habit, error);
+    return SL_OK;
 }
 
 /* ---- notices -------------------------------------------------------------------------------- */

@@ -1,19 +1,11 @@
 /* inspect.c - sl_file: a model file's tables for looking at; and the machine. */
+#include "engine/inspect.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
-#include "engine/model.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct sl_file {
-    os_mapping mapping;
-    model_file tables;
-    /* Where the walk through an array of strings stands. */
-    size_t walk_entry, walk_cursor;
-    uint64_t walk_element;
-};
 
 sl_status sl_file_open(const char *path, sl_file **file, sl_error *error) {
     sl_file *f = calloc(1, sizeof *f);

@@ -10,6 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+sl_status passing_tensor_of(const model_file *file, const tensor_entry *t, quant_type to,
+                            passing_tensor *out, sl_error *error) {
+    const bool is_vector = t->n_dims == 1;
+    *out = (passing_tensor){
+        .from = t,
+        .to = to,
+        .rows = is_vector ? (size_t)t->dims[0]
+                          : (size_t)(t->bytes / quant_row_bytes(t->type, (size_t)t->dims[0])),
+        .n_in = is_vector ? 1 : (size_t)t->dims[0],
+        .matrix_rows = (size_t)t->dims[1],
+    };
+    if (is_vector && quant_format_of(t->type)->block_length > 1) {
+        return error_set(error, SL_ERR_UNSUPPORTED, "tensor '%.*s' is a vector of type %s",
+                         STR_ARG(t->name), quant_format_of(t->type)->name);
+    }
+    return gguf_habit_of(file, t, &out->habit, error);
+}
+
 sl_status passing_room_open(size_t threads, size_t longest_row, size_t most_rows,
                             passing_room *room, sl_error *error) {
     size_t bytes;
@@ -60,8 +78,8 @@ static void read_transposed(const passing_tensor *t, size_t first, size_t count,
     }
 }
 
-static void read_rows(const passing_tensor *t, const kernel_table *kernels, size_t first,
-                      size_t count, float *to) {
+void passing_rows_read(const passing_tensor *t, const kernel_table *kernels, size_t first,
+                       size_t count, float *to) {
     if (t->from->layout == TENSOR_PLANES) {
         make_rows_floats(t->from, first, count, to); /* a checkpoint's rows are in GGUF's order */
     } else if (t->from->layout == TENSOR_TRANSPOSED) {
@@ -130,7 +148,7 @@ static void encode_rows(const passing_tensor *t, const kernel_table *kernels, si
                         size_t count, uint8_t *to, float *floats, passing_error *error) {
     const size_t bytes = quant_row_bytes(t->to, t->n_in);
     float *const decoded = floats + PASSING_TOGETHER * t->n_in;
-    read_rows(t, kernels, first, count, floats);
+    passing_rows_read(t, kernels, first, count, floats);
     for (size_t i = 0; i < count; i++) {
         const float *const row = floats + i * t->n_in;
         const float *const importance =

@@ -22,10 +22,13 @@ typedef struct passing_tensor {
     size_t matrix_rows;
 } passing_tensor;
 
-enum {
-    PASSING_TOGETHER = 16
-}; /* rows that a member of the team takes: neighbours share cache
-                                   lines of tensors that lie transposed */
+/* A tensor of the file on its way to a type; no importance yet. SL_ERR_UNSUPPORTED if it is a
+ * vector of blocks. */
+SL_CHECK sl_status passing_tensor_of(const model_file *file, const tensor_entry *tensor,
+                                     quant_type to, passing_tensor *out, sl_error *error);
+
+/* Rows that a member of the team takes: neighbours share cache lines of transposed tensors. */
+enum { PASSING_TOGETHER = 16 };
 
 /* Sums of squares: of what encoding changed, and of the values before. */
 typedef struct passing_error {
@@ -50,6 +53,10 @@ void passing_room_close(passing_room *room);
 
 /* Whether the values that come out are those that went in. */
 bool passing_is_exact(const passing_tensor *t);
+
+/* The values of `count` rows from row `first` on, as GGUF has them. */
+void passing_rows_read(const passing_tensor *t, const kernel_table *kernels, size_t first,
+                       size_t count, float *to);
 
 /* Makes `count` rows from row `first` on, one behind the other at `to`. Adds to *error what that
  * changed (NULL: it is not measured); the sums are the same whatever the team, if `first` and all

@@ -36,6 +36,7 @@
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
+#include "quant/encode.h"
 #include "quant/quant.h"
 
 #include <stdbool.h>
@@ -124,6 +125,9 @@ typedef struct kernel_table {
     /* Decodes n values of a type in which keys and values are kept, or a row of an embedding.
      * Indexed by quant_type; equal to quant_format.decode. */
     void (*decode[QUANT_TYPE_LIMIT])(const void *blocks, float *values, size_t n);
+
+    /* quant_encode of a type; NULL where quant_encodes says no. */
+    quant_encoder *encode[QUANT_TYPE_LIMIT];
 
     /* sum16 of a[k] * b[k], n of them (any n, also < 16). */
     float (*dot)(const float *a, const float *b, size_t n);

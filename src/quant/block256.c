@@ -144,12 +144,112 @@ static void unpack_iq4_xs(const uint8_t *block, block256 *out) {
     }
 }
 
-const block256_format block256_q2_k = {84, true, unpack_q2_k};
-const block256_format block256_q3_k = {110, false, unpack_q3_k};
-const block256_format block256_q4_k = {144, true, unpack_q4_k};
-const block256_format block256_q5_k = {176, true, unpack_q5_k};
-const block256_format block256_q6_k = {210, false, unpack_q6_k};
-const block256_format block256_iq4_xs = {136, false, unpack_iq4_xs};
+/* ---- packing: the same layouts the other way round --------------------------------------------
+ */
+
+static void put_scale(uint8_t *bytes, float scale) {
+    const uint16_t h = half_to_f16(scale);
+    bytes[0] = (uint8_t)h;
+    bytes[1] = (uint8_t)(h >> 8);
+}
+
+static void pack_q2_k(const block256 *b, uint8_t *block) {
+    for (int g = 0; g < BLOCK256_GROUPS; g++) {
+        block[g] = (uint8_t)(b->scale[g] | b->min[g] << 4);
+    }
+    for (int half = 0; half < 2; half++) {
+        const int8_t *q = b->q + half * 128;
+        uint8_t *to = block + 16 + half * 32;
+        for (int l = 0; l < 32; l++) {
+            to[l] = (uint8_t)(q[l] | q[l + 32] << 2 | q[l + 64] << 4 | q[l + 96] << 6);
+        }
+    }
+    put_scale(block + 80, b->d);
+    put_scale(block + 82, b->dmin);
+}
+
+static void pack_q3_k_scales(const int8_t *scale, uint8_t *bytes) {
+    for (int j = 0; j < 8; j++) {
+        bytes[j] = (uint8_t)(((scale[j] + 32) & 15) | ((scale[j + 8] + 32) & 15) << 4);
+    }
+    for (int j = 0; j < 4; j++) {
+        bytes[8 + j] = (uint8_t)((scale[j] + 32) >> 4 | (scale[j + 4] + 32) >> 4 << 2 |
+                                 (scale[j + 8] + 32) >> 4 << 4 | (scale[j + 12] + 32) >> 4 << 6);
+    }
+}
+
+static void pack_q3_k(const block256 *b, uint8_t *block) {
+    memset(block, 0, 96);
+    for (int part = 0; part < 8; part++) {
+        uint8_t *to = block + 32 + part / 4 * 32;
+        for (int l = 0; l < 32; l++) {
+            const int q = b->q[part * 32 + l] + 4;
+            block[l] |= (uint8_t)(q >> 2 << part);
+            to[l] |= (uint8_t)((q & 3) << part % 4 * 2);
+        }
+    }
+    pack_q3_k_scales(b->scale, block + 96);
+    put_scale(block + 108, b->d);
+}
+
+static void pack_q4_k_scales(const block256 *b, uint8_t *bytes) {
+    for (int g = 0; g < 4; g++) { /* and group g + 4 */
+        const int scale = b->scale[2 * g], min = b->min[2 * g];
+        const int high_scale = b->scale[2 * g + 8], high_min = b->min[2 * g + 8];
+        bytes[g] = (uint8_t)(scale | high_scale >> 4 << 6);
+        bytes[g + 4] = (uint8_t)(min | high_min >> 4 << 6);
+        bytes[g + 8] = (uint8_t)((high_scale & 15) | (high_min & 15) << 4);
+    }
+}
+
+static void pack_q4_k(const block256 *b, uint8_t *block) {
+    put_scale(block, b->d);
+    put_scale(block + 2, b->dmin);
+    pack_q4_k_scales(b, block + 4);
+    for (int part = 0; part < 4; part++) {
+        const int8_t *q = b->q + part * 64;
+        for (int l = 0; l < 32; l++) {
+            block[16 + part * 32 + l] = (uint8_t)(q[l] | q[l + 32] << 4);
+        }
+    }
+}
+
+static void pack_q5_k(const block256 *b, uint8_t *block) {
+    put_scale(block, b->d);
+    put_scale(block + 2, b->dmin);
+    pack_q4_k_scales(b, block + 4);
+    memset(block + 16, 0, 32);
+    for (int part = 0; part < 4; part++) {
+        const int8_t *q = b->q + part * 64;
+        for (int l = 0; l < 32; l++) {
+            block[48 + part * 32 + l] = (uint8_t)((q[l] & 15) | (q[l + 32] & 15) << 4);
+            block[16 + l] |= (uint8_t)((q[l] >> 4 | q[l + 32] >> 4 << 1) << 2 * part);
+        }
+    }
+}
+
+static void pack_q6_k(const block256 *b, uint8_t *block) {
+    for (int half = 0; half < 2; half++) {
+        const int8_t *q = b->q + half * 128;
+        uint8_t *ql = block + half * 64, *qh = block + 128 + half * 32;
+        for (int l = 0; l < 32; l++) {
+            const int q0 = q[l] + 32, q1 = q[l + 32] + 32;
+            const int q2 = q[l + 64] + 32, q3 = q[l + 96] + 32;
+            ql[l] = (uint8_t)((q0 & 15) | (q2 & 15) << 4);
+            ql[l + 32] = (uint8_t)((q1 & 15) | (q3 & 15) << 4);
+            qh[l] = (uint8_t)(q0 >> 4 | q1 >> 4 << 2 | q2 >> 4 << 4 | q3 >> 4 << 6);
+        }
+    }
+    memcpy(block + 192, b->scale, sizeof b->scale);
+    put_scale(block + 208, b->d);
+}
+
+const block256_format block256_q2_k = {84, true, unpack_q2_k, pack_q2_k};
+const block256_format block256_q3_k = {110, false, unpack_q3_k, pack_q3_k};
+const block256_format block256_q4_k = {144, true, unpack_q4_k, pack_q4_k};
+const block256_format block256_q5_k = {176, true, unpack_q5_k, pack_q5_k};
+const block256_format block256_q6_k = {210, false, unpack_q6_k, pack_q6_k};
+const block256_format block256_iq4_xs = {136, false, unpack_iq4_xs, NULL};
 
 /* ---- decoding ----------------------------------------------------------------------------------
  * d * scale has at most 11 + 7 bits, times q at most 24: exact in a float, as is dmin * min. Only

@@ -44,6 +44,9 @@ typedef struct block256_format {
     size_t bytes;
     bool has_min;
     void (*unpack)(const uint8_t *block, block256 *out);
+    /* The inverse of unpack. d and dmin become the nearest f16; the integers have to be such as
+     * unpack gives, those of a group of 32 alike. */
+    void (*pack)(const block256 *b, uint8_t *block);
 } block256_format;
 
 extern const block32_format block32_q4_0, block32_q4_1, block32_q5_0, block32_q5_1, block32_q8_0,

@@ -83,7 +83,7 @@ done
 touch "$scratch/text"
 refuse 2 "no file to write" logits $m --tokens 1
 refuse 2 "not both" logits $m -o "$scratch/x" --tokens 1 -p x
-refuse 2 "at least 2" perplexity $m -f "$scratch/text" -c 1
+refuse 2 "at least 3" perplexity $m -f "$scratch/text" -c 1
 
 # A message holds no control characters, whatever was typed.
 refuse 2 "unknown option '--a??[31mb" run "--a

@@ -57,6 +57,33 @@ grep -qF '\u001B[31m": "\u00FF\u001B]0;x\u0007\""' "$out" || fail "--json: strin
 run 0 inspect "$scratch/hostile.gguf"
 grep -qF 'x\x1b[31m = "\xff\x1b]0;x\x07\""' "$out" || fail "strings are lost"
 
+# The plan goes with it.
+run 0 inspect --plan -t 1 "$model"
+grep -q '^tensors: ' "$out" && grep -q 'tokens/s' "$out" || fail "--plan: no plan"
+run 0 inspect --plan --json -t 1 "$model"
+grep -q '^ "plan": {$' "$out" || fail "--plan --json: no plan"
+
+# Two models: the same; the same weights as another type; another model.
+run 0 inspect "$model" "$model"
+grep -q "^tensors: $count the same\$" "$out" || fail "a model differs from itself"
+[ "$(grep -c '^  [-+~]' "$out")" -eq 0 ] || fail "a model differs from itself"
+run 0 convert "$model" "$scratch/f32.gguf" --type f32
+run 0 inspect --json "$model" "$scratch/f32.gguf"
+grep -q '^ "same": false,$' "$out" || fail "another type is the same"
+grep -q '"type": "F32"' "$out" || fail "no types"
+[ "$(grep -c '"different": [1-9]' "$out")" -eq 0 ] || fail "decoded weights differ"
+run 0 inspect "$model" "$scratch/f32.gguf"
+grep -q 'Q8_0 \[.* -> F32 \[.*  the same values$' "$out" || fail "types are not shown"
+grep -q '^  ~ general.file_type = ' "$out" || fail "metadata are not compared"
+golden=$(dirname "$0")/../golden/families
+run 0 inspect "$golden/llama/hf" "$golden/llama/model.gguf"
+[ "$(grep -c 'values differ' "$out")" -eq 0 ] || fail "a folder's values differ from GGUF's"
+run 0 inspect "$golden/llama/model.gguf" "$golden/qwen2/model.gguf"
+grep -q '^  - ' "$out" && grep -q '^  + ' "$out" || fail "what only one has is not shown"
+run 0 inspect "$model" "$scratch/hostile.gguf"
+grep -qF '+ x\x1b[31m = "\xff\x1b]0;x\x07\""' "$out" || fail "strange bytes are printed"
+refuse 2 "for one model" inspect "$model" "$model" --tensors
+refuse 2 "$scratch/none" inspect "$model" "$scratch/none"
 refuse 2 "$scratch/none" inspect "$scratch/none"
 : >"$scratch/empty"
 refuse 2 "$scratch/empty" inspect "$scratch/empty"

@@ -15,7 +15,7 @@ m="-m $model"
 # A full disk: one line, status 1, from every sub-command.
 if [ -e /dev/full ]; then
     printf 'Once upon a time there was a girl.' >"$scratch/text"
-    for line in "run -p x -n 5" "tokenize -p x" "perplexity -f $scratch/text"; do
+    for line in "run -p x -n 5" "tokenize -p x" "perplexity --all -f $scratch/text"; do
         "$sluice" ${line%% *} $m ${line#* } >/dev/full 2>"$err"
         [ $? -eq 1 ] || fail "full disk: $line"
         [ "$(wc -l <"$err")" -eq 1 ] || fail "not one line: $line"

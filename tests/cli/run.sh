@@ -16,7 +16,7 @@ grep -q "^memory  *$memory" "$err" || fail "no memory planned"
 grep -q 'stopped .*after the 12 tokens' "$err" || fail "no reason for the stop"
 
 printf 'Once upon a time' >"$scratch/prompt"
-for command in perplexity "logits -o $scratch/x.npy"; do
+for command in "perplexity --all" "logits -o $scratch/x.npy"; do
     run 0 $command $m -f "$scratch/prompt" -v
     grep -q "^sluice: memory: $memory" "$err" || fail "$command -v: no memory planned"
 done
@@ -46,7 +46,7 @@ planned=$(grep -o '[^,]* planned' "$err")
 SLUICE_CPU=plain "$sluice" run $m -p 'Once upon a time' -n 12 --temp 0 >"$out" 2>"$err"
 cmp -s "$out" "$scratch/twelve" || fail "SLUICE_CPU=plain"
 [ "$planned" = "$(grep -o '[^,]* planned' "$err")" ] || fail "--no-repack: $planned"
-for command in "logits -o $scratch/x.npy" perplexity "bench -p 2 -n 1 -r 1"; do
+for command in "logits -o $scratch/x.npy" "perplexity --all" "bench -p 2 -n 1 -r 1"; do
     text="-f $scratch/prompt"
     [ "${command#bench}" = "$command" ] || text=
     run 0 $command $m $text --no-repack --memory 160M

@@ -320,6 +320,49 @@ static void a_file_cut_short_while_loading(void **state) {
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- a reference ---------------------------------------------------------------------------- */
+
+/* One window of three tokens, whose row has a vocabulary of some pages. */
+enum { WORDS = 64 * PAGE };
+
+static temp_file reference_file(void) {
+    const sl_reference_info info = {3, WORDS, 1};
+    const size_t front = SL_REFERENCE_HEAD_BYTES + 3 * sizeof(int32_t);
+    const size_t size = front + sl_reference_row_bytes(WORDS);
+    uint8_t *bytes = calloc(1, size);
+    float *logits = calloc(WORDS, sizeof *logits), *row = malloc(sl_reference_row_bytes(WORDS));
+    assert_true(bytes && logits && row);
+    sl_reference_make_head(&info, bytes);
+    sl_reference_make_row(logits, WORDS, log(WORDS), row);
+    memcpy(bytes + front, row, sl_reference_row_bytes(WORDS));
+    const temp_file file = temp_file_write(bytes, size);
+    free(bytes);
+    free(logits);
+    free(row);
+    return file;
+}
+
+static void cut_a_reference(const void *with) {
+    static float values[WORDS];
+    sl_reference *reference;
+    sl_error error = {0};
+    sl_guard_mappings();
+    REQUIRE(sl_reference_open(with, &reference, &error) == SL_OK);
+    REQUIRE(sl_reference_read(reference, 0, 0, values, &error) == SL_OK);
+    REQUIRE(fabs((double)values[WORDS - 1] + log(WORDS)) < 1e-5);
+    REQUIRE(truncate(with, PAGE) == 0);
+    REQUIRE(sl_reference_read(reference, 0, 0, values, &error) == SL_ERR_RUNTIME);
+    REQUIRE(strstr(error.message, "the reference was cut short"));
+    sl_reference_close(reference);
+}
+
+static void a_reference_cut_short(void **state) {
+    (void)state;
+    const temp_file file = reference_file();
+    expect_success(cut_a_reference, file.path);
+    temp_file_remove(&file);
+}
+
 /* ---- other faults --------------------------------------------------------------------------- */
 
 static sigjmp_buf back;
@@ -433,6 +476,7 @@ int main(void) {
         cmocka_unit_test(a_file_cut_short_while_computing),
         cmocka_unit_test(a_file_cut_short_among_all_logits),
         cmocka_unit_test(a_file_cut_short_while_loading),
+        cmocka_unit_test(a_reference_cut_short),
         cmocka_unit_test(faults_elsewhere_reach_their_handler),
         cmocka_unit_test(faults_that_nobody_handles_end_the_process),
     };

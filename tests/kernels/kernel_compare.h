@@ -597,12 +597,55 @@ static void compare_mixes(const kernel_table *plain, const kernel_table *table, 
     compare_mix(plain, table, type, 96, 256, 64, false);
 }
 
+/* ---- encoders that search ------------------------------------------------------------------- */
+
+/* Values whose ends and middles are of another kind, so that blocks meet every mixture. */
+static void random_mixed(float *values, size_t n, bool is_odd) {
+    random_floats(is_odd ? (kind)pick(KINDS) : ORDINARY, values, n);
+    if (is_odd && pick(2)) {
+        const size_t at = pick(n);
+        random_floats((kind)pick(KINDS), values + at, n - at);
+    }
+}
+
+static void compare_encoded(const kernel_table *plain, const kernel_table *table, quant_type type,
+                            size_t n, bool is_weighted, bool is_odd) {
+    const bool is_end = pick(4) > 0;
+    const size_t bytes = quant_row_bytes(type, n);
+    float *values = guarded_place(&memory_x, n * sizeof(float), is_end);
+    random_mixed(values, n, is_odd);
+    float *importance = NULL;
+    if (is_weighted) {
+        importance = guarded_place(&memory_w, n * sizeof(float), is_end);
+        random_mixed(importance, n, is_odd);
+        for (size_t k = 0; k < n; k++) {
+            importance[k] = fabsf(importance[k]);
+        }
+    }
+    uint8_t *expected = malloc(bytes);
+    uint8_t *blocks = guarded_place(&memory_y, bytes, is_end);
+    plain->encode[type](values, importance, expected, n);
+    table->encode[type](values, importance, blocks, n);
+    check(memcmp(expected, blocks, bytes) == 0, "%s encode %s, n %zu, importance %d, odd %d",
+          table->name, quant_format_of(type)->name, n, is_weighted, is_odd);
+    free(expected);
+}
+
+static void compare_encoding(const kernel_table *plain, const kernel_table *table,
+                             quant_type type) {
+    const size_t block = quant_format_of(type)->block_length;
+    for (size_t count = 0; count < 300; count++) {
+        const size_t n = block * (1 + count % (block == 256 ? 5 : 41));
+        compare_encoded(plain, table, type, n, count % 2, count % 3 > 0);
+    }
+}
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* What `lesser` has too has been compared already. */
 static void compare_tables(const kernel_table *plain, const kernel_table *lesser,
                            const kernel_table *table) {
-    size_t products = 0, mixes = 0, rows = 0, decoders = 0;
+    size_t products = 0, mixes = 0, rows = 0, decoders = 0, encoders = 0;
     const long before = passed + failed;
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         if (table->matmul[type] != lesser->matmul[type] ||
@@ -618,6 +661,10 @@ static void compare_tables(const kernel_table *plain, const kernel_table *lesser
             compare_decoding(table, (quant_type)type);
             decoders++;
         }
+        if (table->encode[type] != lesser->encode[type]) {
+            compare_encoding(plain, table, (quant_type)type);
+            encoders++;
+        }
     }
     for (kernel_row form = KERNEL_ROW_F32; form < KERNEL_ROW_LIMIT; form++) {
         if (table->make_row[form] != lesser->make_row[form]) {
@@ -626,10 +673,10 @@ static void compare_tables(const kernel_table *plain, const kernel_table *lesser
         }
     }
     const size_t vectors = compare_vectors(plain, lesser, table);
-    printf("%s against plain: %zu new products, %zu mixes, %zu rows, %zu decoders, %zu vector "
-           "tests; %ld "
-           "comparisons\n",
-           table->name, products, mixes, rows, decoders, vectors, passed + failed - before);
+    printf("%s against plain: %zu new products, %zu mixes, %zu rows, %zu decoders, %zu encoders, "
+           "%zu vector tests; %ld comparisons\n",
+           table->name, products, mixes, rows, decoders, encoders, vectors,
+           passed + failed - before);
 }
 
 #endif

@@ -7,6 +7,8 @@
 #define KERNELS_ARM_BLOCKS_NEON_H
 
 #include "kernels/arm/neon.h"
+#include "quant/blocks.h"
+#include "quant/half.h"
 
 #include <string.h>
 
@@ -17,11 +19,14 @@ enum {
     Q5_0_BYTES = 22,
     Q5_1_BYTES = 24,
     Q8_0_BYTES = 34,
+    IQ4_NL_BYTES = 18,
+    MXFP4_BYTES = 17,
     Q2_K_BYTES = 84,
     Q3_K_BYTES = 110,
     Q4_K_BYTES = 144,
     Q5_K_BYTES = 176,
     Q6_K_BYTES = 210,
+    IQ4_XS_BYTES = 136,
 };
 
 /* 32 successive values. */
@@ -42,12 +47,20 @@ ARM_INLINE uint8x16_t low_nibbles(uint8x16_t v) {
     return vandq_u8(v, vdupq_n_u8(15));
 }
 
+/* What the nibbles of 16 bytes stand for: the low ones first. */
+ARM_INLINE bytes_32 levels_32(const uint8_t *qs, const int8_t *levels) {
+    const uint8x16_t v = vld1q_u8(qs);
+    const int8x16_t table = vld1q_s8(levels);
+    return (bytes_32){{vqtbl1q_s8(table, low_nibbles(v)), vqtbl1q_s8(table, vshrq_n_u8(v, 4))}};
+}
+
 /* ---- 32 values with one scale -------------------------------------------------------------------
  */
 
 typedef struct blocks32 {
     size_t bytes; /* of a block, which begins with its scale */
     bool has_min; /* a minimum follows the scale */
+    bool is_e8m0; /* the scale is a byte of E8M0, no f16 */
     bytes_32 (*unpack)(const uint8_t *block);
 } blocks32;
 
@@ -86,11 +99,21 @@ ARM_INLINE bytes_32 unpack_q5_1(const uint8_t *block) {
                      vorrq_u8(vshrq_n_u8(v, 4), vandq_u8(fifth, bit_mask(block + 6))));
 }
 
-#define BLOCKS32_Q4_0 ((blocks32){Q4_0_BYTES, false, unpack_q4_0})
-#define BLOCKS32_Q4_1 ((blocks32){Q4_1_BYTES, true, unpack_q4_1})
-#define BLOCKS32_Q5_0 ((blocks32){Q5_0_BYTES, false, unpack_q5_0})
-#define BLOCKS32_Q5_1 ((blocks32){Q5_1_BYTES, true, unpack_q5_1})
-#define BLOCKS32_Q8_0 ((blocks32){Q8_0_BYTES, false, unpack_q8_0})
+ARM_INLINE bytes_32 unpack_iq4_nl(const uint8_t *block) {
+    return levels_32(block + 2, block_iq4_levels);
+}
+
+ARM_INLINE bytes_32 unpack_mxfp4(const uint8_t *block) {
+    return levels_32(block + 1, block_mxfp4_levels);
+}
+
+#define BLOCKS32_Q4_0 ((blocks32){Q4_0_BYTES, false, false, unpack_q4_0})
+#define BLOCKS32_Q4_1 ((blocks32){Q4_1_BYTES, true, false, unpack_q4_1})
+#define BLOCKS32_Q5_0 ((blocks32){Q5_0_BYTES, false, false, unpack_q5_0})
+#define BLOCKS32_Q5_1 ((blocks32){Q5_1_BYTES, true, false, unpack_q5_1})
+#define BLOCKS32_Q8_0 ((blocks32){Q8_0_BYTES, false, false, unpack_q8_0})
+#define BLOCKS32_IQ4_NL ((blocks32){IQ4_NL_BYTES, false, false, unpack_iq4_nl})
+#define BLOCKS32_MXFP4 ((blocks32){MXFP4_BYTES, false, true, unpack_mxfp4})
 
 /* ---- 256 values in groups ----------------------------------------------------------------------
  */
@@ -198,10 +221,21 @@ ARM_INLINE heads heads_q6_k(const uint8_t *block) {
     return (heads){vld1q_s8((const int8_t *)block + 192), vdupq_n_s8(0)};
 }
 
+ARM_INLINE bytes_32 unpack_iq4_xs(const uint8_t *block, size_t part) {
+    return levels_32(block + 8 + 16 * part, block_iq4_levels);
+}
+
+ARM_INLINE heads heads_iq4_xs(const uint8_t *block) {
+    const int8x8_t scales = vcreate_s8(block_iq4_xs_scales(block));
+    return (heads){vcombine_s8(vsub_s8(scales, vdup_n_s8(32)), vdup_n_s8(0)), vdupq_n_s8(0)};
+}
+
 #define BLOCKS256_Q2_K ((blocks256){Q2_K_BYTES, 80, 82, 16, true, true, unpack_q2_k, heads_q2_k})
 #define BLOCKS256_Q3_K ((blocks256){Q3_K_BYTES, 108, 0, 16, false, true, unpack_q3_k, heads_q3_k})
 #define BLOCKS256_Q4_K ((blocks256){Q4_K_BYTES, 0, 2, 32, true, false, unpack_q4_k, heads_q4_k})
 #define BLOCKS256_Q5_K ((blocks256){Q5_K_BYTES, 0, 2, 32, true, false, unpack_q5_k, heads_q4_k})
 #define BLOCKS256_Q6_K ((blocks256){Q6_K_BYTES, 208, 0, 16, false, false, unpack_q6_k, heads_q6_k})
+#define BLOCKS256_IQ4_XS                                                                           \
+    ((blocks256){IQ4_XS_BYTES, 0, 0, 32, false, false, unpack_iq4_xs, heads_iq4_xs})
 
 #endif

@@ -215,5 +215,6 @@ void kernel_fill_ref(kernel_table *table) {
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_format *format = quant_format_of(type);
         table->decode[type] = format ? format->decode : NULL;
+        table->encode[type] = quant_encoder_of((quant_type)type);
     }
 }

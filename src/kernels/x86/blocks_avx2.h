@@ -1,9 +1,9 @@
 /* blocks_avx2.h - 32 values of a weight row at a time, as bytes, in AVX2.
  *
- * Byte k of a vector is q[k] + offset and not negative, but for Q8_0, IQ4_NL and IQ4_XS, whose bytes
- * are q[k] itself. VPMADDUBSW adds two neighbouring products in 16 bits; as all other types have
- * bytes of few bits, several such sums can be added before they need 32 bits. Everything else about the integer
- * products is the same for all types.
+ * Byte k of a vector is q[k] + offset and not negative, but for Q8_0, IQ4_NL and IQ4_XS, whose
+ * bytes are q[k] itself. VPMADDUBSW adds two neighbouring products in 16 bits; as all other types
+ * have bytes of few bits, several such sums can be added before they need 32 bits. Everything else
+ * about the integer products is the same for all types.
  */
 #ifndef KERNELS_X86_BLOCKS_AVX2_H
 #define KERNELS_X86_BLOCKS_AVX2_H

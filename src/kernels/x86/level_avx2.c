@@ -7,6 +7,7 @@ void kernel_fill_avx2(kernel_table *table) {
     vector_fill_avx2(table);
     attention_fill_avx2(table);
     rows_fill_avx2(table);
+    encode_fill_avx2(table);
     matmul_float_fill_avx2(table);
     matmul32_fill_avx2(table);
     matmul256_fill_avx2(table);

@@ -1,5 +1,5 @@
-/* levels_e8m0.h - what the types of sixteen levels need in vectors: their levels, to be looked up by
- * nibbles, and MXFP4's scales, E8M0, as floats.
+/* levels_e8m0.h - what the types of sixteen levels need in vectors: their levels, to be looked up
+ * by nibbles, and MXFP4's scales, E8M0, as floats.
  */
 #ifndef KERNELS_X86_LEVELS_E8M0_H
 #define KERNELS_X86_LEVELS_E8M0_H

@@ -193,8 +193,8 @@ static void ragged_panel(const panels *p, const packed_blocks *w, size_t lanes,
     }
 }
 
-/* One activation row, which meets a panel of each quarter at a time. Returns for how many weight rows
- * that was done: a multiple of four panels. */
+/* One activation row, which meets a panel of each quarter at a time. Returns for how many weight
+ * rows that was done: a multiple of four panels. */
 static size_t quarters_times_row(const panels *p, const packed_group *x, float *y) {
     const size_t quarter = p->n_out / (QUARTERS * PACKED_ROWS);
     for (size_t i = 0; i < quarter; i++) {

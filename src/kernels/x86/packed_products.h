@@ -21,9 +21,8 @@ typedef struct packed_group {
 
 /* Blocks that follow each other, of one panel, or of several `stride` bytes apart whose blocks take
  * turns: so one activation row meets types of 32 values, since several sequences of addresses are
- * read faster than one. (A block of 256 values takes longer than its bytes need to arrive.) While a
- * block is read, the lines that lie `ahead` bytes behind it are asked for, which need not be memory.
- */
+ * read faster than one. (A block of 256 values takes longer than its bytes need to arrive.) While
+ * one is read, the lines that lie `ahead` bytes behind it are asked for; they need not be memory. */
 typedef struct packed_blocks {
     const uint8_t *first;
     size_t count;

@@ -1,5 +1,5 @@
-/* packed_types.h - the table's products of packed weights: packed_loops.h, which includes this, with
- * each type and each number of rows as constants, for code of their own.
+/* packed_types.h - the table's products of packed weights: packed_loops.h, which includes this,
+ * with each type and each number of rows as constants, for code of their own.
  */
 
 X86_INLINE void rows32_times(const packed32 type, const packed_blocks *w, const packed_group *x,

@@ -10,6 +10,7 @@ void vector_fill_avx512(kernel_table *table);
 void attention_fill_avx2(kernel_table *table);
 void attention_fill_avx512(kernel_table *table);
 void rows_fill_avx2(kernel_table *table);
+void encode_fill_avx2(kernel_table *table);
 void matmul32_fill_avx2(kernel_table *table);
 void matmul256_fill_avx2(kernel_table *table);
 void packed_fill_avx2(kernel_table *table);

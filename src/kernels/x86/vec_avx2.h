@@ -141,6 +141,30 @@ X86_INLINE void vec_unzip(vec low, vec high, vec *even, vec *odd) {
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(odds, 0xd8));
 }
 
+/* To nearest even. */
+X86_INLINE vec vec_nearest(vec v) {
+    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* Lane j of row i becomes lane i of row j, VEC_WIDTH rows. */
+X86_INLINE void vec_transpose(vec *rows) {
+    vec pairs[8], fours[8];
+    for (int i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            fours[i + 2 * j] = _mm256_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0x44);
+            fours[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0xee);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        rows[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+        rows[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+    }
+}
+
 /* Sixteen sums, s[0] the first eight: the tree 8, 4, 2, 1. */
 X86_INLINE float vec_tree(const vec *s) {
     const __m256 eight = _mm256_add_ps(s[0], s[1]);

@@ -1,0 +1,273 @@
+/* encode_fit.h - the levels of groups of values, searched for: one group in each lane of a vector.
+ *
+ * Included after a file that says what a `vec` is: vec_plain.h here, vec_avx2.h in kernels/x86. The
+ * operations are the same and lanes never meet, so the results are too.
+ *
+ *                 lane 0   lane 1 ...      x[i * stride + lane]: value i of each group
+ *      value 0    x        x
+ *      value 1    x        x               w likewise; NULL: every weight is 1
+ *       ...
+ *
+ * A signed group is x = s * q, q from low to high; a ranged one is x = s * q - m, q from 0 to top,
+ * m not negative unless it is free to be. A candidate is a way to round: an inverse of s (and an
+ * offset). The levels that it gives have a best s (and m) in closed form, and what error remains
+ * follows from the same sums:
+ *
+ *   signed   s = Sxq / Sqq         error = Sxx - s Sxq          Sxq = sum of w x q
+ *   ranged   s = (Sxq - mean Sq) / (Sqq - Sq^2 / S)      m = (s Sq - Sx) / S
+ *
+ * The best candidate is then improved: levels for its s and m, again s and m for these levels.
+ */
+#ifndef QUANT_ENCODE_FIT_H
+#define QUANT_ENCODE_FIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FIT_INLINE static inline __attribute__((always_inline))
+
+/* Groups of values whose largest magnitude (or range) is below this share of their block's count
+ * as zero (or constant): no scale of any type could tell them from it. */
+static const float fit_nothing = 0x1p-60f;
+
+/* Values of some groups in lanes. */
+typedef struct fit_group {
+    const float *x, *w;
+    size_t length, stride;
+} fit_group;
+
+FIT_INLINE vec fit_clamp(vec v, float low, float high) {
+    return vec_min(vec_max(v, vec_all(low)), vec_all(high));
+}
+
+/* a / b where b is above any rounding error, else 0. */
+FIT_INLINE vec fit_ratio(vec a, vec b) {
+    const vec nothing = vec_all(0x1p-120f);
+    return vec_if_less(nothing, vec_magnitude(b), a / b, vec_all(0));
+}
+
+/* to[i * stride + lane] = from[lane * length + i]: `stride` groups side by side, both numbers
+ * multiples of eight. */
+FIT_INLINE void fit_turn(const float *from, size_t length, size_t stride, float *to) {
+    vec rows[VEC_WIDTH];
+    for (size_t lane = 0; lane < stride; lane += VEC_WIDTH) {
+        for (size_t i = 0; i < length; i += VEC_WIDTH) {
+            for (size_t k = 0; k < VEC_WIDTH; k++) {
+                rows[k] = vec_load(from + (lane + k) * length + i);
+            }
+            vec_transpose(rows);
+            for (size_t k = 0; k < VEC_WIDTH; k++) {
+                vec_store(to + (i + k) * stride + lane, rows[k]);
+            }
+        }
+    }
+}
+
+/* w times v. */
+FIT_INLINE vec fit_weighted(fit_group g, size_t i, vec v) {
+    if (g.w) {
+        v = v * vec_load(g.w + i * g.stride);
+    }
+    return v;
+}
+
+/* ---- signed ---------------------------------------------------------------------------------- */
+
+/* What is known of the levels of a candidate. */
+typedef struct fit_signed {
+    vec xq, qq; /* sums of w x q and w q q */
+    vec error;
+} fit_signed;
+
+FIT_INLINE vec fit_signed_level(vec x, vec inverse, float low, float high) {
+    return vec_nearest(fit_clamp(x * inverse, low, high));
+}
+
+/* The sums for levels rounded from x * inverse. */
+FIT_INLINE fit_signed fit_signed_sums(fit_group g, vec inverse, float low, float high) {
+    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        const vec q = fit_signed_level(x, inverse, low, high);
+        const vec wq = fit_weighted(g, i, q);
+        f.xq = f.xq + x * wq;
+        f.qq = f.qq + wq * q;
+    }
+    return f;
+}
+
+/* The same, and the error that remains if s = scale. */
+FIT_INLINE fit_signed fit_signed_error(fit_group g, vec scale, float low, float high) {
+    const vec inverse = fit_ratio(vec_all(1), scale);
+    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        const vec q = fit_signed_level(x, inverse, low, high);
+        const vec wq = fit_weighted(g, i, q), off = x - scale * q;
+        f.xq = f.xq + x * wq;
+        f.qq = f.qq + wq * q;
+        f.error = f.error + fit_weighted(g, i, off * off);
+    }
+    return f;
+}
+
+/* The value of greatest magnitude in each group, with its sign. */
+FIT_INLINE vec fit_extreme(fit_group g) {
+    vec extreme = vec_all(0);
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        extreme = vec_if_less(vec_magnitude(extreme), vec_magnitude(x), x, extreme);
+    }
+    return extreme;
+}
+
+/* The better of what is known and a candidate, by what it takes off the error. */
+FIT_INLINE void fit_signed_try(fit_group g, vec inverse, float low, float high, vec *scale,
+                               vec *gain) {
+    const fit_signed f = fit_signed_sums(g, inverse, low, high);
+    const vec s = fit_ratio(f.xq, f.qq);
+    const vec taken = s * f.xq;
+    *scale = vec_if_less(*gain, taken, s, *scale);
+    *gain = vec_max(taken, *gain);
+}
+
+/* The scale of each group. Candidates put the extreme value at ends[0] to ends[n - 1]. */
+FIT_INLINE vec fit_signed_scale(fit_group g, float low, float high, const float *ends, size_t n,
+                                size_t rounds, vec *weight) {
+    const vec extreme = fit_extreme(g);
+    const vec unit =
+        vec_if_less(vec_all(fit_nothing), vec_magnitude(extreme), vec_all(1) / extreme, vec_all(0));
+    vec scale = vec_all(0), gain = vec_all(0);
+    for (size_t k = 0; k < n; k++) {
+        fit_signed_try(g, unit * vec_all(ends[k]), low, high, &scale, &gain);
+    }
+    for (size_t k = 0; k < rounds; k++) {
+        fit_signed_try(g, fit_ratio(vec_all(1), scale), low, high, &scale, &gain);
+    }
+    *weight = fit_ratio(gain, scale * scale); /* Sqq */
+    return scale;
+}
+
+/* ---- ranged ---------------------------------------------------------------------------------- */
+
+/* Sums that do not depend on levels. */
+typedef struct fit_moments {
+    vec w, x, xx; /* sums of w, w x, w x x */
+    vec mean, variance;
+} fit_moments;
+
+typedef struct fit_ranged {
+    vec q, qq, xq; /* sums of w q, w q q, w x q */
+    vec error;
+} fit_ranged;
+
+/* A scale and a minimum for each group, and the error that remains with them. */
+typedef struct fit_line {
+    vec scale, min, error;
+    vec curve; /* by which the error grows with the square of what scale is off */
+} fit_line;
+
+FIT_INLINE fit_moments fit_moments_of(fit_group g) {
+    fit_moments m = {vec_all(0), vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        const vec wx = fit_weighted(g, i, x);
+        m.x = m.x + wx;
+        m.xx = m.xx + wx * x;
+    }
+    for (size_t i = 0; g.w && i < g.length; i++) {
+        m.w = m.w + vec_load(g.w + i * g.stride);
+    }
+    if (!g.w) {
+        m.w = vec_all((float)g.length);
+    }
+    m.mean = m.x / m.w;
+    m.variance = m.xx - m.mean * m.x;
+    return m;
+}
+
+FIT_INLINE vec fit_ranged_level(vec x, vec inverse, vec offset, float top) {
+    return vec_nearest(fit_clamp(x * inverse + offset, 0, top));
+}
+
+FIT_INLINE fit_ranged fit_ranged_sums(fit_group g, vec inverse, vec offset, float top) {
+    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        const vec q = fit_ranged_level(x, inverse, offset, top);
+        const vec wq = fit_weighted(g, i, q);
+        f.q = f.q + wq;
+        f.qq = f.qq + wq * q;
+        f.xq = f.xq + x * wq;
+    }
+    return f;
+}
+
+FIT_INLINE fit_ranged fit_ranged_error(fit_group g, vec scale, vec min, float top) {
+    const vec inverse = fit_ratio(vec_all(1), scale), offset = min * inverse;
+    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
+    for (size_t i = 0; i < g.length; i++) {
+        const vec x = vec_load(g.x + i * g.stride);
+        const vec q = fit_ranged_level(x, inverse, offset, top);
+        const vec wq = fit_weighted(g, i, q), off = x - (scale * q - min);
+        f.q = f.q + wq;
+        f.qq = f.qq + wq * q;
+        f.xq = f.xq + x * wq;
+        f.error = f.error + fit_weighted(g, i, off * off);
+    }
+    return f;
+}
+
+/* The better of what is known and a candidate. A minimum may be free to have either sign. */
+FIT_INLINE void fit_ranged_try(fit_group g, const fit_moments *of, vec inverse, vec offset,
+                               float top, const bool is_free, fit_line *best) {
+    const fit_ranged f = fit_ranged_sums(g, inverse, offset, top);
+    const vec centre = f.q / of->w;
+    const vec together = f.xq - of->mean * f.q, spread = f.qq - centre * f.q;
+    const vec none = vec_all(0);
+    vec scale = fit_ratio(together, spread);
+    vec min = scale * centre - of->mean;
+    vec error = of->variance - scale * together;
+    if (!is_free) { /* a line without a minimum goes through zero */
+        const vec steep = fit_ratio(f.xq, f.qq);
+        scale = vec_if_less(min, none, steep, scale);
+        error = vec_if_less(min, none, of->xx - steep * f.xq, error);
+        min = vec_max(min, none);
+    }
+    best->scale = vec_if_less(error, best->error, scale, best->scale);
+    best->min = vec_if_less(error, best->error, min, best->min);
+    best->curve = vec_if_less(error, best->error, f.qq, best->curve);
+    best->error = vec_min(error, best->error);
+}
+
+/* Candidates spread the range over spans[0] to spans[n - 1] steps, and each of these with its
+ * middle at the middle of the levels. */
+FIT_INLINE fit_line fit_ranged_line(fit_group g, const fit_moments *of, float top,
+                                    const float *spans, size_t n, size_t rounds) {
+    vec low = vec_all(0), high = vec_load(g.x);
+    for (size_t i = 0; i < g.length; i++) {
+        low = vec_min(vec_load(g.x + i * g.stride), low);
+        high = vec_max(vec_load(g.x + i * g.stride), high);
+    }
+    const vec range = high - low;
+    const vec unit = vec_if_less(vec_all(fit_nothing), range, vec_all(1) / range, vec_all(0));
+    /* Without any scale: all values are the mean, or zero. */
+    fit_line best = {vec_all(0), vec_max(vec_all(0) - of->mean, vec_all(0)), vec_all(0),
+                     vec_all(0)};
+    best.error = vec_if_less(vec_all(0), of->mean, of->xx, of->variance);
+    for (size_t k = 0; k < n; k++) {
+        const vec inverse = unit * vec_all(spans[k]);
+        fit_ranged_try(g, of, inverse, vec_all(0) - low * inverse, top, false, &best);
+        if (spans[k] != top) {
+            const vec offset = vec_all((top - spans[k]) / 2) - low * inverse;
+            fit_ranged_try(g, of, inverse, offset, top, false, &best);
+        }
+    }
+    for (size_t k = 0; k < rounds; k++) {
+        const vec inverse = fit_ratio(vec_all(1), best.scale);
+        fit_ranged_try(g, of, inverse, best.min * inverse, top, false, &best);
+    }
+    return best;
+}
+
+#endif
