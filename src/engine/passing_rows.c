@@ -5,7 +5,6 @@
 #include "base/size.h"
 #include "cpu/cpu.h"
 #include "engine/make_rows.h"
-#include "quant/encode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +152,7 @@ static void encode_rows(const passing_tensor *t, const kernel_table *kernels, si
         const float *const row = floats + i * t->n_in;
         const float *const importance =
             t->importance ? t->importance + (first + i) / t->matrix_rows * t->n_in : NULL;
-        quant_encode(t->to, row, importance, to + i * bytes, t->n_in);
+        kernels->encode[t->to](row, importance, to + i * bytes, t->n_in);
         if (error) {
             kernels->decode[t->to](to + i * bytes, decoded, t->n_in);
             add_error(row, decoded, t->n_in, error);
