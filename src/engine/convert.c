@@ -102,10 +102,10 @@ static sl_status plan_tensor(sl_conversion *c, size_t i, sl_error *error) {
 
 /* ---- notices -------------------------------------------------------------------------------- */
 
-static void tell(const sl_conversion *c, size_t count, const char *what) {
+static void tell(const sl_conversion *c, const char *what, size_t count) {
     char line[256];
     if (count > 0 && c->options.notice) {
-        snprintf(line, sizeof line, "%zu %s %s", count, count == 1 ? "tensor" : "tensors", what);
+        snprintf(line, sizeof line, "%s: %zu tensor%s", what, count, count == 1 ? "" : "s");
         c->options.notice(c->options.user, line);
     }
 }
@@ -124,9 +124,9 @@ static void tell_all(const sl_conversion *c) {
         narrow += c->choices[i].wanted != to;
         lacking += lacks_importance(c, i);
     }
-    tell(c, again, "quantized already: quantizing again loses more than from F16 would");
-    tell(c, narrow, "with rows that are no whole blocks of their type get another one");
-    tell(c, lacking, "without an entry in the importance matrix");
+    tell(c, "quantized already, which loses more than quantizing from F16", again);
+    tell(c, "no whole blocks of their type in a row, hence of another type", narrow);
+    tell(c, "without an entry in the importance matrix", lacking);
     if (c->mix && type_mix_wants_importance(c->mix) && !c->importance && c->options.notice) {
         c->options.notice(c->options.user,
                           "this type does badly without an importance matrix (--imatrix)");
@@ -210,9 +210,10 @@ static size_t rows_of_chunk(const sl_conversion *c, const passing_tensor *t) {
 
 static sl_status allocate(sl_conversion *c, sl_error *error) {
     const size_t threads = c->options.threads ? c->options.threads : os_core_count();
-    size_t longest = 0, most_rows = 0, bytes;
+    size_t longest = 0, most_rows = 0, floats = 0, bytes;
     for (size_t i = 0; i < c->n_tensor; i++) {
         longest = size_max(longest, c->passing[i].n_in);
+        floats = size_max(floats, passing_floats(&c->passing[i]));
     }
     if (!size_mul(longest, PASSING_TOGETHER * sizeof(float), &bytes)) {
         return error_memory(error, "rows on their way", SIZE_MAX);
@@ -228,7 +229,7 @@ static sl_status allocate(sl_conversion *c, sl_error *error) {
             return error_memory(error, "rows on their way", c->chunk_bytes);
         }
     }
-    const sl_status status = passing_room_open(threads, longest, most_rows, &c->room, error);
+    const sl_status status = passing_room_open(threads, floats, most_rows, &c->room, error);
     return status == SL_OK ? team_create(threads, &c->team, error) : status;
 }
 

@@ -5,7 +5,6 @@
 #include "base/size.h"
 #include "cpu/cpu.h"
 #include "engine/make_rows.h"
-#include "quant/encode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +27,21 @@ sl_status passing_tensor_of(const model_file *file, const tensor_entry *t, quant
     return gguf_habit_of(file, t, &out->habit, error);
 }
 
-sl_status passing_room_open(size_t threads, size_t longest_row, size_t most_rows,
+/* Rows that are read at once. */
+static size_t rows_together(const passing_tensor *t) {
+    return t->from->layout == TENSOR_TRANSPOSED ? PASSING_TOGETHER : 1;
+}
+
+size_t passing_floats(const passing_tensor *t) {
+    return (rows_together(t) + 1) * t->n_in; /* one row more, of what was encoded */
+}
+
+sl_status passing_room_open(size_t threads, size_t member_floats, size_t most_rows,
                             passing_room *room, sl_error *error) {
     size_t bytes;
-    *room = (passing_room){.longest_row = longest_row};
+    *room = (passing_room){.member_floats = member_floats};
     kernel_table_fill(&room->kernels, cpu_features());
-    if (!size_mul(threads * (PASSING_TOGETHER + 1) * sizeof *room->floats, longest_row, &bytes)) {
+    if (!size_mul(threads * sizeof *room->floats, member_floats, &bytes)) {
         return error_memory(error, "rows on their way", SIZE_MAX);
     }
     const size_t n_error = most_rows / PASSING_TOGETHER + 1;
@@ -144,19 +152,26 @@ static void copy_rows(const passing_tensor *t, size_t first, size_t count, uint8
     }
 }
 
+static void encode_row(const passing_tensor *t, const kernel_table *kernels, size_t row,
+                       const float *values, float *decoded, uint8_t *to, passing_error *error) {
+    const float *const importance =
+        t->importance ? t->importance + row / t->matrix_rows * t->n_in : NULL;
+    kernels->encode[t->to](values, importance, to, t->n_in);
+    if (error) {
+        kernels->decode[t->to](to, decoded, t->n_in);
+        add_error(values, decoded, t->n_in, error);
+    }
+}
+
 static void encode_rows(const passing_tensor *t, const kernel_table *kernels, size_t first,
                         size_t count, uint8_t *to, float *floats, passing_error *error) {
-    const size_t bytes = quant_row_bytes(t->to, t->n_in);
-    float *const decoded = floats + PASSING_TOGETHER * t->n_in;
-    passing_rows_read(t, kernels, first, count, floats);
-    for (size_t i = 0; i < count; i++) {
-        const float *const row = floats + i * t->n_in;
-        const float *const importance =
-            t->importance ? t->importance + (first + i) / t->matrix_rows * t->n_in : NULL;
-        quant_encode(t->to, row, importance, to + i * bytes, t->n_in);
-        if (error) {
-            kernels->decode[t->to](to + i * bytes, decoded, t->n_in);
-            add_error(row, decoded, t->n_in, error);
+    const size_t bytes = quant_row_bytes(t->to, t->n_in), together = rows_together(t);
+    for (size_t i = 0; i < count; i += together) {
+        const size_t n = size_min(together, count - i);
+        passing_rows_read(t, kernels, first + i, n, floats);
+        for (size_t k = 0; k < n; k++) {
+            encode_row(t, kernels, first + i + k, floats + k * t->n_in, floats + n * t->n_in,
+                       to + (i + k) * bytes, error);
         }
     }
 }
@@ -165,8 +180,7 @@ static void make_rows_of_job(void *context, size_t member) {
     rows_job *job = context;
     const passing_tensor *t = job->tensor;
     const size_t bytes = quant_row_bytes(t->to, t->n_in);
-    float *const floats =
-        job->room->floats + member * (PASSING_TOGETHER + 1) * job->room->longest_row;
+    float *const floats = job->room->floats + member * job->room->member_floats;
     size_t begin, end;
     while (team_take(&job->next, PASSING_TOGETHER, job->count, &begin, &end)) {
         uint8_t *const to = job->to + begin * bytes;

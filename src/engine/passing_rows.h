@@ -38,14 +38,17 @@ typedef struct passing_error {
 /* What a team works with; for one job at a time. */
 typedef struct passing_room {
     kernel_table kernels;
-    float *floats; /* for each member PASSING_TOGETHER rows and one more */
-    size_t longest_row;
+    float *floats;
+    size_t member_floats;  /* of `floats`, for each member */
     passing_error *errors; /* one for each PASSING_TOGETHER rows of a job */
 } passing_room;
 
-/* Room for jobs of at most `most_rows` rows of at most `longest_row` values. On failure nothing is
- * held. */
-SL_CHECK sl_status passing_room_open(size_t threads, size_t longest_row, size_t most_rows,
+/* How many floats a member of the team needs for rows of this tensor. */
+size_t passing_floats(const passing_tensor *t);
+
+/* Room for jobs of at most `most_rows` rows, for each of which `member_floats` are enough. On
+ * failure nothing is held. */
+SL_CHECK sl_status passing_room_open(size_t threads, size_t member_floats, size_t most_rows,
                                      passing_room *room, sl_error *error);
 
 /* A zeroed room is allowed. */

@@ -225,6 +225,35 @@ static void errors_are_known_when_written(void **state) {
     gguf_builder_free(&b);
 }
 
+/* A value that is no number: it is told of, and the rest is as it would be. */
+static void values_that_are_no_numbers_show(void **state) {
+    (void)state;
+    static float values[2][WIDTH];
+    gguf_builder b;
+    sl_error error = {0};
+    static collected c;
+    for (size_t i = 0; i < WIDTH; i++) {
+        values[0][i] = values[1][i] = (float)i;
+    }
+    values[0][7] = NAN;
+    gguf_builder_init(&b, 3);
+    gguf_builder_string(&b, "general.architecture", "llama");
+    for (size_t i = 0; i < 2; i++) {
+        gguf_builder_tensor_add(&b, i ? "b.weight" : "a.weight", QUANT_F32, 2,
+                                (uint64_t[]){WIDTH, 1}, values[i]);
+    }
+    gguf_builder_tensor_add(&b, "zero.weight", QUANT_F32, 2, (uint64_t[]){WIDTH, 1}, NULL);
+    const temp_file file = write_model(&b);
+    const sl_convert_options options = options_for(&c, "q8_0");
+    assert_int_equal(convert(file.path, &options, &c, &error), SL_OK);
+    assert_true(isnan(c.errors[0]));
+    assert_true(c.errors[1] > 0 && c.errors[1] < 0.01);
+    assert_true(c.errors[2] == 0);
+    forget(&c);
+    temp_file_remove(&file);
+    gguf_builder_free(&b);
+}
+
 /* ---- importance ----------------------------------------------------------------------------- */
 
 static void put(gguf_builder_bytes *b, const void *bytes, size_t size) {
@@ -291,7 +320,7 @@ static void importance_reaches_the_encoder(void **state) {
     sl_convert_options options = options_for(&c, "q4_0");
     options.importance = matrix.path;
     assert_int_equal(convert(file.path, &options, &c, &error), SL_OK);
-    assert_non_null(strstr(c.notices, "without an entry in the importance matrix"));
+    assert_non_null(strstr(c.notices, "without an entry in the importance matrix: "));
 
     model_file source, made;
     assert_int_equal(gguf_parse(b.image, b.image_bytes, &source, &error), SL_OK);
@@ -411,6 +440,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_are_what_decoding_gives),
         cmocka_unit_test(errors_are_known_when_written),
+        cmocka_unit_test(values_that_are_no_numbers_show),
         cmocka_unit_test(importance_reaches_the_encoder),
         cmocka_unit_test(callers_may_stop_at_any_call),
         cmocka_unit_test(a_source_that_is_cut_short_is_noticed),
