@@ -18,7 +18,7 @@ bool quant_encodes(quant_type type);
 void quant_encode(quant_type type, const float *values, const float *importance, void *blocks,
                   size_t n);
 
-/* The function that searches for a type; NULL: there is none. */
+/* The function that does this for a type; NULL: none. */
 typedef void quant_encoder(const float *values, const float *importance, void *blocks, size_t n);
 quant_encoder *quant_encoder_of(quant_type type);
 
