@@ -299,9 +299,10 @@ static divergence measure(quant_type type, const scale_field *enlarged) {
 }
 
 static void divergence_is_small(void **state) {
-    static const quant_type types[] = {QUANT_F16,  QUANT_BF16, QUANT_Q8_0, QUANT_Q6_K,
-                                       QUANT_Q5_K, QUANT_Q5_1, QUANT_Q5_0, QUANT_Q4_K,
-                                       QUANT_Q4_1, QUANT_Q4_0, QUANT_Q3_K, QUANT_Q2_K};
+    static const quant_type types[] = {QUANT_F16,    QUANT_BF16,   QUANT_Q8_0, QUANT_Q6_K,
+                                       QUANT_Q5_K,   QUANT_Q5_1,   QUANT_Q5_0, QUANT_Q4_K,
+                                       QUANT_Q4_1,   QUANT_Q4_0,   QUANT_Q3_K, QUANT_Q2_K,
+                                       QUANT_IQ4_NL, QUANT_IQ4_XS, QUANT_MXFP4};
     (void)state;
     if (!model.bytes) {
         skip();
@@ -326,6 +327,7 @@ static void a_wrong_scale_is_noticed(void **state) {
         {QUANT_Q8_0, "d", 0},   {QUANT_Q2_K, "d", 80},   {QUANT_Q2_K, "dmin", 82},
         {QUANT_Q3_K, "d", 108}, {QUANT_Q4_K, "d", 0},    {QUANT_Q4_K, "dmin", 2},
         {QUANT_Q5_K, "d", 0},   {QUANT_Q5_K, "dmin", 2}, {QUANT_Q6_K, "d", 208},
+        {QUANT_IQ4_NL, "d", 0}, {QUANT_IQ4_XS, "d", 0},
     };
     (void)state;
     if (!model.bytes) {

@@ -2,6 +2,7 @@
 #include "support/encode_blocks.h"
 
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,6 +178,10 @@ void encode_blocks(quant_type type, const float *values, void *blocks, size_t n)
     const quant_format *format = quant_format_of(type);
     if (format->encode) {
         format->encode(values, blocks, n);
+        return;
+    }
+    if (!encoders[type]) {
+        quant_encode(type, values, NULL, blocks, n);
         return;
     }
     uint8_t *block = blocks;

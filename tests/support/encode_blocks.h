@@ -1,6 +1,6 @@
 /* encode_blocks.h - floats to blocks of any type, for tests that need weights of real shape.
  *
- * Types that quant/ encodes are encoded by it. For the types of 256 values, which it only decodes,
+ * Types that quant_format encodes, or only quant/encode.h, are encoded by these. For Q2_K to Q6_K
  * there are plain encoders here: each group's step is its range over the number of levels, steps
  * are rounded to the block's integer scales, values to the nearest level. No search for better
  * scales: what a test compares lies in the blocks once they are made.

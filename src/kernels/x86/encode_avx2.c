@@ -5,6 +5,7 @@
 
 #include "quant/encode256.h"
 #include "quant/encode32.h"
+#include "quant/encode_codebook.h"
 
 void encode_fill_avx2(kernel_table *table) {
     table->encode[QUANT_Q4_0] = encode_q4_0;
@@ -17,4 +18,7 @@ void encode_fill_avx2(kernel_table *table) {
     table->encode[QUANT_Q4_K] = encode_q4_k;
     table->encode[QUANT_Q5_K] = encode_q5_k;
     table->encode[QUANT_Q6_K] = encode_q6_k;
+    table->encode[QUANT_IQ4_NL] = encode_iq4_nl;
+    table->encode[QUANT_IQ4_XS] = encode_iq4_xs;
+    table->encode[QUANT_MXFP4] = encode_mxfp4;
 }
