@@ -402,18 +402,18 @@ FIT_INLINE void encode_ranged_block(const float *values, const float *importance
 
 /* ---- the types ------------------------------------------------------------------------------- */
 
-static const float encode_ends_q3[] = {-3.4f, -3.7f, -4, -4.3f, -4.6f, -4.9f,
-                                       -5.2f, 2.6f,  3,  3.4f,  3.8f,  4.2f};
-static const float encode_ends_q6[] = {-31, -31.3f, -31.6f, -32, -32.3f, -32.6f, -33, 31, 31.5f};
-static const float encode_spans_q2[] = {2.2f, 2.6f, 3, 3.4f, 3.8f, 4.2f};
-static const float encode_spans_q4[] = {13, 14, 14.5f, 15, 15.5f, 16, 16.5f, 17, 18};
-static const float encode_spans_q5[] = {30, 30.5f, 31, 31.5f, 32, 32.5f, 33, 34};
+/* Candidates from which the best levels were found, on normal and on heavy-tailed values. */
+static const float encode_ends_q3[] = {-3.7f, -4, -4.4f, -4.8f, -5.2f, -5.8f, 3, 3.5f, 4};
+static const float encode_ends_q6[] = {-32, -31, -30, -29, -28, -27, 31, 30, 29, 28, 27};
+static const float encode_spans_q2[] = {2.2f, 2.6f, 3, 3.4f, 3.8f, 4.2f, 4.6f};
+static const float encode_spans_q4[] = {13, 14, 14.5f, 15, 15.5f, 16, 17, 18, 19};
+static const float encode_spans_q5[] = {28, 29, 29.5f, 30, 30.5f, 31, 31.4f, 32, 33};
 
-static const encode_signed encode_how_q3_k = {4, 32, encode_ends_q3, 12, 2, 2};
-static const encode_signed encode_how_q6_k = {32, 128, encode_ends_q6, 9, 1, 2};
-static const encode_ranged encode_how_q2_k = {3, 15, 16, encode_spans_q2, 6, 2, 3};
+static const encode_signed encode_how_q3_k = {4, 32, encode_ends_q3, 9, 1, 2};
+static const encode_signed encode_how_q6_k = {32, 128, encode_ends_q6, 11, 1, 2};
+static const encode_ranged encode_how_q2_k = {3, 15, 16, encode_spans_q2, 7, 2, 2};
 static const encode_ranged encode_how_q4_k = {15, 63, 32, encode_spans_q4, 9, 2, 2};
-static const encode_ranged encode_how_q5_k = {31, 63, 32, encode_spans_q5, 8, 2, 2};
+static const encode_ranged encode_how_q5_k = {31, 63, 32, encode_spans_q5, 9, 2, 2};
 
 FIT_INLINE void encode_signed_row(const block256_format *format, const encode_signed *how,
                                   const float *values, const float *importance, uint8_t *blocks,

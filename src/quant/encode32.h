@@ -55,10 +55,10 @@ FIT_INLINE fit_group encode32_group(const encode32_lanes *b, const bool is_weigh
 /* Step 1. A value that is not finite makes `unit` NaN. */
 FIT_INLINE void encode32_set_units(encode32_lanes *b, const bool has_min, size_t lane) {
     vec low = vec_all(encode32_most), high = vec_all(-encode32_most);
-    vec odd = vec_all(0); /* NaN as soon as a value is not finite */
+    encode32_word odd = (encode32_word)vec_all(0); /* NaN as soon as a value is not finite */
     for (size_t i = 0; i < BLOCK32_LENGTH; i++) {
         const vec raw = vec_load(b->x + i * ENCODE32_LANES + lane);
-        odd = odd + raw * vec_all(0);
+        odd |= (encode32_word)(raw * vec_all(0));
         low = vec_min(raw, low);
         high = vec_max(raw, high);
     }
@@ -77,19 +77,20 @@ FIT_INLINE void encode32_set_units(encode32_lanes *b, const bool has_min, size_t
         vec_store(at, (x - base) * inverse);
     }
     vec_store(b->base + lane, base);
-    vec_store(b->unit + lane, unit + odd);
+    vec_store(b->unit + lane, unit + (vec)odd);
 }
 
 /* Weights of each block are brought to at most 2, none quite zero; weights that are all zero, or
  * not finite, tell nothing and become all alike. */
 FIT_INLINE void encode32_set_weights(encode32_lanes *b, size_t lane) {
-    vec heaviest = vec_all(0), odd = vec_all(0);
+    vec heaviest = vec_all(0);
+    encode32_word odd = (encode32_word)heaviest;
     for (size_t i = 0; i < BLOCK32_LENGTH; i++) {
         const vec w = vec_load(b->w + i * ENCODE32_LANES + lane);
-        odd = odd + w * vec_all(0);
+        odd |= (encode32_word)(w * vec_all(0));
         heaviest = vec_max(w, heaviest);
     }
-    const encode32_word exponent = (encode32_word)(heaviest + odd) & 0x7f800000;
+    const encode32_word exponent = (encode32_word)(heaviest + (vec)odd) & 0x7f800000;
     /* Exponents of all zeros and of all ones leave nothing. */
     const vec power = (vec)exponent;
     const vec inverse = vec_all(1) / vec_max(power, vec_all(0x1p-126f));
@@ -307,22 +308,24 @@ FIT_INLINE void encode32_row(const encode32_how *how, const float *values, const
 
 /* ---- the types ------------------------------------------------------------------------------- */
 
-static const float encode32_places_q4_0[] = {-8,   -8.4f, -7.6f, 7.4f,  -8.8f, 7,
-                                             7.8f, -7.2f, -9.2f, -6.8f, 6.6f,  -9.6f};
-static const float encode32_places_q5_0[] = {-16, -16.5f, -15.5f, 15.4f, -17,
-                                             15,  -15,    -17.5f, 14.5f, -18};
-static const float encode32_places_q8_0[] = {127, 127.3f, 126.6f};
-static const float encode32_places_q4_1[] = {15, 15.9f, 15.5f, 14.5f, 16.5f,
-                                             14, 17,    13.5f, 17.5f, 18};
-static const float encode32_places_q5_1[] = {31, 31.9f, 31.5f, 32.5f, 30.5f, 33, 30, 33.5f, 34};
+/* Places from which the best levels were found, on normal and on heavy-tailed values, best first:
+ * without importance few are tried, so that encoding is not slower than reading. */
+static const float encode32_places_q4_0[] = {-8,    -8.4f, 7.2f,  -7.6f, 7.6f, -9.2f,
+                                             -7.2f, 6.6f,  -9.8f, 6,     8,    -6.4f};
+static const float encode32_places_q5_0[] = {-16,    15,     -15.4f, -16.6f, 14.4f,
+                                             -17.4f, -14.6f, 15.6f,  13.6f,  -18.2f};
+static const float encode32_places_q8_0[] = {127, 126, 125, 124, 123, 122, 121, 120};
+static const float encode32_places_q4_1[] = {15.4f, 15,    14.6f, 16,    14,
+                                             16.6f, 13.4f, 17.4f, 18.4f, 12.6f};
+static const float encode32_places_q5_1[] = {31.4f, 30.6f, 31, 30, 32, 29.4f, 32.6f, 33.4f, 28.6f};
 
-static const encode32_how encode32_q4_0 = {-8, 7, false, 4, 18, encode32_places_q4_0, 4, 12, 0, 2};
-static const encode32_how encode32_q4_1 = {0, 15, true, 4, 20, encode32_places_q4_1, 2, 10, 0, 2};
+static const encode32_how encode32_q4_0 = {-8, 7, false, 4, 18, encode32_places_q4_0, 2, 12, 0, 2};
+static const encode32_how encode32_q4_1 = {0, 15, true, 4, 20, encode32_places_q4_1, 1, 10, 0, 2};
 static const encode32_how encode32_q5_0 = {-16, 15, false, 5, 22, encode32_places_q5_0,
-                                           3,   10, 0,     2};
+                                           2,   10, 1,     2};
 static const encode32_how encode32_q5_1 = {0, 31, true, 5, 24, encode32_places_q5_1, 2, 9, 0, 2};
 static const encode32_how encode32_q8_0 = {-127, 127, false, 8, 34, encode32_places_q8_0,
-                                           3,    3,   0,     1};
+                                           5,    8,   0,     1};
 
 static void encode_q4_0(const float *values, const float *importance, void *blocks, size_t n) {
     encode32_row(&encode32_q4_0, values, importance, blocks, n);

@@ -83,31 +83,48 @@ FIT_INLINE vec fit_signed_level(vec x, vec inverse, float low, float high) {
     return vec_nearest(fit_clamp(x * inverse, low, high));
 }
 
-/* The sums for levels rounded from x * inverse. */
+/* Adds value i to the sums; returns its level. */
+FIT_INLINE vec fit_signed_add(fit_signed *f, fit_group g, size_t i, vec inverse, float low,
+                              float high) {
+    const vec x = vec_load(g.x + i * g.stride);
+    const vec q = fit_signed_level(x, inverse, low, high);
+    const vec wq = fit_weighted(g, i, q);
+    f->xq = f->xq + x * wq;
+    f->qq = f->qq + wq * q;
+    return q;
+}
+
+/* The sums for levels rounded from x * inverse. Here and below, values at even and at odd places
+ * have sums of their own until the end: one addition would have to wait for the other. */
 FIT_INLINE fit_signed fit_signed_sums(fit_group g, vec inverse, float low, float high) {
-    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
-    for (size_t i = 0; i < g.length; i++) {
-        const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_signed_level(x, inverse, low, high);
-        const vec wq = fit_weighted(g, i, q);
-        f.xq = f.xq + x * wq;
-        f.qq = f.qq + wq * q;
+    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)}, odd = f;
+    for (size_t i = 0; i < g.length; i += 2) {
+        fit_signed_add(&f, g, i, inverse, low, high);
+        fit_signed_add(&odd, g, i + 1, inverse, low, high);
     }
+    f.xq = f.xq + odd.xq;
+    f.qq = f.qq + odd.qq;
     return f;
 }
 
-/* The same, and the error that remains if s = scale. */
+/* The same, with what value i adds to the error if s = scale. */
+FIT_INLINE void fit_signed_add_error(fit_signed *f, fit_group g, size_t i, vec scale, vec inverse,
+                                     float low, float high) {
+    const vec q = fit_signed_add(f, g, i, inverse, low, high);
+    const vec off = vec_load(g.x + i * g.stride) - scale * q;
+    f->error = f->error + fit_weighted(g, i, off * off);
+}
+
 FIT_INLINE fit_signed fit_signed_error(fit_group g, vec scale, float low, float high) {
     const vec inverse = fit_ratio(vec_all(1), scale);
-    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)};
-    for (size_t i = 0; i < g.length; i++) {
-        const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_signed_level(x, inverse, low, high);
-        const vec wq = fit_weighted(g, i, q), off = x - scale * q;
-        f.xq = f.xq + x * wq;
-        f.qq = f.qq + wq * q;
-        f.error = f.error + fit_weighted(g, i, off * off);
+    fit_signed f = {vec_all(0), vec_all(0), vec_all(0)}, odd = f;
+    for (size_t i = 0; i < g.length; i += 2) {
+        fit_signed_add_error(&f, g, i, scale, inverse, low, high);
+        fit_signed_add_error(&odd, g, i + 1, scale, inverse, low, high);
     }
+    f.xq = f.xq + odd.xq;
+    f.qq = f.qq + odd.qq;
+    f.error = f.error + odd.error;
     return f;
 }
 
@@ -167,17 +184,25 @@ typedef struct fit_line {
     vec curve; /* by which the error grows with the square of what scale is off */
 } fit_line;
 
+FIT_INLINE void fit_moments_add(fit_moments *m, fit_group g, size_t i) {
+    const vec x = vec_load(g.x + i * g.stride);
+    const vec weighted = fit_weighted(g, i, x);
+    m->x = m->x + weighted;
+    m->xx = m->xx + weighted * x;
+    if (g.w) {
+        m->w = m->w + vec_load(g.w + i * g.stride);
+    }
+}
+
 FIT_INLINE fit_moments fit_moments_of(fit_group g) {
-    fit_moments m = {vec_all(0), vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
-    for (size_t i = 0; i < g.length; i++) {
-        const vec x = vec_load(g.x + i * g.stride);
-        const vec wx = fit_weighted(g, i, x);
-        m.x = m.x + wx;
-        m.xx = m.xx + wx * x;
+    fit_moments m = {vec_all(0), vec_all(0), vec_all(0), vec_all(0), vec_all(0)}, odd = m;
+    for (size_t i = 0; i < g.length; i += 2) {
+        fit_moments_add(&m, g, i);
+        fit_moments_add(&odd, g, i + 1);
     }
-    for (size_t i = 0; g.w && i < g.length; i++) {
-        m.w = m.w + vec_load(g.w + i * g.stride);
-    }
+    m.w = m.w + odd.w;
+    m.x = m.x + odd.x;
+    m.xx = m.xx + odd.xx;
     if (!g.w) {
         m.w = vec_all((float)g.length);
     }
@@ -190,31 +215,49 @@ FIT_INLINE vec fit_ranged_level(vec x, vec inverse, vec offset, float top) {
     return vec_nearest(fit_clamp(x * inverse + offset, 0, top));
 }
 
+/* Adds value i to the sums; returns its level. */
+FIT_INLINE vec fit_ranged_add(fit_ranged *f, fit_group g, size_t i, vec inverse, vec offset,
+                              float top) {
+    const vec x = vec_load(g.x + i * g.stride);
+    const vec q = fit_ranged_level(x, inverse, offset, top);
+    const vec wq = fit_weighted(g, i, q);
+    f->q = f->q + wq;
+    f->qq = f->qq + wq * q;
+    f->xq = f->xq + x * wq;
+    return q;
+}
+
 FIT_INLINE fit_ranged fit_ranged_sums(fit_group g, vec inverse, vec offset, float top) {
-    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
-    for (size_t i = 0; i < g.length; i++) {
-        const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_ranged_level(x, inverse, offset, top);
-        const vec wq = fit_weighted(g, i, q);
-        f.q = f.q + wq;
-        f.qq = f.qq + wq * q;
-        f.xq = f.xq + x * wq;
+    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)}, odd = f;
+    for (size_t i = 0; i < g.length; i += 2) {
+        fit_ranged_add(&f, g, i, inverse, offset, top);
+        fit_ranged_add(&odd, g, i + 1, inverse, offset, top);
     }
+    f.q = f.q + odd.q;
+    f.qq = f.qq + odd.qq;
+    f.xq = f.xq + odd.xq;
     return f;
+}
+
+/* The same, with what value i adds to the error if s = scale and m = min. */
+FIT_INLINE void fit_ranged_add_error(fit_ranged *f, fit_group g, size_t i, vec scale, vec min,
+                                     vec inverse, vec offset, float top) {
+    const vec q = fit_ranged_add(f, g, i, inverse, offset, top);
+    const vec off = vec_load(g.x + i * g.stride) - (scale * q - min);
+    f->error = f->error + fit_weighted(g, i, off * off);
 }
 
 FIT_INLINE fit_ranged fit_ranged_error(fit_group g, vec scale, vec min, float top) {
     const vec inverse = fit_ratio(vec_all(1), scale), offset = min * inverse;
-    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)};
-    for (size_t i = 0; i < g.length; i++) {
-        const vec x = vec_load(g.x + i * g.stride);
-        const vec q = fit_ranged_level(x, inverse, offset, top);
-        const vec wq = fit_weighted(g, i, q), off = x - (scale * q - min);
-        f.q = f.q + wq;
-        f.qq = f.qq + wq * q;
-        f.xq = f.xq + x * wq;
-        f.error = f.error + fit_weighted(g, i, off * off);
+    fit_ranged f = {vec_all(0), vec_all(0), vec_all(0), vec_all(0)}, odd = f;
+    for (size_t i = 0; i < g.length; i += 2) {
+        fit_ranged_add_error(&f, g, i, scale, min, inverse, offset, top);
+        fit_ranged_add_error(&odd, g, i + 1, scale, min, inverse, offset, top);
     }
+    f.q = f.q + odd.q;
+    f.qq = f.qq + odd.qq;
+    f.xq = f.xq + odd.xq;
+    f.error = f.error + odd.error;
     return f;
 }
 
