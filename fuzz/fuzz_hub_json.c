@@ -39,6 +39,8 @@ static void choose(const hub_listing *list, const char *quant, const uint8_t *by
     hub_choice_free(&c);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static const char *const quants[] = {"", "Q4_K_M", "x", "a/b.gguf"};
     hub_listing list = hub_listing_new();
