@@ -147,12 +147,14 @@ void hub_choice_label(const char *path, char label[LIMIT_HUB_PATH_BYTES + 1]) {
     snprintf(label, LIMIT_HUB_PATH_BYTES + 1, "%.*s", (int)found.len, found.ptr);
 }
 
-/* Whether `part` is in `text`, with no letter or digit at either side. */
+/* Whether `part` is in `text`, with no letter or digit at either side, nor a '_', which joins the
+ * parts of a quantization; but before a whole one it ends another word. */
 static bool has_word(str text, str part) {
     for (size_t at = find_letters(text, part, 0); at != SIZE_MAX;
          at = find_letters(text, part, at + 1)) {
         const size_t end = at + part.len;
-        if ((at == 0 || !is_alphanumeric(text.ptr[at - 1])) &&
+        const char before = at > 0 ? text.ptr[at - 1] : '.';
+        if (!is_alphanumeric(before) && (before != '_' || is_quantization(part)) &&
             (end == text.len || (!is_alphanumeric(text.ptr[end]) && text.ptr[end] != '_'))) {
             return true;
         }

@@ -17,6 +17,7 @@
 enum {
     MOST_HOPS = 10,           /* redirects of one request */
     MOST_TRIES = 8,           /* that bring next to nothing, in a row */
+    MOST_KNOCKS = 3,          /* the same where nobody answers at all */
     ENOUGH_BYTES = 1 << 20,   /* a try that brought so many was none in vain */
     MOST_WAIT = 60,           /* seconds before another try, unless the server asks for more */
     BUFFER_BYTES = 256 << 10, /* of libcurl, for each connection */
@@ -452,6 +453,10 @@ static void end_answer(task *t, CURLcode result) {
     } else if (result == CURLE_OPERATION_TIMEDOUT && status != 0) {
         snprintf(reason, sizeof reason, "nothing came for %.0f s", t->f->options.timeout);
         try_again(t, reason, 0);
+    } else if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT) &&
+               job->have == 0 && t->tries >= MOST_KNOCKS) {
+        fail(t, SL_ERR_RUNTIME, "%s cannot be reached: %s", t->f->options.endpoint,
+             t->f->curl->easy_strerror(result));
     } else if (result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR) {
         try_again(t, "the connection broke off", 0);
     } else {

@@ -231,6 +231,8 @@ refuse 2 "but no weights" pull you/text
 rules "hub:/you/bytes/resolve -1 status 404"
 forget
 refuse 2 "bytes-Q4_0.gguf: is not there (404)" pull you/bytes --no-plan -q
+HF_ENDPOINT=http://127.0.0.1:1 run 1 pull you/bytes --timeout 0.3
+told "http://127.0.0.1:1 cannot be reached"
 HF_ENDPOINT=ftp://127.0.0.1 run 2 pull you/bytes
 told "expected the hub's address"
 
@@ -316,6 +318,36 @@ told "cannot be written: File too large"
 is_absent you/bytes
 pull 0 you/bytes
 is_there you/bytes bytes-Q4_0.gguf
+
+# A small disk, where this user may mount one: said before, and while it fills up.
+cat >"$scratch/small.sh" <<'END'
+mount -t tmpfs -o size=$4 none "$1" || exit 77
+export SLUICE_CACHE="$1/models"
+"$2" pull --no-plan you/bytes 2>"$3" &
+if [ "$4" = 400k ]; then
+    sleep 0.5
+    head -c 1000000 /dev/zero >"$1/fill" 2>/dev/null
+fi
+wait $!
+echo $? >"$3.status"
+[ "$4" = 400k ] || exit 0
+rm "$1/fill"
+"$2" pull --no-plan you/bytes 2>"$3.again" && cmp "$5" "$1"/models/you/bytes/*/bytes-Q4_0.gguf
+END
+mkdir "$scratch/small"
+for size in 200k 400k; do
+    forget
+    rules "store -1 slow 200"
+    unshare -rm sh "$scratch/small.sh" "$scratch/small" "$sluice" "$err" $size \
+        "$root/repos/you/bytes/bytes-Q4_0.gguf" >/dev/null 2>&1
+    got=$?
+    [ -f "$err.status" ] || break # no such rights here
+    [ $got -eq 0 ] || fail "a disk of $size: does not go on"
+    [ "$(cat "$err.status")" -eq 1 ] || fail "a disk of $size: status $(cat "$err.status")"
+    grep -qE '[1-9][0-9]* bytes are missing' "$err" || fail "a disk of $size: no bytes"
+    [ $size = 200k ] || told "the disk is full"
+    rm "$err.status"
+done
 
 # ---- interrupted and killed ------------------------------------------------------------------
 
