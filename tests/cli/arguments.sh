@@ -19,7 +19,7 @@ refuse 2 "no model" perplexity
 refuse 2 "no model" inspect
 refuse 2 "unexpected argument 'extra'" run $m extra
 refuse 2 "unexpected argument '-n'" run $m -- -n
-refuse 2 "unexpected argument 'two'" inspect one two
+refuse 2 "unexpected argument 'three'" inspect one two three
 refuse 2 "MODEL: expected the name of a file, found ''" inspect ''
 
 # Names: unknown ones, abbreviations, glued values, those of another sub-command.
