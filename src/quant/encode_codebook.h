@@ -268,6 +268,11 @@ static void encode_iq4_nl(const float *values, const float *importance, void *bl
 /* ---- IQ4_XS ------------------------------------------------------------------------------------
  */
 
+CODEBOOK_INLINE float codebook_sum(const float *lanes) {
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+           ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
 /* v to nearest even, for |v| < 2^22: see nearest() in block32.c. */
 CODEBOOK_INLINE float codebook_nearest(float v) {
     return (v + 0x1.8p23f) - 0x1.8p23f;
@@ -323,9 +328,10 @@ CODEBOOK_INLINE void iq4_errors(const codebook_lanes *b, const bool is_weighted,
     memcpy(qq_out, qq, sizeof qq);
 }
 
-/* Of the multiples of d around each scale, the one with the least error. */
-CODEBOOK_INLINE void iq4_xs_multiples(codebook_lanes *b, const bool is_weighted, float d,
-                                      float *multiple) {
+/* Of the multiples of d around each scale, the one with the least error. Returns the sum of those.
+ */
+CODEBOOK_INLINE float iq4_xs_multiples(codebook_lanes *b, const bool is_weighted, float d,
+                                       float *multiple) {
     float middle[CODEBOOK_LANES], least[CODEBOOK_LANES];
     for (size_t l = 0; l < CODEBOOK_LANES; l++) {
         middle[l] = codebook_nearest(codebook_clamp(codebook_ratio(b->scale[l], d), -33, 32));
@@ -348,6 +354,7 @@ CODEBOOK_INLINE void iq4_xs_multiples(codebook_lanes *b, const bool is_weighted,
             b->qq[l] = is_better ? qq[l] : b->qq[l];
         }
     }
+    return codebook_sum(least);
 }
 
 /* d with all integers known. */
@@ -364,11 +371,20 @@ CODEBOOK_INLINE float iq4_xs_refit(const codebook_lanes *b, const float *multipl
 CODEBOOK_INLINE uint16_t iq4_xs_search(codebook_lanes *b, const bool is_weighted, float *multiple) {
     const float unit = b->unit[0], per_unit = b->per_unit[0];
     iq4_search(b, is_weighted);
-    uint16_t h = codebook_stored(iq4_xs_step(b) * unit);
-    iq4_xs_multiples(b, is_weighted, half_from_f16(h) * per_unit, multiple);
-    h = codebook_stored(iq4_xs_refit(b, multiple) * unit);
+    const uint16_t h = codebook_stored(iq4_xs_step(b) * unit);
     const float d = half_from_f16(h) * per_unit;
+    const float known = iq4_xs_multiples(b, is_weighted, d, multiple);
+    const uint16_t refit = codebook_stored(iq4_xs_refit(b, multiple) * unit);
+    const float d_refit = half_from_f16(refit) * per_unit;
+    float error[CODEBOOK_LANES], xq[CODEBOOK_LANES], qq[CODEBOOK_LANES];
     for (size_t l = 0; l < CODEBOOK_LANES; l++) {
+        b->scale[l] = d_refit * multiple[l];
+    }
+    iq4_errors(b, is_weighted, b->scale, error, xq, qq);
+    if (codebook_sum(error) <= known) {
+        return refit;
+    }
+    for (size_t l = 0; l < CODEBOOK_LANES; l++) { /* f16 rounded the better one too far */
         b->scale[l] = d * multiple[l];
     }
     return h;
@@ -439,8 +455,7 @@ CODEBOOK_INLINE float mxfp4_error(const mxfp4_values *b, const bool is_weighted,
             error[l] += squares[i + l];
         }
     }
-    return ((error[0] + error[4]) + (error[2] + error[6])) +
-           ((error[1] + error[5]) + (error[3] + error[7]));
+    return codebook_sum(error);
 }
 
 /* The nibbles for a scale. There is no use for a zero with a sign. */

@@ -158,17 +158,16 @@ static void random_mixture(float *values, size_t n) {
     random_floats((kind)pick(KINDS), values + at, pick(3) ? length : 1);
 }
 
-/* Where the scales of a block lie: f16, or E8M0. */
+/* Where the scales of a block lie: f16, or E8M0 (MXFP4). */
 static const struct {
     size_t count;
     size_t at[2];
-    bool is_e8m0;
 } scales_of[QUANT_TYPE_LIMIT] = {
-    [QUANT_Q4_0] = {1, {0}},        [QUANT_Q4_1] = {2, {0, 2}}, [QUANT_Q5_0] = {1, {0}},
-    [QUANT_Q5_1] = {2, {0, 2}},     [QUANT_Q8_0] = {1, {0}},    [QUANT_Q2_K] = {2, {80, 82}},
-    [QUANT_Q3_K] = {1, {108}},      [QUANT_Q4_K] = {2, {0, 2}}, [QUANT_Q5_K] = {2, {0, 2}},
-    [QUANT_Q6_K] = {1, {208}},      [QUANT_IQ4_NL] = {1, {0}},  [QUANT_IQ4_XS] = {1, {0}},
-    [QUANT_MXFP4] = {1, {0}, true},
+    [QUANT_Q4_0] = {1, {0}},    [QUANT_Q4_1] = {2, {0, 2}}, [QUANT_Q5_0] = {1, {0}},
+    [QUANT_Q5_1] = {2, {0, 2}}, [QUANT_Q8_0] = {1, {0}},    [QUANT_Q2_K] = {2, {80, 82}},
+    [QUANT_Q3_K] = {1, {108}},  [QUANT_Q4_K] = {2, {0, 2}}, [QUANT_Q5_K] = {2, {0, 2}},
+    [QUANT_Q6_K] = {1, {208}},  [QUANT_IQ4_NL] = {1, {0}},  [QUANT_IQ4_XS] = {1, {0}},
+    [QUANT_MXFP4] = {1, {0}},
 };
 
 static uint16_t random_scale(kind k) {
@@ -221,8 +220,9 @@ static void random_block(quant_type type, kind k, uint8_t *block) {
         memset(block, ends[flavour], bytes);
     }
     for (size_t i = 0; i < scales_of[type].count; i++) {
-        const uint16_t scale = scales_of[type].is_e8m0 ? random_e8m0(k) : random_scale(k);
-        memcpy(block + scales_of[type].at[i], &scale, scales_of[type].is_e8m0 ? 1 : sizeof scale);
+        const bool is_e8m0 = type == QUANT_MXFP4;
+        const uint16_t scale = is_e8m0 ? random_e8m0(k) : random_scale(k);
+        memcpy(block + scales_of[type].at[i], &scale, is_e8m0 ? 1 : sizeof scale);
     }
 }
 
