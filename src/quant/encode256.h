@@ -241,8 +241,10 @@ FIT_INLINE void encode_not_finite(block256 *out) {
     out->d = __builtin_nanf("");
 }
 
-FIT_INLINE void encode_signed_block(const float *values, const float *importance,
-                                    const encode_signed *how, block256 *out) {
+/* Compiled once for all its types: there is much in it. */
+static __attribute__((noinline)) void encode_signed_block(const float *values,
+                                                          const float *importance,
+                                                          const encode_signed *how, block256 *out) {
     encode_block b;
     encode_result r;
     if (!encode_load(values, importance, BLOCK256_GROUP, &b)) {
@@ -389,8 +391,10 @@ FIT_INLINE void encode_ranged_levels(const encode_block *b, const encode_ranged 
     out->dmin = r->dmin * b->unit;
 }
 
-FIT_INLINE void encode_ranged_block(const float *values, const float *importance,
-                                    const encode_ranged *how, block256 *out) {
+/* Compiled once for all its types: there is much in it. */
+static __attribute__((noinline)) void encode_ranged_block(const float *values,
+                                                          const float *importance,
+                                                          const encode_ranged *how, block256 *out) {
     encode_block b;
     encode_result r;
     if (!encode_load(values, importance, how->length, &b)) {
