@@ -36,7 +36,7 @@ if(SLUICE_SANITIZE)
   foreach(file IN LISTS sources)
     if(file MATCHES "/packed_avx[a-z0-9]*\\.c$")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=all)
-    elseif(file MATCHES "/(attention|matmul)[a-z0-9_]*_avx[a-z0-9]*\\.c$")
+    elseif(file MATCHES "/(attention|matmul)[a-z0-9_]*_avx[a-z0-9]*\\.c$|/encode(_avx2)?\\.c$")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS -O1
                                                   -fno-sanitize=fuzzer-no-link,pointer-overflow,null)
     endif()

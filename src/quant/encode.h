@@ -13,8 +13,11 @@ bool quant_encodes(quant_type type);
 
 /* Encodes n values (a multiple of the block length) so that the sum of importance[k] * (values[k] -
  * decoded[k])^2 is small. `importance`: n weights, none negative, for instance the mean squares of
- * the activations that the columns meet; NULL: all alike. Values that are not finite give blocks
- * that decode to values that are not finite. Needs quant_encodes(type); no allocation. */
+ * the activations that the columns meet; NULL: all alike. In a block where all are zero, or one is
+ * not finite, all count alike. Values that are not finite give blocks that decode to values that
+ * are not finite; finite ones stay finite, at most as large as the scales of the type can make
+ * them. A block depends on its own values and weights only. Needs quant_encodes(type); no
+ * allocation; any number of threads. kernel_table.encode gives the same bytes, faster. */
 void quant_encode(quant_type type, const float *values, const float *importance, void *blocks,
                   size_t n);
 

@@ -91,20 +91,15 @@ FIT_INLINE fit_group encode_group(const encode_block *b, const bool is_weighted,
     return g;
 }
 
-/* The f16 nearest to a step, as a float in units; not above the largest, and not so small that
- * `reach` steps would fall short of where they are to reach. */
-FIT_INLINE float encode_stored(const encode_block *b, float step, float reach) {
-    const float wanted = step * b->unit;
-    uint16_t h = half_to_f16(wanted);
-    const uint16_t magnitude = h & 0x7fff;
-    if (magnitude >= 0x7c00) {
-        h = (uint16_t)((h & 0x8000) | 0x7bff);
-    } else if (magnitude < 0x400 && wanted != 0 &&
-               __builtin_fabsf(half_from_f16(h)) * (reach + 0.5f) <
-                   __builtin_fabsf(wanted) * reach) {
-        h++; /* subnormal: a whole unit may be a large part */
-    }
-    return half_from_f16(h) * b->per_unit;
+/* Steps as f16 keeps them, in units; see fit_to_f16. */
+FIT_INLINE vec encode_stored_steps(const encode_block *b, vec steps, float reach) {
+    return fit_from_f16(fit_to_f16(steps * vec_all(b->unit), reach)) * vec_all(b->per_unit);
+}
+
+FIT_INLINE float encode_stored(const encode_block *b, float step) {
+    float lanes[VEC_WIDTH];
+    vec_store(lanes, encode_stored_steps(b, vec_all(step), 0));
+    return lanes[0];
 }
 
 /* The step whose multiples, from low to high, come nearest to all groups' values: the least sum of
@@ -119,27 +114,30 @@ FIT_INLINE float encode_step(const encode_block *b, const float *value, const fl
     if (greatest == 0) {
         return 0;
     }
-    float at[ENCODE_STEPS], error[ENCODE_STEPS];
-    for (int k = 0; k < ENCODE_STEPS; k++) {
-        /* From end + 1/2 down to two thirds of it. */
-        at[k] = end * (1 - (float)k / (3 * ENCODE_STEPS)) + (end < 0 ? -0.5f : 0.5f);
+    float step[ENCODE_STEPS], error[ENCODE_STEPS];
+    step[0] = greatest / end;
+    for (int k = 1; k < ENCODE_STEPS; k++) {
+        /* From nearly end + 1/2 down to two thirds of it. */
+        const float at = end * (1 - (float)k / (3 * ENCODE_STEPS)) + (end < 0 ? -0.5f : 0.5f);
+        step[k] = greatest / at;
     }
     for (size_t k = 0; k < ENCODE_STEPS; k += VEC_WIDTH) {
-        const vec inverse = vec_load(at + k) / vec_all(greatest);
-        const vec step = vec_all(greatest) / vec_load(at + k);
+        const vec d = encode_stored_steps(b, vec_load(step + k), __builtin_fabsf(end));
+        const vec inverse = fit_ratio(vec_all(1), d);
         vec sum = vec_all(0);
         for (size_t g = 0; g < b->n_group; g++) {
             const vec v = vec_all(value[g]);
-            const vec off = v - step * vec_nearest(fit_clamp(v * inverse, low, high));
+            const vec off = v - d * vec_nearest(fit_clamp(v * inverse, low, high));
             sum = sum + vec_all(curve[g]) * (off * off);
         }
+        vec_store(step + k, d);
         vec_store(error + k, sum);
     }
     int best = 0;
     for (int k = 1; k < ENCODE_STEPS; k++) {
         best = error[k] < error[best] ? k : best;
     }
-    return encode_stored(b, greatest / at[best], __builtin_fabsf(end));
+    return step[best];
 }
 
 /* ---- signed: Q3_K, Q6_K ---------------------------------------------------------------------- */
@@ -148,7 +146,9 @@ typedef struct encode_signed {
     float half;       /* levels go from -half to half - 1 */
     float scale_half; /* multiples likewise */
     const float *ends;
-    size_t n_end, fit_rounds, block_rounds;
+    size_t n_end;
+    size_t fit_rounds;   /* how often the best candidate is improved */
+    size_t block_rounds; /* how often steps 3 and 4 are taken */
 } encode_signed;
 
 /* Step 3: of the multiples around each group's scale, the best. */
@@ -183,7 +183,7 @@ FIT_INLINE void encode_signed_step(const encode_block *b, encode_result *r) {
         along += (double)r->multiple[g] * (double)r->xq[g];
         square += (double)r->multiple[g] * (double)r->multiple[g] * (double)r->qq[g];
     }
-    const float d = square > 0 ? encode_stored(b, (float)(along / square), 0) : 0;
+    const float d = square > 0 ? encode_stored(b, (float)(along / square)) : 0;
     r->d = d != 0 ? d : r->d;
 }
 
@@ -241,8 +241,10 @@ FIT_INLINE void encode_not_finite(block256 *out) {
     out->d = __builtin_nanf("");
 }
 
-FIT_INLINE void encode_signed_block(const float *values, const float *importance,
-                                    const encode_signed *how, block256 *out) {
+/* Compiled once for all its types: there is much in it. */
+static __attribute__((noinline)) void encode_signed_block(const float *values,
+                                                          const float *importance,
+                                                          const encode_signed *how, block256 *out) {
     encode_block b;
     encode_result r;
     if (!encode_load(values, importance, BLOCK256_GROUP, &b)) {
@@ -264,7 +266,8 @@ typedef struct encode_ranged {
     float scale_top; /* multiples likewise, of minimums too */
     size_t length;
     const float *spans;
-    size_t n_span, fit_rounds, block_rounds;
+    size_t n_span;
+    size_t fit_rounds, block_rounds; /* as above */
 } encode_ranged;
 
 /* Step 3. For each multiple around the scale's, the minimum follows from the levels. */
@@ -283,14 +286,18 @@ FIT_INLINE void encode_ranged_multiples(const encode_block *b, const bool is_wei
             const vec scale = d * m, inverse = fit_ratio(vec_all(1), scale);
             const fit_ranged rough = fit_ranged_sums(g, inverse, min * inverse, how->top);
             const vec best_min = (scale * rough.q - sum_x) / sum_w;
-            const vec mm = vec_nearest(fit_clamp(fit_ratio(best_min, dmin), 0, how->scale_top));
-            const fit_ranged f = fit_ranged_error(g, scale, dmin * mm, how->top);
-            multiple = vec_if_less(f.error, least, m, multiple);
-            min_multiple = vec_if_less(f.error, least, mm, min_multiple);
-            sum_q = vec_if_less(f.error, least, f.q, sum_q);
-            qq = vec_if_less(f.error, least, f.qq, qq);
-            xq = vec_if_less(f.error, least, f.xq, xq);
-            least = vec_min(f.error, least);
+            const vec between = fit_clamp(fit_ratio(best_min, dmin), 0, how->scale_top);
+            const vec below = vec_nearest(fit_clamp(between - vec_all(0.5f), 0, how->scale_top));
+            for (int up = 0; up < 2; up++) {
+                const vec mm = fit_clamp(below + vec_all((float)up), 0, how->scale_top);
+                const fit_ranged f = fit_ranged_error(g, scale, dmin * mm, how->top);
+                multiple = vec_if_less(f.error, least, m, multiple);
+                min_multiple = vec_if_less(f.error, least, mm, min_multiple);
+                sum_q = vec_if_less(f.error, least, f.q, sum_q);
+                qq = vec_if_less(f.error, least, f.qq, qq);
+                xq = vec_if_less(f.error, least, f.xq, xq);
+                least = vec_min(f.error, least);
+            }
         }
         vec_store(r->multiple + lane, multiple);
         vec_store(r->min_multiple + lane, min_multiple);
@@ -328,10 +335,10 @@ FIT_INLINE void encode_ranged_step(const encode_block *b, encode_result *r) {
         return;
     }
     const bool has_min = area > 1e-9 * p.mm * p.nn;
-    const float d =
-        encode_stored(b, (float)(has_min ? (p.mx * p.nn - p.mn * p.nx) / area : p.mx / p.mm), 0);
-    const float dmin =
-        has_min ? encode_stored(b, (float)(((double)d * p.mn - p.nx) / p.nn), 0) : r->dmin;
+    const double best = has_min ? (p.mx * p.nn - p.mn * p.nx) / area : p.mx / p.mm;
+    const float d = encode_stored(b, (float)best);
+    const double best_min = ((double)d * p.mn - p.nx) / p.nn;
+    const float dmin = has_min ? encode_stored(b, (float)best_min) : r->dmin;
     if (encode_plane_error(&p, d, dmin) < encode_plane_error(&p, r->d, r->dmin)) {
         r->d = d;
         r->dmin = dmin;
@@ -384,8 +391,10 @@ FIT_INLINE void encode_ranged_levels(const encode_block *b, const encode_ranged 
     out->dmin = r->dmin * b->unit;
 }
 
-FIT_INLINE void encode_ranged_block(const float *values, const float *importance,
-                                    const encode_ranged *how, block256 *out) {
+/* Compiled once for all its types: there is much in it. */
+static __attribute__((noinline)) void encode_ranged_block(const float *values,
+                                                          const float *importance,
+                                                          const encode_ranged *how, block256 *out) {
     encode_block b;
     encode_result r;
     if (!encode_load(values, importance, how->length, &b)) {
@@ -403,17 +412,60 @@ FIT_INLINE void encode_ranged_block(const float *values, const float *importance
 /* ---- the types ------------------------------------------------------------------------------- */
 
 /* Candidates from which the best levels were found, on normal and on heavy-tailed values. */
-static const float encode_ends_q3[] = {-3.7f, -4, -4.4f, -4.8f, -5.2f, -5.8f, 3, 3.5f, 4};
-static const float encode_ends_q6[] = {-32, -31, -30, -29, -28, -27, 31, 30, 29, 28, 27};
-static const float encode_spans_q2[] = {2.2f, 2.6f, 3, 3.4f, 3.8f, 4.2f, 4.6f};
-static const float encode_spans_q4[] = {13, 14, 14.5f, 15, 15.5f, 16, 17, 18, 19};
-static const float encode_spans_q5[] = {28, 29, 29.5f, 30, 30.5f, 31, 31.4f, 32, 33};
+static const float encode_ends_q3[] = {-4, -3.7f, -4.4f, -4.8f, -5.2f, -5.8f, 3, 3.5f, 4};
+static const float encode_ends_q6[] = {-32, -32.5f, -31.5f, -31, -30.5f, -30, -29,
+                                       -28, -27,    31,     30,  29,     28,  27};
+static const float encode_spans_q2[] = {3, 2.2f, 2.6f, 3.4f, 3.8f, 4.2f, 4.6f};
+static const float encode_spans_q4[] = {15, 13, 14, 14.5f, 15.5f, 16, 17, 18, 19};
+static const float encode_spans_q5[] = {31, 28, 29, 29.5f, 30, 30.5f, 31.4f, 32, 33};
 
-static const encode_signed encode_how_q3_k = {4, 32, encode_ends_q3, 9, 1, 2};
-static const encode_signed encode_how_q6_k = {32, 128, encode_ends_q6, 11, 1, 2};
-static const encode_ranged encode_how_q2_k = {3, 15, 16, encode_spans_q2, 7, 2, 2};
-static const encode_ranged encode_how_q4_k = {15, 63, 32, encode_spans_q4, 9, 2, 2};
-static const encode_ranged encode_how_q5_k = {31, 63, 32, encode_spans_q5, 9, 2, 2};
+static const encode_signed encode_how_q3_k = {
+    .half = 4,
+    .scale_half = 32,
+    .ends = encode_ends_q3,
+    .n_end = 9,
+    .fit_rounds = 1,
+    .block_rounds = 2,
+};
+
+static const encode_signed encode_how_q6_k = {
+    .half = 32,
+    .scale_half = 128,
+    .ends = encode_ends_q6,
+    .n_end = 14,
+    .fit_rounds = 1,
+    .block_rounds = 2,
+};
+
+static const encode_ranged encode_how_q2_k = {
+    .top = 3,
+    .scale_top = 15,
+    .length = 16,
+    .spans = encode_spans_q2,
+    .n_span = 7,
+    .fit_rounds = 2,
+    .block_rounds = 2,
+};
+
+static const encode_ranged encode_how_q4_k = {
+    .top = 15,
+    .scale_top = 63,
+    .length = 32,
+    .spans = encode_spans_q4,
+    .n_span = 9,
+    .fit_rounds = 2,
+    .block_rounds = 2,
+};
+
+static const encode_ranged encode_how_q5_k = {
+    .top = 31,
+    .scale_top = 63,
+    .length = 32,
+    .spans = encode_spans_q5,
+    .n_span = 9,
+    .fit_rounds = 2,
+    .block_rounds = 2,
+};
 
 FIT_INLINE void encode_signed_row(const block256_format *format, const encode_signed *how,
                                   const float *values, const float *importance, uint8_t *blocks,

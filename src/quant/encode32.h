@@ -24,8 +24,6 @@ enum { ENCODE32_LANES = 8, ENCODE32_WORDS = BLOCK32_LENGTH / 4 };
  * blocks of magnitudes (or ranges) below the other as zero (or constant). */
 static const float encode32_most = 0x1p40f, encode32_least = 0x1p-60f;
 
-typedef int32_t encode32_word __attribute__((vector_size(sizeof(vec))));
-
 /* How a type is encoded. Levels are stored with `offset` added. */
 typedef struct encode32_how {
     float low, high; /* levels; of types with a minimum from 0 */
@@ -33,7 +31,8 @@ typedef struct encode32_how {
     int bits;            /* of a level: 4, 5 or 8 */
     size_t bytes;        /* of a block */
     const float *places; /* candidates: levels of the greatest value, or steps over the range */
-    size_t n_place, n_weighted, rounds, weighted_rounds;
+    size_t n_place, n_weighted;     /* how many are tried: without importance, and with */
+    size_t rounds, weighted_rounds; /* how often the best is improved then */
 } encode32_how;
 
 /* Eight blocks in lanes, in the unit of each; what is stored of each. */
@@ -55,10 +54,10 @@ FIT_INLINE fit_group encode32_group(const encode32_lanes *b, const bool is_weigh
 /* Step 1. A value that is not finite makes `unit` NaN. */
 FIT_INLINE void encode32_set_units(encode32_lanes *b, const bool has_min, size_t lane) {
     vec low = vec_all(encode32_most), high = vec_all(-encode32_most);
-    encode32_word odd = (encode32_word)vec_all(0); /* NaN as soon as a value is not finite */
+    fit_word odd = (fit_word)vec_all(0); /* NaN as soon as a value is not finite */
     for (size_t i = 0; i < BLOCK32_LENGTH; i++) {
         const vec raw = vec_load(b->x + i * ENCODE32_LANES + lane);
-        odd |= (encode32_word)(raw * vec_all(0));
+        odd |= (fit_word)(raw * vec_all(0));
         low = vec_min(raw, low);
         high = vec_max(raw, high);
     }
@@ -84,13 +83,13 @@ FIT_INLINE void encode32_set_units(encode32_lanes *b, const bool has_min, size_t
  * not finite, tell nothing and become all alike. */
 FIT_INLINE void encode32_set_weights(encode32_lanes *b, size_t lane) {
     vec heaviest = vec_all(0);
-    encode32_word odd = (encode32_word)heaviest;
+    fit_word odd = (fit_word)heaviest;
     for (size_t i = 0; i < BLOCK32_LENGTH; i++) {
         const vec w = vec_load(b->w + i * ENCODE32_LANES + lane);
-        odd |= (encode32_word)(w * vec_all(0));
+        odd |= (fit_word)(w * vec_all(0));
         heaviest = vec_max(w, heaviest);
     }
-    const encode32_word exponent = (encode32_word)(heaviest + (vec)odd) & 0x7f800000;
+    const fit_word exponent = (fit_word)(heaviest + (vec)odd) & 0x7f800000;
     /* Exponents of all zeros and of all ones leave nothing. */
     const vec power = (vec)exponent;
     const vec inverse = vec_all(1) / vec_max(power, vec_all(0x1p-126f));
@@ -139,64 +138,34 @@ FIT_INLINE void encode32_search(encode32_lanes *b, const bool is_weighted, const
     vec_store(b->min + lane, best.min);
 }
 
-FIT_INLINE encode32_word encode32_choose(encode32_word mask, encode32_word yes, encode32_word no) {
-    return (mask & yes) | (~mask & no);
-}
-
-/* The magnitude of an f16 (not an infinity) as a float. */
-FIT_INLINE vec encode32_from_f16(encode32_word h) {
-    return (vec)(h << 13) * vec_all(0x1p112f);
-}
-
-/* The f16 nearest to a scale, in all lanes; as half_to_f16, but not above the largest number, and
- * not so small that `reach` of it would fall short of where they are to reach: to a subnormal, a
- * whole unit may be a large part. */
-FIT_INLINE encode32_word encode32_to_f16(vec wanted, float reach) {
-    const encode32_word magnitude = (encode32_word)wanted & 0x7fffffff;
-    const encode32_word rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
-    const encode32_word normal = (rounded - 0x38000000) >> 13;
-    const encode32_word small = (encode32_word)(vec_magnitude(wanted) + vec_all(0.5f)) - 0x3f000000;
-    const vec short_of = encode32_from_f16(small) * vec_all(reach + 0.5f);
-    const encode32_word is_short = short_of < vec_magnitude(wanted) * vec_all(reach);
-    encode32_word h = encode32_choose(magnitude < 0x38800000, small - is_short, normal);
-    h = encode32_choose(magnitude >= 0x477ff000, (encode32_word)vec_all(0) + 0x7bff, h);
-    h = encode32_choose(magnitude > 0x7f800000, (encode32_word)vec_all(0) + 0x7e00, h);
-    return h | (((encode32_word)wanted >> 16) & 0x8000);
-}
-
-/* The float that an f16 of encode32_to_f16 stands for. */
-FIT_INLINE vec encode32_stored(encode32_word h) {
-    return (vec)((encode32_word)encode32_from_f16(h & 0x7fff) | ((h & 0x8000) << 16));
-}
-
 /* Step 3, but for the levels: d and m as stored, and in the units of the block. */
 FIT_INLINE void encode32_store_scales(encode32_lanes *b, const encode32_how *how, size_t lane) {
     const vec unit = vec_load(b->unit + lane), base = vec_load(b->base + lane);
     /* A block of one value, or nearly, has no scale: its levels are all 0. */
     const vec per_unit =
         vec_if_less(vec_all(encode32_least), vec_magnitude(unit), vec_all(1) / unit, vec_all(0));
-    const encode32_word d =
-        encode32_to_f16(vec_load(b->scale + lane) * unit, how->has_min ? how->high : -how->low);
+    const fit_word d =
+        fit_to_f16(vec_load(b->scale + lane) * unit, how->has_min ? how->high : -how->low);
     memcpy(b->d + lane, &d, sizeof d);
-    vec_store(b->scale + lane, encode32_stored(d) * per_unit);
+    vec_store(b->scale + lane, fit_from_f16(d) * per_unit);
     if (how->has_min) {
-        const encode32_word m = encode32_to_f16(base - vec_load(b->min + lane) * unit, 0);
+        const fit_word m = fit_to_f16(base - vec_load(b->min + lane) * unit, 0);
         memcpy(b->m + lane, &m, sizeof m);
-        vec_store(b->min + lane, (base - encode32_stored(m)) * per_unit);
+        vec_store(b->min + lane, (base - fit_from_f16(m)) * per_unit);
     }
 }
 
 /* The level of each lane, from 0, in the low bits of a word; above them is what encode32_above is
  * to take away. */
-FIT_INLINE encode32_word encode32_level(const float *x, vec inverse, vec offset,
-                                        const encode32_how *how) {
+FIT_INLINE fit_word encode32_level(const float *x, vec inverse, vec offset,
+                                   const encode32_how *how) {
     vec q = vec_load(x) * inverse;
     if (how->has_min) {
         q = q + offset;
     }
     /* See nearest() in block32.c; what is added beside leaves even numbers even. */
-    return (encode32_word)(fit_clamp(q, how->low, how->high) +
-                           vec_all(0x1.8p23f + (how->bits < 8 ? -how->low : 0)));
+    return (fit_word)(fit_clamp(q, how->low, how->high) +
+                      vec_all(0x1.8p23f + (how->bits < 8 ? -how->low : 0)));
 }
 
 enum { encode32_above = 0x4b400000 };
@@ -206,14 +175,14 @@ enum { encode32_above = 0x4b400000 };
 FIT_INLINE void encode32_put(encode32_lanes *b, const encode32_how *how, size_t lane) {
     const vec inverse = fit_ratio(vec_all(1), vec_load(b->scale + lane));
     const vec offset = vec_load(b->min + lane) * inverse;
-    encode32_word fifth = (encode32_word)vec_all(0);
+    fit_word fifth = (fit_word)vec_all(0);
     for (size_t j = 0; j < ENCODE32_WORDS / 2; j++) {
-        encode32_word word = (encode32_word)vec_all(0);
+        fit_word word = (fit_word)vec_all(0);
         for (size_t k = 0; k < 4; k++) {
             const float *x = b->x + (4 * j + k) * ENCODE32_LANES + lane;
             const float *y = x + BLOCK32_LENGTH / 2 * ENCODE32_LANES;
-            encode32_word q = encode32_level(x, inverse, offset, how) - encode32_above;
-            encode32_word r = encode32_level(y, inverse, offset, how) - encode32_above;
+            fit_word q = encode32_level(x, inverse, offset, how) - encode32_above;
+            fit_word r = encode32_level(y, inverse, offset, how) - encode32_above;
             if (how->bits == 5) {
                 fifth |= (q >> 4) << (int)(4 * j + k) | (r >> 4) << (int)(4 * j + k + 16);
                 q &= 15;
@@ -230,10 +199,10 @@ FIT_INLINE void encode32_put(encode32_lanes *b, const encode32_how *how, size_t 
 FIT_INLINE void encode32_put_bytes(encode32_lanes *b, const encode32_how *how, size_t lane) {
     const vec inverse = fit_ratio(vec_all(1), vec_load(b->scale + lane));
     for (size_t j = 0; j < ENCODE32_WORDS; j++) {
-        encode32_word word = (encode32_word)vec_all(0);
+        fit_word word = (fit_word)vec_all(0);
         for (size_t k = 0; k < 4; k++) {
             const float *x = b->x + (4 * j + k) * ENCODE32_LANES + lane;
-            const encode32_word q = encode32_level(x, inverse, inverse, how);
+            const fit_word q = encode32_level(x, inverse, inverse, how);
             word |= (q & 255) << (int)(8 * k);
         }
         memcpy(b->word + j * ENCODE32_LANES + lane, &word, sizeof word);
@@ -310,22 +279,79 @@ FIT_INLINE void encode32_row(const encode32_how *how, const float *values, const
 
 /* Places from which the best levels were found, on normal and on heavy-tailed values, best first:
  * without importance few are tried, so that encoding is not slower than reading. */
-static const float encode32_places_q4_0[] = {-8,    -8.4f, 7.2f,  -7.6f, 7.6f, -9.2f,
-                                             -7.2f, 6.6f,  -9.8f, 6,     8,    -6.4f};
-static const float encode32_places_q5_0[] = {-16,    15,     -15.4f, -16.6f, 14.4f,
-                                             -17.4f, -14.6f, 15.6f,  13.6f,  -18.2f};
+static const float encode32_places_q4_0[] = {-8,    -8.4f, 7.2f, -7.6f, 7.6f,  -9.2f, -7.2f, 6.6f,
+                                             -9.8f, 6,     8,    -6.4f, -8.2f, -7.8f, -8.7f};
+static const float encode32_places_q5_0[] = {-16,   15,    -15.4f, -16.6f, 14.4f,  -17.4f, -14.6f,
+                                             15.6f, 13.6f, -18.2f, -15.7f, -16.3f, -15.2f, -16.9f};
 static const float encode32_places_q8_0[] = {127, 126, 125, 124, 123, 122, 121, 120};
 static const float encode32_places_q4_1[] = {15.4f, 15,    14.6f, 16,    14,
                                              16.6f, 13.4f, 17.4f, 18.4f, 12.6f};
 static const float encode32_places_q5_1[] = {31.4f, 30.6f, 31, 30, 32, 29.4f, 32.6f, 33.4f, 28.6f};
 
-static const encode32_how encode32_q4_0 = {-8, 7, false, 4, 18, encode32_places_q4_0, 2, 12, 0, 2};
-static const encode32_how encode32_q4_1 = {0, 15, true, 4, 20, encode32_places_q4_1, 1, 10, 0, 2};
-static const encode32_how encode32_q5_0 = {-16, 15, false, 5, 22, encode32_places_q5_0,
-                                           2,   10, 1,     2};
-static const encode32_how encode32_q5_1 = {0, 31, true, 5, 24, encode32_places_q5_1, 2, 9, 0, 2};
-static const encode32_how encode32_q8_0 = {-127, 127, false, 8, 34, encode32_places_q8_0,
-                                           5,    8,   0,     1};
+static const encode32_how encode32_q4_0 = {
+    .low = -8,
+    .high = 7,
+    .has_min = false,
+    .bits = 4,
+    .bytes = 18,
+    .places = encode32_places_q4_0,
+    .n_place = 2,
+    .n_weighted = 15,
+    .rounds = 0,
+    .weighted_rounds = 2,
+};
+
+static const encode32_how encode32_q4_1 = {
+    .low = 0,
+    .high = 15,
+    .has_min = true,
+    .bits = 4,
+    .bytes = 20,
+    .places = encode32_places_q4_1,
+    .n_place = 1,
+    .n_weighted = 10,
+    .rounds = 0,
+    .weighted_rounds = 2,
+};
+
+static const encode32_how encode32_q5_0 = {
+    .low = -16,
+    .high = 15,
+    .has_min = false,
+    .bits = 5,
+    .bytes = 22,
+    .places = encode32_places_q5_0,
+    .n_place = 2,
+    .n_weighted = 14,
+    .rounds = 1,
+    .weighted_rounds = 2,
+};
+
+static const encode32_how encode32_q5_1 = {
+    .low = 0,
+    .high = 31,
+    .has_min = true,
+    .bits = 5,
+    .bytes = 24,
+    .places = encode32_places_q5_1,
+    .n_place = 2,
+    .n_weighted = 9,
+    .rounds = 0,
+    .weighted_rounds = 2,
+};
+
+static const encode32_how encode32_q8_0 = {
+    .low = -127,
+    .high = 127,
+    .has_min = false,
+    .bits = 8,
+    .bytes = 34,
+    .places = encode32_places_q8_0,
+    .n_place = 5,
+    .n_weighted = 8,
+    .rounds = 0,
+    .weighted_rounds = 1,
+};
 
 static void encode_q4_0(const float *values, const float *importance, void *blocks, size_t n) {
     encode32_row(&encode32_q4_0, values, importance, blocks, n);

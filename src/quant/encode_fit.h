@@ -23,12 +23,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define FIT_INLINE static inline __attribute__((always_inline))
+
+typedef int32_t fit_word __attribute__((vector_size(sizeof(vec))));
 
 /* Groups of values whose largest magnitude (or range) is below this share of their block's count
  * as zero (or constant): no scale of any type could tell them from it. */
 static const float fit_nothing = 0x1p-60f;
+
+/* A candidate has to be better by more than sums are rounded by: of those that are as good, the
+ * first is taken, the same in groups that are alike. */
+static const float fit_better = 1 + 0x1p-21f, fit_worse = 0x1p-20f;
 
 /* Values of some groups in lanes. */
 typedef struct fit_group {
@@ -45,6 +52,40 @@ FIT_INLINE vec fit_ratio(vec a, vec b) {
     const vec nothing = vec_all(0x1p-120f);
     return vec_if_less(nothing, vec_magnitude(b), a / b, vec_all(0));
 }
+
+/* ---- f16 in lanes ---------------------------------------------------------------------------- */
+
+FIT_INLINE fit_word fit_choose(fit_word mask, fit_word yes, fit_word no) {
+    return (mask & yes) | (~mask & no);
+}
+
+/* The magnitude of an f16 (not an infinity) as a float. */
+FIT_INLINE vec fit_f16_magnitude(fit_word h) {
+    return (vec)(h << 13) * vec_all(0x1p112f);
+}
+
+/* The f16 nearest to a scale, in all lanes; as half_to_f16, but not above the largest number, and
+ * not so small that `reach` of it would fall short of where they are to reach: to a subnormal, a
+ * whole unit may be a large part. */
+FIT_INLINE fit_word fit_to_f16(vec wanted, float reach) {
+    const fit_word magnitude = (fit_word)wanted & 0x7fffffff;
+    const fit_word rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
+    const fit_word normal = (rounded - 0x38000000) >> 13;
+    const fit_word small = (fit_word)(vec_magnitude(wanted) + vec_all(0.5f)) - 0x3f000000;
+    const vec short_of = fit_f16_magnitude(small) * vec_all(reach + 0.5f);
+    const fit_word is_short = short_of < vec_magnitude(wanted) * vec_all(reach);
+    fit_word h = fit_choose(magnitude < 0x38800000, small - is_short, normal);
+    h = fit_choose(magnitude >= 0x477ff000, (fit_word)vec_all(0) + 0x7bff, h);
+    h = fit_choose(magnitude > 0x7f800000, (fit_word)vec_all(0) + 0x7e00, h);
+    return h | (((fit_word)wanted >> 16) & 0x8000);
+}
+
+/* The float that an f16 of fit_to_f16 stands for. */
+FIT_INLINE vec fit_from_f16(fit_word h) {
+    return (vec)((fit_word)fit_f16_magnitude(h & 0x7fff) | ((h & 0x8000) << 16));
+}
+
+/* ---- values in lanes ------------------------------------------------------------------------- */
 
 /* to[i * stride + lane] = from[lane * length + i]: `stride` groups side by side, both numbers
  * multiples of eight. */
@@ -143,9 +184,9 @@ FIT_INLINE void fit_signed_try(fit_group g, vec inverse, float low, float high, 
                                vec *gain) {
     const fit_signed f = fit_signed_sums(g, inverse, low, high);
     const vec s = fit_ratio(f.xq, f.qq);
-    const vec taken = s * f.xq;
-    *scale = vec_if_less(*gain, taken, s, *scale);
-    *gain = vec_max(taken, *gain);
+    const vec taken = s * f.xq, enough = *gain * vec_all(fit_better);
+    *scale = vec_if_less(enough, taken, s, *scale);
+    *gain = vec_if_less(enough, taken, taken, *gain);
 }
 
 /* The scale of each group. Candidates put the extreme value at ends[0] to ends[n - 1]. */
@@ -277,10 +318,11 @@ FIT_INLINE void fit_ranged_try(fit_group g, const fit_moments *of, vec inverse, 
         error = vec_if_less(min, none, of->xx - steep * f.xq, error);
         min = vec_max(min, none);
     }
-    best->scale = vec_if_less(error, best->error, scale, best->scale);
-    best->min = vec_if_less(error, best->error, min, best->min);
-    best->curve = vec_if_less(error, best->error, f.qq, best->curve);
-    best->error = vec_min(error, best->error);
+    const vec to_beat = best->error - of->xx * vec_all(fit_worse);
+    best->scale = vec_if_less(error, to_beat, scale, best->scale);
+    best->min = vec_if_less(error, to_beat, min, best->min);
+    best->curve = vec_if_less(error, to_beat, f.qq, best->curve);
+    best->error = vec_if_less(error, to_beat, error, best->error);
 }
 
 /* Candidates spread the range over spans[0] to spans[n - 1] steps, and each of these with its
