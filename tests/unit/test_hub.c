@@ -33,12 +33,12 @@ static void test_names(void **state) {
             fail_msg("\"%s\" is taken for a name", bad[i]);
         }
     }
-    char longest[2 * 96 + 2];
+    char longest[2 * 96 + 3];
     memset(longest, 'x', sizeof longest);
     longest[96] = '/';
     longest[193] = 0;
     assert_true(hub_name_parse(longest, &n));
-    memmove(longest + 97, longest + 96, 97);
+    memmove(longest + 97, longest + 96, 98);
     longest[96] = 'x';
     assert_false(hub_name_parse(longest, &n));
 }
