@@ -371,7 +371,11 @@ CODEBOOK_INLINE float iq4_xs_refit(const codebook_lanes *b, const float *multipl
 CODEBOOK_INLINE uint16_t iq4_xs_search(codebook_lanes *b, const bool is_weighted, float *multiple) {
     const float unit = b->unit[0], per_unit = b->per_unit[0];
     iq4_search(b, is_weighted);
-    const uint16_t h = codebook_stored(iq4_xs_step(b) * unit);
+    const float step = iq4_xs_step(b);
+    uint16_t h = codebook_stored(step * unit);
+    if (step != 0 && (h & 0x7fff) == 0) {
+        h++; /* the least there is: some multiple of it may do */
+    }
     const float d = half_from_f16(h) * per_unit;
     const float known = iq4_xs_multiples(b, is_weighted, d, multiple);
     const uint16_t refit = codebook_stored(iq4_xs_refit(b, multiple) * unit);

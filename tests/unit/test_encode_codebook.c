@@ -295,6 +295,28 @@ static void odd_values_show(void **state) {
     }
 }
 
+/* As small as f16 scales can follow, and below. */
+static void small_values_stay_small(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        for (int exponent = -40; exponent < -8; exponent++) {
+            float x[256], back[256];
+            random_seed(&rng, 19);
+            for (int k = 0; k < 256; k++) {
+                x[k] = (float)ldexp(2 * random_unit(&rng) - 1, exponent);
+            }
+            encode_decode(peers[i].type, x, NULL, back, 256);
+            for (int k = 0; k < 256; k++) {
+                assert_true((double)fabsf(back[k]) <= ldexp(1.2, exponent) + 0x1p-22);
+            }
+            /* Steps of a unit are fine enough from here on. */
+            const float none[256] = {0};
+            const double share = squares_of(x, back, NULL, 256) / squares_of(x, none, NULL, 256);
+            assert_true(share <= (exponent >= -16 ? 0.02 : 1.0));
+        }
+    }
+}
+
 static void extremes_stay_finite(void **state) {
     (void)state;
     static const float sizes[] = {0, 1e-45f, 1e-40f, 1e-38f, 1e-20f, 1e4f, 1e20f, 3.4e38f};
@@ -350,6 +372,7 @@ int main(void) {
         cmocka_unit_test(blocks_do_not_meet),
         cmocka_unit_test(units_do_not_matter),
         cmocka_unit_test(odd_values_show),
+        cmocka_unit_test(small_values_stay_small),
         cmocka_unit_test(extremes_stay_finite),
         cmocka_unit_test(importance_may_be_anything),
     };
