@@ -17,7 +17,8 @@ from gguf import GGMLQuantizationType as Type, quants
 from gguf.constants import GGML_QUANT_SIZES
 
 WIDTH, ROWS = 4096, 16
-TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+         "IQ4_NL", "IQ4_XS", "MXFP4")
 MASK = (1 << 64) - 1
 
 

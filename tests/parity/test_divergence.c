@@ -11,7 +11,7 @@
  */
 #include "base/random.h"
 #include "formats/gguf.h"
-#include "support/encode_blocks.h"
+#include "quant/encode.h"
 #include "support/gguf_builder.h"
 #include "support/test_model.h"
 #include "tokenizer/tokenizer.h"
@@ -56,10 +56,6 @@ static float *logits_of_b[QUANT_TYPE_LIMIT]; /* made when first asked for */
 /* Not fmax and fmin: gcc 12 for ARM breaks down (internal error) over vectors of those. */
 static double larger(double a, double b) {
     return b > a ? b : a;
-}
-
-static double smaller(double a, double b) {
-    return b < a ? b : a;
 }
 
 static bool exists(const char *path) {
@@ -155,7 +151,7 @@ static void *encode(const tensor_entry *t, quant_type type) {
     float *values = malloc(n * sizeof *values);
     void *blocks = malloc(quant_row_bytes(type, n));
     quant_format_of(t->type)->decode(t->data, values, n);
-    encode_blocks(type, values, blocks, n);
+    quant_encode(type, values, NULL, blocks, n);
     free(values);
     return blocks;
 }
@@ -343,98 +339,8 @@ static void a_wrong_scale_is_noticed(void **state) {
     assert_int_equal(under, 0);
 }
 
-/* ---- the encoders --------------------------------------------------------------------------- */
-
-/* In a type of `top` levels in groups of `group` values, whose steps are d times an integer up to
- * `scales` (0: any f16). Rounding costs half a step where the range has both ends (minimum types)
- * and a whole one where it lacks its last level (signed ones); the integer scale may be half a d
- * too small, or a whole one if clipped, at each of the levels; and the integer minimum half a dmin
- * off. f16 is off by 2^-11. All bounds come from the values, none from the blocks. */
-typedef struct encoder_case {
-    quant_type type;
-    int group, top, scales;
-    bool has_min;
-} encoder_case;
-
-static const encoder_case encoder_cases[] = {
-    {QUANT_Q4_0, 32, 8, 0, false},   {QUANT_Q4_1, 32, 15, 0, true},
-    {QUANT_Q5_0, 32, 16, 0, false},  {QUANT_Q5_1, 32, 31, 0, true},
-    {QUANT_Q8_0, 32, 127, 0, false}, {QUANT_Q2_K, 16, 3, 15, true},
-    {QUANT_Q3_K, 16, 4, 32, false},  {QUANT_Q4_K, 32, 15, 63, true},
-    {QUANT_Q5_K, 32, 31, 63, true},  {QUANT_Q6_K, 16, 32, 128, false},
-};
-
-typedef struct extent {
-    double least, most, magnitude;
-} extent;
-
-/* Zero belongs to it. */
-static extent extent_of(const float *values, size_t n) {
-    extent e = {0};
-    for (size_t k = 0; k < n; k++) {
-        e.least = smaller(e.least, (double)values[k]);
-        e.most = larger(e.most, (double)values[k]);
-    }
-    e.magnitude = larger(e.most, -e.least);
-    return e;
-}
-
-static double allowed(const encoder_case *c, extent group, extent block) {
-    const double half = 0x1p-10 * (block.most - block.least), top = c->top, scales = c->scales;
-    if (!c->has_min) {
-        return half + group.magnitude / top + (c->scales ? block.magnitude / scales : 0);
-    }
-    double most = half + (group.most - group.least) / top / 2;
-    if (c->scales) {
-        most += (block.most - block.least) / top / scales * (top + 1) / 2;
-        most += -block.least / scales / 2;
-    }
-    return most;
-}
-
-/* Groups of different size and offset, so that a scale in the wrong place shows. */
-static void fill(random_state *rng, float *values, size_t n) {
-    for (size_t k = 0; k < n; k += 16) {
-        const double size = random_unit(rng), offset = random_unit(rng) - 0.5;
-        for (size_t j = 0; j < 16; j++) {
-            values[k + j] = (float)(size * (2 * random_unit(rng) - 1) + offset);
-        }
-    }
-}
-
-static void encoders_are_near(void **state) {
-    (void)state;
-    enum { N = 256 * 40 };
-    random_state rng;
-    random_seed(&rng, 1);
-    float *values = malloc(N * sizeof *values), *decoded = malloc(N * sizeof *decoded);
-    uint8_t *blocks = malloc(N * sizeof *values);
-    fill(&rng, values, N);
-    for (size_t i = 0; i < sizeof encoder_cases / sizeof *encoder_cases; i++) {
-        const encoder_case *c = &encoder_cases[i];
-        encode_blocks(c->type, values, blocks, N);
-        quant_format_of(c->type)->decode(blocks, decoded, N);
-        double used = 0, error = 0, power = 0;
-        for (size_t k = 0; k < N; k++) {
-            const size_t g = k / (size_t)c->group * (size_t)c->group, at = k / 256 * 256;
-            const double d = fabs((double)values[k] - (double)decoded[k]);
-            used = larger(used, d / allowed(c, extent_of(values + g, (size_t)c->group),
-                                            extent_of(values + at, 256)));
-            error += d * d;
-            power += (double)values[k] * (double)values[k];
-        }
-        printf("  %s: error %.1e of the power, largest %.2f of the bound\n",
-               quant_format_of(c->type)->name, error / power, used);
-        assert_true(used <= 1);
-    }
-    free(values);
-    free(decoded);
-    free(blocks);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encoders_are_near),
         cmocka_unit_test(divergence_is_small),
         cmocka_unit_test(a_wrong_scale_is_noticed),
     };

@@ -2,7 +2,7 @@
 
 #include "base/random.h"
 #include "base/size.h"
-#include "support/encode_blocks.h"
+#include "quant/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static void add(gguf_builder *b, const char *name, quant_type type, size_t n_in,
     if (!blocks) {
         abort();
     }
-    encode_blocks(type, values, blocks, n_in * n_out);
+    quant_encode(type, values, NULL, blocks, n_in * n_out);
     gguf_builder_tensor_add(b, name, type, n_out == 1 ? 1 : 2, (const uint64_t[]){n_in, n_out},
                             blocks);
     free(blocks);
