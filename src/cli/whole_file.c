@@ -23,27 +23,35 @@ static char *find_target(const char *path) {
     return real ? real : strdup(path);
 }
 
+/* OUT.1a2b3c4d.tmp, from malloc. */
+static char *temporary_name(const char *target) {
+    const size_t size = strlen(target) + sizeof ".12345678.tmp";
+    char *const name = malloc(size);
+    if (name) {
+        snprintf(name, size, "%s.%08x.tmp", target, console_random());
+    }
+    return name;
+}
+
 int whole_file_begin(const char *path, whole_file *w) {
     *w = (whole_file){.target = find_target(path)};
-    const char *mode = "wb";
-    if (console_file_at(path) != CONSOLE_FILE_OTHER && w->target) {
-        const size_t size = strlen(w->target) + sizeof ".12345678.tmp";
-        w->temporary = malloc(size);
-        if (w->temporary) {
-            snprintf(w->temporary, size, "%s.%08x.tmp", w->target, console_random());
-        }
-        mode = "wbx"; /* never an existing file */
-    }
-    const bool memory = w->target && (w->temporary || mode[2] == '\0');
+    const bool direct = console_file_at(path) == CONSOLE_FILE_OTHER;
+    w->temporary = direct || !w->target ? NULL : temporary_name(w->target);
     errno = ENOMEM;
-    w->file = memory ? fopen(w->temporary ? w->temporary : w->target, mode) : NULL;
+    if (w->temporary) {
+        w->file = console_open_nameless(w->target);
+        w->nameless = w->file != NULL;
+        w->file = w->file ? w->file : fopen(w->temporary, "wbx"); /* never an existing file */
+    } else if (direct && w->target) {
+        w->file = fopen(w->target, "wb");
+    }
     if (!w->file) {
         const int reason = errno;
         release(w);
         message("cannot write %s: %s", path, strerror(reason));
         return reason == ENOSPC || reason == EDQUOT || reason == EIO ? CLI_FAILED : CLI_USAGE;
     }
-    console_remove_when_killed(w->temporary);
+    console_remove_when_killed(w->nameless ? NULL : w->temporary);
     return CLI_DONE;
 }
 
@@ -72,6 +80,11 @@ int whole_file_finish(whole_file *w, int status) {
     if (status == CLI_DONE && w->failure == 0) {
         w->failure = console_sync(w->file);
     }
+    if (w->nameless && status == CLI_DONE && w->failure == 0) {
+        console_remove_when_killed(w->temporary);
+        w->failure = console_give_name(w->file, w->temporary);
+        w->nameless = w->failure != 0;
+    }
     if (fclose(w->file) != 0 && w->failure == 0) {
         w->failure = errno;
     }
@@ -79,7 +92,7 @@ int whole_file_finish(whole_file *w, int status) {
     if (keep && w->temporary && rename(w->temporary, w->target) != 0) {
         w->failure = errno;
     }
-    if (w->temporary && (!keep || w->failure)) {
+    if (w->temporary && !w->nameless && (!keep || w->failure)) {
         remove(w->temporary);
     }
     if (w->failure && console_interrupted()) {

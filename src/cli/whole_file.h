@@ -1,9 +1,11 @@
 /* whole_file.h - an output file that appears whole or not at all.
  *
- *     begin:   OUT.1a2b3c4d.tmp is made beside OUT (behind symbolic links)
- *     finish:  it is written to the disk and takes OUT's name; or, after any failure, is removed
+ *     begin:   a file without a name is made beside OUT (behind symbolic links)
+ *     finish:  it is written to the disk, becomes OUT.1a2b3c4d.tmp and takes OUT's name; or, after
+ *              any failure, is gone
  *
- * A second Ctrl-C removes it too. What is not a plain file (/dev/stdout, a pipe) is written to
+ * Where the file system has no files without names, it has the second name from the beginning, and
+ * is removed after a failure and by a second Ctrl-C; only kill -9 leaves it. What is not a plain file (/dev/stdout, a pipe) is written to
  * directly: replacing it would do harm.
  */
 #ifndef CLI_WHOLE_FILE_H
@@ -18,6 +20,7 @@ typedef struct whole_file {
     FILE *file;
     char *target;    /* real path */
     char *temporary; /* NULL: written directly */
+    bool nameless;   /* it has not got its temporary name yet */
     int failure;     /* errno of the first write that failed */
 } whole_file;
 

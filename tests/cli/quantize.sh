@@ -196,6 +196,11 @@ for i in 1 2 3 4 5 6 7 8; do
     wait $! 2>/dev/null
     [ ! -f "$folder/k.gguf" ] || cmp -s "$folder/k.gguf" "$scratch/whole.gguf" ||
         fail "a part of a file stands under its final name"
+    rm -f "$folder/k.gguf"
+    case $(stat -f -c %T "$folder") in
+    ext2/ext3 | tmpfs | xfs | btrfs) # which have files without names
+        [ -z "$(ls -A "$folder")" ] || fail "a killed command leaves something behind" ;;
+    esac
     rm -f "$folder"/*
 done
 

@@ -87,6 +87,14 @@ void *console_library(const char *name, const char **reason);
 /* A function of it; NULL if it has none of that name. */
 void *console_library_symbol(void *library, const char *name);
 
+/* A new file in the folder of `path` that has no name yet, for writing: whatever ends the process,
+ * nothing is left of it. NULL, with errno set, also where the file system has no such files. */
+FILE *console_open_nameless(const char *path);
+
+/* Gives what console_open_nameless opened a name, which nothing may have yet. Returns 0 or an
+ * errno. */
+int console_give_name(FILE *file, const char *name);
+
 /* Asks the disk to hold what was written to `file`. Returns 0 or an errno; a file that cannot be
  * asked so (a pipe, a device) counts as held. */
 int console_sync(FILE *file);

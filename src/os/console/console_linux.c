@@ -141,11 +141,47 @@ int console_sync(FILE *file) {
     return errno;
 }
 
+/* The folder that `path` lies in, from malloc; NULL if memory is out. */
+static char *folder_of(const char *path) {
+    const char *const slash = strrchr(path, '/');
+    return slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : strdup(".");
+}
+
+/* By which a file that is open can be linked. */
+enum { OPEN_FILE_PATH = 40 };
+
+static void open_file_path(int fd, char path[OPEN_FILE_PATH]) {
+    snprintf(path, OPEN_FILE_PATH, "/proc/self/fd/%d", fd);
+}
+
+FILE *console_open_nameless(const char *path) {
+    char *const folder = folder_of(path);
+    errno = ENOMEM;
+    const int fd = folder ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    free(folder);
+    if (fd < 0) {
+        return NULL;
+    }
+    char own[OPEN_FILE_PATH];
+    open_file_path(fd, own);
+    /* Without /proc it could never get a name. */
+    FILE *const file = access(own, F_OK) == 0 ? fdopen(fd, "wb") : NULL;
+    if (!file) {
+        close(fd);
+    }
+    return file;
+}
+
+int console_give_name(FILE *file, const char *name) {
+    char own[OPEN_FILE_PATH];
+    open_file_path(fileno(file), own);
+    return linkat(AT_FDCWD, own, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+}
+
 int64_t console_free_bytes(const char *path) {
     struct statvfs found;
-    const char *const slash = strrchr(path, '/');
-    char *const folder = slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : NULL;
-    const bool known = (!slash || folder) && statvfs(folder ? folder : ".", &found) == 0;
+    char *const folder = folder_of(path);
+    const bool known = folder && statvfs(folder, &found) == 0;
     free(folder);
     return known ? (int64_t)(found.f_bavail * found.f_frsize) : -1;
 }
