@@ -5,8 +5,10 @@
  *              any failure, is gone
  *
  * Where the file system has no files without names, it has the second name from the beginning, and
- * is removed after a failure and by a second Ctrl-C; only kill -9 leaves it. What is not a plain file (/dev/stdout, a pipe) is written to
- * directly: replacing it would do harm.
+ * is removed after a failure and by a second Ctrl-C; only kill -9 leaves it.
+ *
+ * What is not a plain file (/dev/stdout, a pipe) is written to directly: replacing it would do
+ * harm.
  */
 #ifndef CLI_WHOLE_FILE_H
 #define CLI_WHOLE_FILE_H

@@ -198,7 +198,8 @@ static void what_fits_is_kept(void **state) {
 static double largest_of(const float *values, size_t n) {
     double largest = 0;
     for (size_t k = 0; k < n; k++) {
-        largest = fmax(largest, fabs((double)values[k]));
+        const double size = fabs((double)values[k]);
+        largest = size > largest ? size : largest; /* gcc 12 for ARM fails over fmax here */
     }
     return largest;
 }

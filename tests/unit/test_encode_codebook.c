@@ -34,6 +34,15 @@ enum { TYPES = sizeof peers / sizeof peers[0] };
 static random_state rng;
 
 /* Box and Muller. */
+/* Not fmax and fmin: gcc 12 for ARM breaks down (internal error) over vectors of those. */
+static double larger(double a, double b) {
+    return b > a ? b : a;
+}
+
+static double smaller(double a, double b) {
+    return b < a ? b : a;
+}
+
 static double normal(void) {
     const double u = 1.0 - random_unit(&rng), v = random_unit(&rng);
     return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
@@ -137,7 +146,7 @@ static double least_error(const float *x, const float *w, const int *levels, dou
         double least = INFINITY;
         for (int j = 0; j < 16; j++) {
             const double off = (double)x[k] - scale * levels[j];
-            least = fmin(least, off * off);
+            least = smaller(least, off * off);
         }
         total += (w ? (double)w[k] : 1) * least;
     }
@@ -179,18 +188,19 @@ static void scales_are_near_the_best(void **state) {
         for (size_t k = 0; k < N; k += 32) {
             double largest = 0, least = INFINITY, least_exponent = INFINITY;
             for (size_t j = k; j < k + 32; j++) {
-                largest = fmax(largest, fabs((double)values[j]));
+                largest = larger(largest, fabs((double)values[j]));
             }
             for (int s = 1; s <= STEPS; s++) {
                 const double scale = largest / 80 * s / STEPS;
                 for (int sign = -1; sign <= 1; sign += 2) {
                     const float *weights = w ? w + k : NULL;
-                    least = fmin(least, least_error(values + k, weights, iq4_levels, sign * scale));
+                    least =
+                        smaller(least, least_error(values + k, weights, iq4_levels, sign * scale));
                 }
             }
             for (int e = -30; e < 10; e++) {
-                least_exponent = fmin(least_exponent, least_error(values + k, w ? w + k : NULL,
-                                                                  mxfp4_levels, ldexp(1, e)));
+                least_exponent = smaller(least_exponent, least_error(values + k, w ? w + k : NULL,
+                                                                     mxfp4_levels, ldexp(1, e)));
             }
             best += least;
             best_exponent += least_exponent;
