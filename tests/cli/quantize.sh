@@ -17,8 +17,10 @@ while read -r type number; do
     cp "$err" "$scratch/report"
     run 0 quantize "$f16" "$folder/b.gguf" "$type" -t 1
     cmp -s "$folder/a.gguf" "$folder/b.gguf" || fail "$type: threads change the bytes"
-    sed '$d' "$scratch/report" >"$scratch/lines"
-    sed '$d' "$err" | cmp -s - "$scratch/lines" || fail "$type: threads change the report"
+    # Not the totals, which have the time, and not progress, which a slow machine shows.
+    sed '$d; /^quantizing /d' "$scratch/report" >"$scratch/lines"
+    sed '$d; /^quantizing /d' "$err" | cmp -s - "$scratch/lines" ||
+        fail "$type: threads change the report"
     run 0 inspect "$folder/a.gguf"
     grep -q "general.file_type = $number\$" "$out" || fail "$type: another file_type"
     grep -q "general.quantization_version = 2\$" "$out" || fail "$type: no quantization_version"
