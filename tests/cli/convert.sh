@@ -95,18 +95,5 @@ grep -q "cannot write $folder/a.gguf: File too large" "$err" || fail "a full dis
 
 # Killed at any moment: no file of the final name, or a whole one.
 run 0 convert "$model" "$scratch/whole.gguf" --type f32
-for i in 1 2 3 4 5 6 7 8; do
-    "$sluice" convert "$model" "$folder/k.gguf" --type f32 2>/dev/null &
-    sleep "0.0$i"
-    kill -9 $! 2>/dev/null
-    wait $! 2>/dev/null
-    [ ! -f "$folder/k.gguf" ] || cmp -s "$folder/k.gguf" "$scratch/whole.gguf" ||
-        fail "a part of a file stands under its final name"
-    rm -f "$folder/k.gguf"
-    case $(stat -f -c %T "$folder") in
-    ext2/ext3 | tmpfs | xfs | btrfs) # which have files without names
-        [ -z "$(ls -A "$folder")" ] || fail "a killed command leaves something behind" ;;
-    esac
-    rm -f "$folder"/*
-done
+kill_at_any_moment "$folder" "$scratch/whole.gguf" convert "$model" "$folder/k.gguf" --type f32
 exit 0

@@ -195,20 +195,7 @@ fi
 
 # Killed at any moment: no file of the final name, or a whole one.
 run 0 quantize "$f16" "$scratch/whole.gguf" q5_1 --pure -t 1
-for i in 1 2 3 4 5 6 7 8; do
-    "$sluice" quantize "$f16" "$folder/k.gguf" q5_1 --pure -t 1 2>/dev/null &
-    sleep "0.0$i"
-    kill -9 $! 2>/dev/null
-    wait $! 2>/dev/null
-    [ ! -f "$folder/k.gguf" ] || cmp -s "$folder/k.gguf" "$scratch/whole.gguf" ||
-        fail "a part of a file stands under its final name"
-    rm -f "$folder/k.gguf"
-    case $(stat -f -c %T "$folder") in
-    ext2/ext3 | tmpfs | xfs | btrfs) # which have files without names
-        [ -z "$(ls -A "$folder")" ] || fail "a killed command leaves something behind" ;;
-    esac
-    rm -f "$folder"/*
-done
+kill_at_any_moment "$folder" "$scratch/whole.gguf" quantize "$f16" "$folder/k.gguf" q5_1 --pure -t 1
 
 # Asked to end at any moment: nothing, or a whole file that was ready by then.
 for i in 1 2 3 4 5 6 7 8; do

@@ -3,6 +3,7 @@
  */
 #include "base/random.h"
 #include "quant/encode.h"
+#include "support/encode_draw.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -17,9 +18,9 @@
 enum { WIDTH = 4096, ROWS = 16, SMALL = 1024 };
 
 /* The errors are those of llama.cpp's quantizer (ggml_quantize_chunk of ggml 0.25.3) for the values
- * and weights that make_values and make_importance give, as tools/measure_encoders.py prints them:
- * root of the mean squared error, and of the mean weighted by importance where it had that; of
- * normal and of heavy-tailed values. */
+ * and weights that encode_draw_values and encode_draw_importance give, as tools/measure_encoders.py
+ * prints them: root of the mean squared error, and of the mean weighted by importance where it had
+ * that; of normal and of heavy-tailed values. */
 static const struct {
     quant_type type;
     double normal, normal_weighted, heavy, heavy_weighted;
@@ -37,52 +38,6 @@ static const struct {
 };
 
 enum { TYPES = sizeof peers / sizeof peers[0] };
-
-static random_state rng;
-
-/* Box and Muller. */
-static double normal(void) {
-    const double u = 1.0 - random_unit(&rng), v = random_unit(&rng);
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
-}
-
-/* Student's t with four degrees of freedom: a normal over the root of a mean of four squares. */
-static double heavy(void) {
-    const double n = normal();
-    double squares = 0;
-    for (int k = 0; k < 4; k++) {
-        const double other = normal();
-        squares += other * other;
-    }
-    return n / sqrt(squares / 4);
-}
-
-static float *make_values(double draw(void), uint64_t seed, size_t n) {
-    float *values = malloc(n * sizeof *values);
-    random_seed(&rng, seed);
-    for (size_t k = 0; k < n; k++) {
-        values[k] = (float)(0.02 * draw());
-    }
-    return values;
-}
-
-/* Few columns count for much, as activations have it. */
-static float *make_importance(uint64_t seed, size_t n) {
-    float *importance = malloc(n * sizeof *importance);
-    random_seed(&rng, seed);
-    for (size_t k = 0; k < n; k++) {
-        importance[k] = (float)pow(fabs(normal()), 3);
-    }
-    return importance;
-}
-
-static void encode_decode(quant_type type, const float *values, const float *importance,
-                          float *back, size_t n) {
-    uint8_t *blocks = malloc(quant_row_bytes(type, n));
-    quant_encode(type, values, importance, blocks, n);
-    quant_format_of(type)->decode(blocks, back, n);
-    free(blocks);
-}
 
 /* Root of the mean squared error, weighted if there are weights. */
 static double error_of(const float *values, const float *back, const float *weights, size_t n) {
@@ -111,8 +66,9 @@ static double rows_error(quant_type type, const float *values, const float *impo
 static void errors_are_below_the_peers(void **state) {
     (void)state;
     const size_t n = (size_t)WIDTH * ROWS;
-    float *even = make_values(normal, 1, n), *wild = make_values(heavy, 2, n);
-    float *importance = make_importance(3, WIDTH);
+    float *even = encode_draw_values(encode_draw_normal, 1, n),
+          *wild = encode_draw_values(encode_draw_heavy, 2, n);
+    float *importance = encode_draw_importance(3, WIDTH);
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
         const double ours[] = {
@@ -135,8 +91,8 @@ static void errors_are_below_the_peers(void **state) {
 /* Importance moves the error to where it counts little. */
 static void importance_pays(void **state) {
     (void)state;
-    float *values = make_values(heavy, 4, (size_t)WIDTH * ROWS);
-    float *importance = make_importance(5, WIDTH);
+    float *values = encode_draw_values(encode_draw_heavy, 4, (size_t)WIDTH * ROWS);
+    float *importance = encode_draw_importance(5, WIDTH);
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
         const double with = rows_error(type, values, importance, importance);
@@ -154,7 +110,7 @@ static void importance_pays(void **state) {
 /* Importance that tells nothing counts as none; it is never in the way of finite values. */
 static void importance_may_be_of_any_size(void **state) {
     (void)state;
-    float *values = make_values(heavy, 6, SMALL), back[SMALL], plain[SMALL];
+    float *values = encode_draw_values(encode_draw_heavy, 6, SMALL), back[SMALL], plain[SMALL];
     static const float sizes[] = {0, 1, 1e-40f, 1e-30f, 1e30f, 3e38f, INFINITY, NAN};
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
@@ -181,7 +137,7 @@ static void importance_may_be_of_any_size(void **state) {
  * small part of what encoding cost at first. */
 static void what_fits_is_kept(void **state) {
     (void)state;
-    float *values = make_values(normal, 7, WIDTH), once[WIDTH], twice[WIDTH];
+    float *values = encode_draw_values(encode_draw_normal, 7, WIDTH), once[WIDTH], twice[WIDTH];
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
         encode_decode(type, values, NULL, once, WIDTH);
@@ -246,7 +202,7 @@ static void constants_and_single_values(void **state) {
 /* An outlier takes nothing from other blocks, and what it takes from its own is bounded. */
 static void outliers_stay_in_their_block(void **state) {
     (void)state;
-    float *values = make_values(normal, 8, SMALL), back[SMALL], with[SMALL];
+    float *values = encode_draw_values(encode_draw_normal, 8, SMALL), back[SMALL], with[SMALL];
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
         const size_t block = quant_format_of(type)->block_length;
@@ -276,10 +232,10 @@ static bool all_finite(const float *values, size_t n) {
 static void finite_values_stay_finite(void **state) {
     (void)state;
     float values[SMALL], back[SMALL];
-    random_seed(&rng, 9);
+    random_seed(&encode_draw_state, 9);
     for (int exponent = -149; exponent < 128; exponent++) {
         for (size_t k = 0; k < SMALL; k++) {
-            values[k] = (float)ldexp(2 * random_unit(&rng) - 1, exponent);
+            values[k] = (float)ldexp(2 * random_unit(&encode_draw_state) - 1, exponent);
         }
         values[77] = ldexpf(1, exponent);
         for (size_t i = 0; i < TYPES; i++) {
@@ -294,7 +250,7 @@ static void finite_values_stay_finite(void **state) {
     }
     for (int round = 0; round < 200; round++) { /* all sizes together */
         for (size_t k = 0; k < SMALL; k++) {
-            const uint32_t bits = (uint32_t)random_u64(&rng);
+            const uint32_t bits = (uint32_t)random_u64(&encode_draw_state);
             memcpy(&values[k], &bits, sizeof bits);
             values[k] = isfinite(values[k]) ? values[k] : 1;
         }
@@ -308,7 +264,7 @@ static void finite_values_stay_finite(void **state) {
 static void what_is_not_finite_shows(void **state) {
     (void)state;
     static const float bad[] = {INFINITY, -INFINITY, NAN};
-    float *values = make_values(normal, 10, SMALL), back[SMALL];
+    float *values = encode_draw_values(encode_draw_normal, 10, SMALL), back[SMALL];
     for (size_t i = 0; i < TYPES; i++) {
         const size_t block = quant_format_of(peers[i].type)->block_length;
         for (size_t k = 0; k < 3 * SMALL; k += 53) {
@@ -328,8 +284,9 @@ static void what_is_not_finite_shows(void **state) {
 /* Values in another unit have the same levels, as long as the scales are normal f16. */
 static void units_do_not_matter(void **state) {
     (void)state;
-    float *values = make_values(heavy, 11, SMALL), other[SMALL], back[SMALL], back_other[SMALL];
-    float *importance = make_importance(12, WIDTH);
+    float *values = encode_draw_values(encode_draw_heavy, 11, SMALL), other[SMALL], back[SMALL],
+          back_other[SMALL];
+    float *importance = encode_draw_importance(12, WIDTH);
     for (size_t k = 0; k < SMALL; k++) {
         values[k] *= 64;
     }
@@ -352,8 +309,8 @@ static void units_do_not_matter(void **state) {
 /* A row is its blocks; none looks at another. */
 static void rows_are_their_blocks(void **state) {
     (void)state;
-    float *values = make_values(heavy, 13, SMALL), whole[SMALL], parts[SMALL];
-    float *importance = make_importance(14, WIDTH);
+    float *values = encode_draw_values(encode_draw_heavy, 13, SMALL), whole[SMALL], parts[SMALL];
+    float *importance = encode_draw_importance(14, WIDTH);
     for (size_t i = 0; i < TYPES; i++) {
         const size_t block = quant_format_of(peers[i].type)->block_length;
         encode_decode(peers[i].type, values, importance, whole, SMALL);

@@ -3,6 +3,7 @@
  */
 #include "base/random.h"
 #include "quant/encode.h"
+#include "support/encode_draw.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -17,9 +18,9 @@
 enum { WIDTH = 4096, ROWS = 16 };
 
 /* The errors of llama.cpp's quantizer (ggml_quantize_chunk of ggml 0.25.3) for the values and
- * weights that make_values and make_importance give, as tools/measure_encoders.py prints them: root
- * of the mean squared error, and of the mean weighted by importance where it had that; of normal
- * and of heavy-tailed values. */
+ * weights that encode_draw_values and encode_draw_importance give, as tools/measure_encoders.py
+ * prints them: root of the mean squared error, and of the mean weighted by importance where it had
+ * that; of normal and of heavy-tailed values. */
 static const struct {
     quant_type type;
     double normal, normal_weighted, heavy, heavy_weighted;
@@ -31,9 +32,6 @@ static const struct {
 
 enum { TYPES = sizeof peers / sizeof peers[0] };
 
-static random_state rng;
-
-/* Box and Muller. */
 /* Not fmax and fmin: gcc 12 for ARM breaks down (internal error) over vectors of those. */
 static double larger(double a, double b) {
     return b > a ? b : a;
@@ -41,49 +39,6 @@ static double larger(double a, double b) {
 
 static double smaller(double a, double b) {
     return b < a ? b : a;
-}
-
-static double normal(void) {
-    const double u = 1.0 - random_unit(&rng), v = random_unit(&rng);
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
-}
-
-/* Student's t with four degrees of freedom: a normal over the root of a mean of four squares. */
-static double heavy(void) {
-    const double n = normal();
-    double squares = 0;
-    for (int k = 0; k < 4; k++) {
-        const double other = normal();
-        squares += other * other;
-    }
-    return n / sqrt(squares / 4);
-}
-
-static float *make_values(double draw(void), uint64_t seed, size_t n) {
-    float *values = malloc(n * sizeof *values);
-    random_seed(&rng, seed);
-    for (size_t k = 0; k < n; k++) {
-        values[k] = (float)(0.02 * draw());
-    }
-    return values;
-}
-
-/* Few columns count for much, as activations have it. */
-static float *make_importance(uint64_t seed, size_t n) {
-    float *importance = malloc(n * sizeof *importance);
-    random_seed(&rng, seed);
-    for (size_t k = 0; k < n; k++) {
-        importance[k] = (float)pow(fabs(normal()), 3);
-    }
-    return importance;
-}
-
-static void encode_decode(quant_type type, const float *values, const float *importance,
-                          float *back, size_t n) {
-    uint8_t *blocks = malloc(quant_row_bytes(type, n));
-    quant_encode(type, values, importance, blocks, n);
-    quant_format_of(type)->decode(blocks, back, n);
-    free(blocks);
 }
 
 static double squares_of(const float *values, const float *back, const float *weights, size_t n) {
@@ -113,8 +68,9 @@ static double rows_error(quant_type type, const float *values, const float *impo
 static void errors_are_below_the_peers(void **state) {
     (void)state;
     const size_t n = (size_t)WIDTH * ROWS;
-    float *even = make_values(normal, 1, n), *wild = make_values(heavy, 2, n);
-    float *importance = make_importance(3, WIDTH);
+    float *even = encode_draw_values(encode_draw_normal, 1, n),
+          *wild = encode_draw_values(encode_draw_heavy, 2, n);
+    float *importance = encode_draw_importance(3, WIDTH);
     for (size_t i = 0; i < TYPES; i++) {
         const quant_type type = peers[i].type;
         const double ours[] = {rows_error(type, even, NULL), rows_error(type, even, importance),
@@ -157,7 +113,7 @@ static double least_error(const float *x, const float *w, const int *levels, dou
 static void levels_are_the_nearest(void **state) {
     (void)state;
     enum { N = 256 * 16 };
-    float *values = make_values(heavy, 11, N), back[N];
+    float *values = encode_draw_values(encode_draw_heavy, 11, N), back[N];
     uint8_t blocks[N];
     quant_encode(QUANT_IQ4_NL, values, NULL, blocks, N);
     quant_format_of(QUANT_IQ4_NL)->decode(blocks, back, N);
@@ -181,7 +137,8 @@ static void levels_are_the_nearest(void **state) {
 static void scales_are_near_the_best(void **state) {
     (void)state;
     enum { N = 32 * 200, STEPS = 400 };
-    float *values = make_values(heavy, 12, N), *importance = make_importance(13, N), back[N];
+    float *values = encode_draw_values(encode_draw_heavy, 12, N),
+          *importance = encode_draw_importance(13, N), back[N];
     for (int weighted = 0; weighted < 2; weighted++) {
         const float *w = weighted ? importance : NULL;
         double best = 0, best_exponent = 0;
@@ -221,12 +178,12 @@ static void scales_are_near_the_best(void **state) {
 /* What MXFP4 holds it keeps. */
 static void mxfp4_is_kept(void **state) {
     (void)state;
-    random_seed(&rng, 14);
+    random_seed(&encode_draw_state, 14);
     for (int round = 0; round < 5000; round++) {
         uint8_t block[17];
         float once[32], twice[32];
         for (size_t i = 0; i < sizeof block; i++) {
-            block[i] = (uint8_t)random_u64(&rng);
+            block[i] = (uint8_t)random_u64(&encode_draw_state);
         }
         block[0] = (uint8_t)(round % 253);
         quant_format_of(QUANT_MXFP4)->decode(block, once, 32);
@@ -244,7 +201,8 @@ static void blocks_do_not_meet(void **state) {
     (void)state;
     enum { MOST = 19 };
     static const quant_type types[] = {QUANT_IQ4_NL, QUANT_MXFP4};
-    float *values = make_values(heavy, 15, 32 * MOST), *importance = make_importance(16, 32 * MOST);
+    float *values = encode_draw_values(encode_draw_heavy, 15, 32 * MOST),
+          *importance = encode_draw_importance(16, 32 * MOST);
     for (int t = 0; t < 2; t++) {
         const size_t bytes = quant_format_of(types[t])->block_bytes;
         for (size_t count = 1; count <= MOST; count++) {
@@ -266,7 +224,8 @@ static void blocks_do_not_meet(void **state) {
 
 static void units_do_not_matter(void **state) {
     (void)state;
-    float *values = make_values(normal, 17, 256), scaled[256], back[256], scaled_back[256];
+    float *values = encode_draw_values(encode_draw_normal, 17, 256), scaled[256], back[256],
+          scaled_back[256];
     for (size_t i = 0; i < TYPES; i++) {
         const int most = peers[i].type == QUANT_MXFP4 ? 100 : 12; /* no f16 scale beyond */
         for (int k = 0; k < 256; k++) {                           /* and none subnormal */
@@ -311,9 +270,9 @@ static void small_values_stay_small(void **state) {
     for (size_t i = 0; i < 2; i++) {
         for (int exponent = -40; exponent < -8; exponent++) {
             float x[256], back[256];
-            random_seed(&rng, 19);
+            random_seed(&encode_draw_state, 19);
             for (int k = 0; k < 256; k++) {
-                x[k] = (float)ldexp(2 * random_unit(&rng) - 1, exponent);
+                x[k] = (float)ldexp(2 * random_unit(&encode_draw_state) - 1, exponent);
             }
             encode_decode(peers[i].type, x, NULL, back, 256);
             for (int k = 0; k < 256; k++) {
@@ -349,7 +308,7 @@ static void extremes_stay_finite(void **state) {
 static void importance_may_be_anything(void **state) {
     (void)state;
     static const float sizes[] = {0, 1, 1e-40f, 1e-30f, 1e30f, 3e38f, INFINITY, NAN};
-    float *values = make_values(heavy, 18, 1024), weights[1024], back[1024];
+    float *values = encode_draw_values(encode_draw_heavy, 18, 1024), weights[1024], back[1024];
     for (size_t i = 0; i < TYPES; i++) {
         encode_decode(peers[i].type, values, NULL, back, 1024);
         const double alike = squares_of(values, back, NULL, 1024);
@@ -363,7 +322,8 @@ static void importance_may_be_anything(void **state) {
         for (int round = 0; round < 2000; round++) { /* for the sanitizers */
             float any[256], importance[256];
             for (int k = 0; k < 256; k++) {
-                const uint32_t bits = (uint32_t)random_u64(&rng), more = (uint32_t)random_u64(&rng);
+                const uint32_t bits = (uint32_t)random_u64(&encode_draw_state),
+                               more = (uint32_t)random_u64(&encode_draw_state);
                 memcpy(&any[k], &bits, sizeof bits);
                 memcpy(&importance[k], &more, sizeof more);
             }
