@@ -134,9 +134,8 @@ const option option_table[] = {
              "weights that do not fit are read from the file for each pass (default: what is "
              "available)"},
     {{"--no-repack"}, SESSIONS, OPTION_FLAG, FIELD(no_repack),
-     .help = "leave weights as the file has them; else quantized ones are rearranged, and others "
-             "copied into huge pages, in the background where that is faster and --memory has room "
-             "(the results are the same)"},
+     .help = "leave weights as the file has them; else quantized ones are rearranged in the "
+             "background where that is faster and --memory has room (the results are the same)"},
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
              "plus -n, at most the model's own)"},

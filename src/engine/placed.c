@@ -42,23 +42,19 @@ static stream_read read_of(const placed *w, const placement_slice *slice) {
     };
 }
 
-void placed_copy_rows(const weight_ref *ref, bool panels, size_t count, const uint8_t *from,
-                      uint8_t *to) {
-    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
-    if (panels) {
-        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride, to);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
-    }
-}
-
 /* From a slot, which holds the slice as the file has it, to its place. */
 static void keep(placed *w, const placement_slice *slice, const uint8_t *from) {
     const weight_ref *ref = program_weight(w->p, slice->weight);
-    placed_copy_rows(ref, w->panels[ref->type], placement_rows(w->p, &w->where, slice), from,
-                     w->kept + slice->place);
+    const size_t rows = placement_rows(w->p, &w->where, slice);
+    const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
+    uint8_t *to = w->kept + slice->place;
+    if (w->panels[ref->type]) {
+        packed_fill(ref->type, rows, ref->n_in, from, ref->row_stride, to);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(to + i * row_bytes, from + i * ref->row_stride, row_bytes);
+    }
 }
 
 /* ---- reading what is kept ------------------------------------------------------------------- */

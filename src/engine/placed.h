@@ -37,11 +37,6 @@ void placed_release(placed *w, weight_id id, size_t first, size_t count);
 /* One row as the file has it, if it is kept; false if not. */
 bool placed_row(const placed *w, weight_id id, size_t row, void *to);
 
-/* Copies rows of a matrix from where they lie as the file has them, into panels or one after the
- * other. */
-void placed_copy_rows(const weight_ref *ref, bool panels, size_t count, const uint8_t *from,
-                      uint8_t *to);
-
 /* A pass: stream_begin and stream_end, where anything is streamed. */
 void placed_begin(placed *w, bool logits);
 bool placed_failed(const placed *w);

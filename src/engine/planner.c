@@ -2,9 +2,11 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "cpu/cpu.h"
 #include "engine/placement.h"
 #include "engine/residency.h"
 #include "engine/session_need.h"
+#include "kernels/packed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +46,9 @@ const sl_attention_figure *planner_attention(const sl_figures *figures, const op
 }
 
 bool planner_rearranges(quant_type type) {
-    return residency_copy_of(type) == COPY_PANELS;
+    kernel_table kernels;
+    kernel_table_fill(&kernels, cpu_features());
+    return kernel_packs(&kernels, type);
 }
 
 /* The bare limit of the arithmetic that a type's products take. */

@@ -32,9 +32,9 @@ struct residency {
     placed *placed;            /* NULL: they are used where they lie, and what follows */
     sl_error row_error;        /* of the first row that could not be read in this pass */
     _Atomic uint32_t row_filling, row_failed; /* 1: row_error is somebody's; is filled */
-    residency_copy copies[QUANT_TYPE_LIMIT];
-    float **vectors;         /* by weight number; NULL for matrices */
-    packed_matrix *matrices; /* by weight number */
+    bool packs[QUANT_TYPE_LIMIT];             /* matrices of that type are faster in panels */
+    float **vectors;                          /* by weight number; NULL for matrices */
+    packed_matrix *matrices;                  /* by weight number */
     size_t bytes;
     uint8_t *packed; /* all panels, packed_size bytes; NULL: none are made */
     size_t packed_size;
@@ -53,45 +53,22 @@ static const tensor_entry *tensor_of(const residency *r, weight_id id) {
 
 /* ---- what can be packed --------------------------------------------------------------------- */
 
-/* Panels where kernels are faster with them. Floats are as fast in rows, but a file's pages are
- * small, and finding them costs more than a tenth of the reading. */
-residency_copy residency_copy_of(quant_type type) {
+static void choose_packed(residency *r) {
     kernel_table kernels;
     kernel_table_fill(&kernels, cpu_features());
-    const bool rows = type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
-    return kernel_packs(&kernels, type) ? COPY_PANELS
-           : rows && os_pages_huge()    ? COPY_ROWS
-                                        : COPY_NONE;
-}
-
-static void choose_copies(residency *r) {
     for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        r->copies[type] = residency_copy_of((quant_type)type);
+        r->packs[type] = kernel_packs(&kernels, (quant_type)type);
     }
 }
 
-/* Memory of its own has huge pages already. A plan has no file yet, but will have one. */
-static bool has_huge_pages(const residency *r, weight_id id) {
-    if (!r->file) {
-        return false;
-    }
-    const uint8_t *data = tensor_of(r, id)->data;
-    return !r->mapping || data < r->mapping->bytes || data >= r->mapping->bytes + r->mapping->size;
-}
-
-static bool is_packable(const residency *r, weight_id id) {
-    const residency_copy copy = r->copies[program_weight(r->p, id)->type];
-    return copy == COPY_PANELS || (copy == COPY_ROWS && !has_huge_pages(r, id));
-}
-
-/* Calls `visit` for every matrix that is multiplied with and is better copied, in the order of
+/* Calls `visit` for every matrix that is multiplied with and is better packed, in the order of
  * their use; again where another operation uses it too. */
 static void each_packable(residency *r, void (*visit)(residency *r, weight_id id)) {
     for (size_t i = 0; i < r->p->ops.count; i++) {
         const op *o = program_op(r->p, i);
         for (size_t k = 0; o->kind == OP_LINEAR && k < o->as.linear.n_weight; k++) {
             const weight_id id = o->as.linear.weight[k];
-            if (is_packable(r, id)) {
+            if (r->packs[program_weight(r->p, id)->type]) {
                 visit(r, id);
             }
         }
@@ -120,7 +97,7 @@ uint64_t residency_packing_bytes(const residency *r) {
 
 uint64_t residency_plan_packing(const program *p) {
     residency r = {.p = p};
-    choose_copies(&r);
+    choose_packed(&r);
     each_packable(&r, count_matrix);
     return residency_packing_bytes(&r);
 }
@@ -164,7 +141,7 @@ sl_status residency_create(const program *p, const model_file *file, const os_ma
             return SL_ERR_MEMORY;
         }
     }
-    choose_copies(r);
+    choose_packed(r);
     each_packable(r, count_matrix);
     *out = r;
     return SL_OK;
@@ -227,8 +204,8 @@ static void pack_matrix(residency *r, weight_id id) {
          first += step) {
         const size_t count = size_min(step, ref->n_out - first);
         const uint8_t *from = rows + first * ref->row_stride;
-        placed_copy_rows(ref, r->copies[ref->type] == COPY_PANELS, count, from,
-                         m->panels + first * row_bytes);
+        packed_fill(ref->type, count, ref->n_in, from, ref->row_stride,
+                    m->panels + first * row_bytes);
         atomic_store_explicit(&m->rows, first + count, memory_order_release);
         os_pages_drop(from, count * ref->row_stride);
         atomic_fetch_add(&r->packed_bytes, count * row_bytes);
@@ -353,7 +330,7 @@ static linear_rows acquire(void *context, uint32_t id, size_t first, size_t coun
         return (linear_rows){mapped_row(r, id, first), ref->row_stride, false};
     }
     const size_t row_bytes = quant_row_bytes(ref->type, ref->n_in);
-    return (linear_rows){copy + first * row_bytes, row_bytes, r->copies[ref->type] == COPY_PANELS};
+    return (linear_rows){copy + first * row_bytes, row_bytes, true};
 }
 
 static void release(void *context, uint32_t id, size_t first, size_t count) {
@@ -398,9 +375,6 @@ const void *residency_row(residency *r, weight_id id, size_t row, void *room) {
     const uint8_t *copy = residency_packed(r, id, &done);
     if (row >= done) {
         return mapped_row(r, id, row);
-    }
-    if (r->copies[ref->type] == COPY_ROWS) {
-        return copy + row * quant_row_bytes(ref->type, ref->n_in);
     }
     packed_row(ref->type, ref->n_in, copy, row, room);
     return room;

@@ -4,11 +4,10 @@
  * values, the executor, and the public functions over them.
  *
  * Where all weights fit into memory, matrices are used where they lie, in the mapped file, at
- * first. Where that is faster, a thread rearranges them meanwhile (kernels/packed.h; floats are
- * only copied into huge pages), some rows at a time, and drops the pages of the file that are done
- * with. Where they do not fit, they are placed (placed.h): some are kept, the others are read for
- * each pass. The bits of a product are the same. Vectors (norms, biases) are small and are turned
- * to floats once.
+ * first. Where that is faster, a thread rearranges them meanwhile (kernels/packed.h), some rows at
+ * a time, and drops the pages of the file that are done with. Where they do not fit, they are
+ * placed (placed.h): some are kept, the others are read for each pass. The bits of a product are
+ * the same. Vectors (norms, biases) are small and are turned to floats once.
  */
 #ifndef ENGINE_RESIDENCY_H
 #define ENGINE_RESIDENCY_H
@@ -58,12 +57,6 @@ const float *residency_vector(const residency *r, weight_id id);
 /* The part of a matrix that is packed: its first *rows rows, a multiple of PACKED_ROWS or all. NULL
  * if there is none. */
 const void *residency_packed(const residency *r, weight_id id, size_t *rows);
-
-/* What becomes of a type's matrices where all of a file's fit: they stay, are copied into huge
- * pages, or into panels (kernels/packed.h). */
-typedef enum residency_copy { COPY_NONE, COPY_ROWS, COPY_PANELS } residency_copy;
-
-residency_copy residency_copy_of(quant_type type);
 
 /* Bytes of the copies of all matrices that packing would rearrange on this machine; 0: none. */
 uint64_t residency_packable_bytes(const residency *r);

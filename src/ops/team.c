@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-/* About 20 to 40 microseconds of pauses: longer than the spread between members that all have a
- * core, shorter than what a sleep and a wake-up cost the scheduler. */
-enum { SPINS = 1000, CACHE_LINE = 64 };
+/* About 100 microseconds of pauses: longer than the spread between members that all have a core,
+ * which is a tile (linear.c), and about what a sleep and a wake-up cost in a virtual machine. */
+enum { SPINS = 4000, CACHE_LINE = 64 };
 
 /* A number that only grows, on which members wait to change. */
 typedef struct gate {

@@ -114,9 +114,6 @@ void os_pages_drop(const void *pages, size_t bytes);
 /* Asks that the pages of a file within a range be read soon, and does not wait for them. */
 void os_pages_fetch(const void *pages, size_t bytes);
 
-/* Whether os_pages_allocate gets huge pages here. */
-bool os_pages_huge(void);
-
 /* Asks that the pages never be swapped out; returns false, with the reason, where this user may
  * not. Touches them all. */
 bool os_pages_lock(const void *pages, size_t bytes, const char **reason);

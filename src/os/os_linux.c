@@ -144,17 +144,6 @@ void os_pages_fetch(const void *pages, size_t bytes) {
     (void)madvise((void *)begin, (uintptr_t)pages + bytes - begin, MADV_WILLNEED); /* a wish */
 }
 
-bool os_pages_huge(void) {
-    char text[64] = "";
-    const int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        const ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? n : 0] = 0;
-        close(fd);
-    }
-    return strstr(text, "[always]") || strstr(text, "[madvise]");
-}
-
 bool os_pages_lock(const void *pages, size_t bytes, const char **reason) {
     if (mlock(pages, bytes) != 0) {
         *reason = strerror(errno);
