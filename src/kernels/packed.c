@@ -43,11 +43,14 @@ size_t packed_bytes(quant_type type, size_t n_out, size_t n_in) {
     return (n_out + PACKED_ROWS - 1) / PACKED_ROWS * PACKED_ROWS * quant_row_bytes(type, n_in);
 }
 
-/* Bit 4 t + j to bit 8 j + t: a matrix of 8 by 4 bits transposed. */
-static uint32_t turn_bits(uint32_t v) {
+/* Bit 4 t + j to bit 8 j + t: a matrix of 8 by 4 bits transposed, a byte for each j. */
+static inline uint32_t turn_bits(uint32_t v) {
     uint32_t turned = 0;
-    for (int k = 0; k < 32; k++) {
-        turned |= (v >> k & 1) << (8 * (k % 4) + k / 4);
+    for (int j = 0; j < 4; j++) {
+        uint32_t bits = v >> j & 0x11111111;
+        bits = (bits | bits >> 3) & 0x03030303;
+        bits = (bits | bits >> 6) & 0x000f000f;
+        turned |= ((bits | bits >> 12) & 0xff) << (8 * j);
     }
     return turned;
 }
@@ -60,43 +63,65 @@ static uint32_t turn_bits_back(uint32_t v) {
     return turned;
 }
 
-static void pack_words(const uint8_t *w, size_t stride, size_t rows, size_t words, bool turn,
-                       uint8_t *to) {
+/* Units of `size` bytes: unit u of row r becomes number u * PACKED_ROWS + r. */
+static inline void pack_units(const uint8_t *w, size_t stride, const size_t size, size_t rows,
+                              size_t units, uint8_t *to) {
     for (size_t r = 0; r < rows; r++) {
-        for (size_t u = 0; u < words; u++) {
-            uint32_t word;
-            memcpy(&word, w + r * stride + 4 * u, sizeof word);
-            word = turn ? turn_bits(word) : word;
-            memcpy(to + 4 * (u * PACKED_ROWS + r), &word, sizeof word);
+        for (size_t u = 0; u < units; u++) {
+            memcpy(to + size * (u * PACKED_ROWS + r), w + r * stride + size * u, size);
         }
     }
 }
 
-static void pack_halves(const uint8_t *w, size_t stride, size_t rows, size_t halves, uint8_t *to) {
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t u = 0; u < halves; u++) {
-            memcpy(to + 2 * (u * PACKED_ROWS + r), w + r * stride + 2 * u, 2);
+/* Four words of sixteen rows. */
+static inline void pack_square(const uint8_t *w, size_t stride, uint8_t *to) {
+    uint32_t word[PACKED_ROWS][4];
+    for (size_t r = 0; r < PACKED_ROWS; r++) {
+        memcpy(word[r], w + r * stride, sizeof word[r]);
+    }
+    for (size_t u = 0; u < 4; u++) {
+        uint32_t unit[PACKED_ROWS];
+        for (size_t r = 0; r < PACKED_ROWS; r++) {
+            unit[r] = word[r][u];
         }
+        memcpy(to + u * sizeof unit, unit, sizeof unit);
     }
 }
 
-static void pack_bytes(const uint8_t *w, size_t stride, size_t rows, size_t bytes, uint8_t *to) {
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t u = 0; u < bytes; u++) {
-            to[u * PACKED_ROWS + r] = w[r * stride + u];
-        }
+static void pack_words(const uint8_t *w, size_t stride, size_t rows, size_t words, uint8_t *to) {
+    size_t u = 0;
+    for (; rows == PACKED_ROWS && u + 4 <= words; u += 4) {
+        pack_square(w + 4 * u, stride, to + 4 * PACKED_ROWS * u);
     }
+    pack_units(w + 4 * u, stride, 4, rows, words - u, to + 4 * PACKED_ROWS * u);
+}
+
+static void turn_words(uint8_t *to) {
+    uint32_t word[PACKED_ROWS];
+    memcpy(word, to, sizeof word);
+    for (size_t r = 0; r < PACKED_ROWS; r++) {
+        word[r] = turn_bits(word[r]);
+    }
+    memcpy(to, word, sizeof word);
 }
 
 /* One block of up to sixteen rows. */
 static void pack_block(const field *f, const uint8_t *w, size_t stride, size_t rows, uint8_t *to) {
     for (; f->bytes; f++) {
-        if (f->unit == UNIT_BYTE) {
-            pack_bytes(w, stride, rows, f->bytes, to);
-        } else if (f->unit == UNIT_HALF) {
-            pack_halves(w, stride, rows, f->bytes / 2, to);
-        } else {
-            pack_words(w, stride, rows, f->bytes / 4, f->unit == UNIT_TURNED, to);
+        switch (f->unit) {
+        case UNIT_BYTE:
+            pack_units(w, stride, 1, rows, f->bytes, to);
+            break;
+        case UNIT_HALF:
+            pack_units(w, stride, 2, rows, f->bytes / 2, to);
+            break;
+        case UNIT_WORD:
+            pack_words(w, stride, rows, f->bytes / 4, to);
+            break;
+        case UNIT_TURNED:
+            pack_units(w, stride, 4, rows, 1, to);
+            turn_words(to);
+            break;
         }
         w += f->bytes;
         to += PACKED_ROWS * f->bytes;
