@@ -73,18 +73,28 @@ static inline void pack_units(const uint8_t *w, size_t stride, const size_t size
     }
 }
 
+typedef uint32_t words4 __attribute__((vector_size(16)));
+
 /* Four words of sixteen rows. */
 static inline void pack_square(const uint8_t *w, size_t stride, uint8_t *to) {
-    uint32_t word[PACKED_ROWS][4];
-    for (size_t r = 0; r < PACKED_ROWS; r++) {
-        memcpy(word[r], w + r * stride, sizeof word[r]);
-    }
-    for (size_t u = 0; u < 4; u++) {
-        uint32_t unit[PACKED_ROWS];
-        for (size_t r = 0; r < PACKED_ROWS; r++) {
-            unit[r] = word[r][u];
-        }
-        memcpy(to + u * sizeof unit, unit, sizeof unit);
+    for (size_t r = 0; r < PACKED_ROWS; r += 4) {
+        words4 a, b, c, d;
+        memcpy(&a, w + (r + 0) * stride, sizeof a);
+        memcpy(&b, w + (r + 1) * stride, sizeof b);
+        memcpy(&c, w + (r + 2) * stride, sizeof c);
+        memcpy(&d, w + (r + 3) * stride, sizeof d);
+        const words4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        const words4 ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        const words4 cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        const words4 cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        a = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+        b = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+        c = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+        d = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+        memcpy(to + 4 * r, &a, sizeof a);
+        memcpy(to + 4 * r + 64, &b, sizeof b);
+        memcpy(to + 4 * r + 128, &c, sizeof c);
+        memcpy(to + 4 * r + 192, &d, sizeof d);
     }
 }
 
