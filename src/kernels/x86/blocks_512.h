@@ -14,10 +14,6 @@
 
 #include <immintrin.h>
 
-X86_INLINE __mmask16 lanes_mask(uint32_t mask) {
-    return (__mmask16)mask;
-}
-
 /* 32 bytes from each of two places. */
 X86_INLINE __m512i pair_bytes(const uint8_t *a, const uint8_t *b) {
     const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)a));
@@ -111,7 +107,6 @@ typedef struct blocks256 {
     size_t d_at;      /* the block's scale */
     size_t dmin_at;   /* and that of its minimums; 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
-    size_t group;     /* values that share a small scale: 16 or 32 */
     bool is_wide;     /* sums of four products do not fit into 16 bits */
     pair256_function *pair;
     head256_function *head;
@@ -161,40 +156,16 @@ X86_INLINE __m512i pair_iq4_xs(const uint8_t *a, const uint8_t *b, int part) {
     return pair_levels(a + at, b + at, block_iq4_levels, 128);
 }
 
-#define BLOCKS256_Q2_K                                                                             \
-    ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, pair_q2_k, head_q2_k})
-#define BLOCKS256_Q3_K                                                                             \
-    ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, false, pair_q3_k, head_q3_k})
-#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, false, pair_q4_k, head_q4_k})
-#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, false, pair_q5_k, head_q4_k})
-#define BLOCKS256_Q6_K                                                                             \
-    ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, false, pair_q6_k, head_q6_k})
+#define BLOCKS256_Q2_K ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, false, pair_q2_k, head_q2_k})
+#define BLOCKS256_Q3_K ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, false, pair_q3_k, head_q3_k})
+#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, false, pair_q4_k, head_q4_k})
+#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, false, pair_q5_k, head_q4_k})
+#define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, false, pair_q6_k, head_q6_k})
 #define BLOCKS256_IQ4_XS                                                                           \
-    ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 7, 32, true, pair_iq4_xs, head_iq4_xs})
+    ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 7, true, pair_iq4_xs, head_iq4_xs})
 
 /* ---- sixteen rows at once -----------------------------------------------------------------------
  * Eight pairs, pair j of rows j and j + 8. */
-
-/* Dword k of every row: out[k] lane r = dword k of row r. Transposes in the two halves alike. */
-X86_INLINE void pairs_transpose(const __m512i pair[8], __m512i out[8]) {
-    __m512i t[8], u[8];
-    for (int j = 0; j < 4; j++) {
-        t[2 * j] = _mm512_unpacklo_epi32(pair[2 * j], pair[2 * j + 1]);
-        t[2 * j + 1] = _mm512_unpackhi_epi32(pair[2 * j], pair[2 * j + 1]);
-    }
-    for (int j = 0; j < 2; j++) {
-        u[4 * j] = _mm512_unpacklo_epi64(t[4 * j], t[4 * j + 2]);
-        u[4 * j + 1] = _mm512_unpackhi_epi64(t[4 * j], t[4 * j + 2]);
-        u[4 * j + 2] = _mm512_unpacklo_epi64(t[4 * j + 1], t[4 * j + 3]);
-        u[4 * j + 3] = _mm512_unpackhi_epi64(t[4 * j + 1], t[4 * j + 3]);
-    }
-    const __m512i low = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
-    const __m512i high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
-    for (int k = 0; k < 4; k++) {
-        out[k] = _mm512_permutex2var_epi64(u[k], low, u[4 + k]);
-        out[4 + k] = _mm512_permutex2var_epi64(u[k], high, u[4 + k]);
-    }
-}
 
 X86_INLINE __m512i pairs_add_dwords(__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
@@ -211,23 +182,6 @@ X86_INLINE __m512i quad_bytes(const uint8_t *a, const uint8_t *b, const uint8_t 
     all = _mm512_mask_broadcast_i64x2(all, 0x0c, _mm_loadu_si128((const __m128i *)b));
     all = _mm512_mask_broadcast_i64x2(all, 0x30, _mm_loadu_si128((const __m128i *)c));
     return _mm512_mask_broadcast_i64x2(all, 0xc0, _mm_loadu_si128((const __m128i *)d));
-}
-
-X86_INLINE __m512i quad_of(__m128i a, __m128i b, __m128i c, __m128i d) {
-    const __m256i low = _mm256_set_m128i(b, a);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(low), _mm256_set_m128i(d, c), 1);
-}
-
-/* Dword k of every row, in place: afterwards quad[k] lane r = dword k of row r. */
-X86_INLINE void quads_transpose(__m512i quad[4]) {
-    const __m512i a = _mm512_unpacklo_epi32(quad[0], quad[1]);
-    const __m512i b = _mm512_unpackhi_epi32(quad[0], quad[1]);
-    const __m512i c = _mm512_unpacklo_epi32(quad[2], quad[3]);
-    const __m512i d = _mm512_unpackhi_epi32(quad[2], quad[3]);
-    quad[0] = _mm512_unpacklo_epi64(a, c);
-    quad[1] = _mm512_unpackhi_epi64(a, c);
-    quad[2] = _mm512_unpacklo_epi64(b, d);
-    quad[3] = _mm512_unpackhi_epi64(b, d);
 }
 
 /* Four quads, quad j of rows j, j + 4, j + 8, j + 12. Lane r = sum of the four dwords of row r. */

@@ -52,11 +52,11 @@ X86_INLINE __m256i row_fifth_bits(const uint8_t *p) {
  */
 
 typedef struct blocks32 {
-    size_t bytes;    /* of a block, which begins with its scale */
-    bool has_min;    /* a minimum follows the scale */
-    int16_t offset;  /* byte = q + offset */
-    size_t sums_fit; /* this many sums of two products fit into 16 bits; 0: bytes are signed */
-    bool is_e8m0;    /* the scale is a byte of E8M0, no f16 */
+    size_t bytes;   /* of a block, which begins with its scale */
+    bool has_min;   /* a minimum follows the scale */
+    int16_t offset; /* byte = q + offset */
+    bool is_signed; /* so are the bytes */
+    bool is_e8m0;   /* the scale is a byte of E8M0, no f16 */
     __m256i (*row)(const uint8_t *block);
 } blocks32;
 
@@ -88,13 +88,13 @@ X86_INLINE __m256i row_mxfp4(const uint8_t *block) {
     return row_levels(block + 1, block_mxfp4_levels, 12);
 }
 
-#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, 8, false, row_q4_0})
-#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, 8, false, row_q4_1})
-#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, 4, false, row_q5_0})
-#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, 4, false, row_q5_1})
-#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 0, 0, false, row_q8_0})
-#define BLOCKS32_IQ4_NL ((blocks32){BLOCKS32_IQ4_NL_BYTES, false, 0, 0, false, row_iq4_nl})
-#define BLOCKS32_MXFP4 ((blocks32){BLOCKS32_MXFP4_BYTES, false, 12, 4, true, row_mxfp4})
+#define BLOCKS32_Q4_0 ((blocks32){BLOCKS32_Q4_0_BYTES, false, 8, false, false, row_q4_0})
+#define BLOCKS32_Q4_1 ((blocks32){BLOCKS32_Q4_1_BYTES, true, 0, false, false, row_q4_1})
+#define BLOCKS32_Q5_0 ((blocks32){BLOCKS32_Q5_0_BYTES, false, 16, false, false, row_q5_0})
+#define BLOCKS32_Q5_1 ((blocks32){BLOCKS32_Q5_1_BYTES, true, 0, false, false, row_q5_1})
+#define BLOCKS32_Q8_0 ((blocks32){BLOCKS32_Q8_0_BYTES, false, 0, true, false, row_q8_0})
+#define BLOCKS32_IQ4_NL ((blocks32){BLOCKS32_IQ4_NL_BYTES, false, 0, true, false, row_iq4_nl})
+#define BLOCKS32_MXFP4 ((blocks32){BLOCKS32_MXFP4_BYTES, false, 12, false, true, row_mxfp4})
 
 /* ---- types of 256 values ------------------------------------------------------------------------
  * `part` says which 32 of the 256; it is a constant wherever these are called. */
@@ -104,8 +104,7 @@ typedef struct blocks256 {
     size_t d_at;      /* the block's scale */
     size_t dmin_at;   /* and that of its minimums; 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
-    size_t sums_fit;  /* this many sums of two products fit into 16 bits, of one group; 0: bytes are
-                         signed, and there is no offset */
+    bool is_signed;   /* so are the bytes, and there is no offset */
     __m256i (*row)(const uint8_t *block, int part);
     head256 (*head)(const uint8_t *block);
 } blocks256;
@@ -148,12 +147,13 @@ X86_INLINE __m256i row_iq4_xs(const uint8_t *block, int part) {
     return row_levels(block + 8 + part * 16, block_iq4_levels, 0);
 }
 
-#define BLOCKS256_Q2_K ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 4, row_q2_k, head_q2_k})
-#define BLOCKS256_Q3_K ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 4, row_q3_k, head_q3_k})
-#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 8, row_q4_k, head_q4_k})
-#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 4, row_q5_k, head_q4_k})
-#define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 2, row_q6_k, head_q6_k})
-#define BLOCKS256_IQ4_XS ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 0, 0, row_iq4_xs, head_iq4_xs})
+#define BLOCKS256_Q2_K ((blocks256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, false, row_q2_k, head_q2_k})
+#define BLOCKS256_Q3_K ((blocks256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, false, row_q3_k, head_q3_k})
+#define BLOCKS256_Q4_K ((blocks256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, false, row_q4_k, head_q4_k})
+#define BLOCKS256_Q5_K ((blocks256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, false, row_q5_k, head_q4_k})
+#define BLOCKS256_Q6_K ((blocks256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, false, row_q6_k, head_q6_k})
+#define BLOCKS256_IQ4_XS                                                                           \
+    ((blocks256){BLOCKS256_IQ4_XS_BYTES, 0, 0, 0, true, row_iq4_xs, head_iq4_xs})
 
 /* ---- eight rows at once -------------------------------------------------------------------------
  */
@@ -164,25 +164,6 @@ X86_INLINE __m256i lanes_lower(__m256i a, __m256i b) {
 
 X86_INLINE __m256i lanes_upper(__m256i a, __m256i b) {
     return _mm256_permute2x128_si256(a, b, 0x31);
-}
-
-/* out[k] lane r = dword k of row[r]. */
-X86_INLINE void rows_transpose(const __m256i row[8], __m256i out[8]) {
-    __m256i t[8], u[8];
-    for (int j = 0; j < 4; j++) {
-        t[2 * j] = _mm256_unpacklo_epi32(row[2 * j], row[2 * j + 1]);
-        t[2 * j + 1] = _mm256_unpackhi_epi32(row[2 * j], row[2 * j + 1]);
-    }
-    for (int j = 0; j < 2; j++) {
-        u[4 * j] = _mm256_unpacklo_epi64(t[4 * j], t[4 * j + 2]);
-        u[4 * j + 1] = _mm256_unpackhi_epi64(t[4 * j], t[4 * j + 2]);
-        u[4 * j + 2] = _mm256_unpacklo_epi64(t[4 * j + 1], t[4 * j + 3]);
-        u[4 * j + 3] = _mm256_unpackhi_epi64(t[4 * j + 1], t[4 * j + 3]);
-    }
-    for (int k = 0; k < 4; k++) {
-        out[k] = lanes_lower(u[k], u[4 + k]);
-        out[4 + k] = lanes_upper(u[k], u[4 + k]);
-    }
 }
 
 X86_INLINE __m256i rows_add_dwords(__m256i a, __m256i b) {
@@ -200,19 +181,6 @@ X86_INLINE __m256i rows_sum(const __m256i row[8]) {
     const __m256i b =
         rows_add_qwords(rows_add_dwords(row[4], row[5]), rows_add_dwords(row[6], row[7]));
     return _mm256_add_epi32(lanes_lower(a, b), lanes_upper(a, b));
-}
-
-/* Four vectors whose halves are 16 bytes of row j and of row j + 4. In place: afterwards two[k]
- * lane r = dword k of row r. */
-X86_INLINE void halves_transpose(__m256i two[4]) {
-    const __m256i a = _mm256_unpacklo_epi32(two[0], two[1]);
-    const __m256i b = _mm256_unpackhi_epi32(two[0], two[1]);
-    const __m256i c = _mm256_unpacklo_epi32(two[2], two[3]);
-    const __m256i d = _mm256_unpackhi_epi32(two[2], two[3]);
-    two[0] = _mm256_unpacklo_epi64(a, c);
-    two[1] = _mm256_unpackhi_epi64(a, c);
-    two[2] = _mm256_unpacklo_epi64(b, d);
-    two[3] = _mm256_unpackhi_epi64(b, d);
 }
 
 /* Eight rows at one distance from each other, held in four registers. */
@@ -273,12 +241,6 @@ X86_INLINE void prefetch_ahead(const uint8_t *p, size_t bytes) {
  * prefetches of a loop together: too many at a time, and loads wait for them. */
 X86_INLINE void prefetch_in_place(void) {
     __asm__ volatile("" : : : "memory");
-}
-
-/* All bits of the lanes whose bit is set. */
-X86_INLINE __m256i lanes_mask(uint32_t mask) {
-    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)mask), bit), bit);
 }
 
 #endif

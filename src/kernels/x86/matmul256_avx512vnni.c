@@ -8,26 +8,9 @@
  *   types with an offset: y[r] = fma(d[r] * dx, i[r] - offset * j[r], y[r]), min being the scale
  */
 #include "kernels/x86/blocks_512.h"
-#include "kernels/x86/panels.h"
 #include "kernels/x86/parts.h"
 
-enum {
-    LANES = 16,
-    STRETCH = 4, /* blocks of a panel: 22 KiB */
-    GROUP = 8,   /* activation rows that share a pass over a panel */
-};
-
-typedef struct panel_block {
-    uint8_t value[64][LANES][4];
-    int32_t scale[16][LANES];
-    int16_t min[8][LANES][2];
-    uint16_t d[LANES];
-    uint16_t dmin[LANES];
-} panel_block;
-
-typedef struct panel {
-    panel_block block[STRETCH];
-} panel;
+enum { LANES = 16 };
 
 /* acc + the block's float products; i and j as above. */
 X86_INLINE __m512 add_block(const blocks256 type, __m512i i, __m512i j, const uint16_t *d,
@@ -39,9 +22,6 @@ X86_INLINE __m512 add_block(const blocks256 type, __m512i i, __m512i j, const ui
     }
     return acc;
 }
-
-/* ---- one activation row -------------------------------------------------------------------------
- */
 
 /* Eight pairs of rows: their scales as 16-bit numbers (head_even_odd), and dwords whose sum is j.
  */
@@ -143,160 +123,6 @@ X86_INLINE void rows_times_one(const blocks256 type, const uint8_t *w, size_t st
         sixteen_rows_advance(&rows, type.bytes);
     }
     _mm512_storeu_ps(y, acc);
-}
-
-/* ---- several activation rows --------------------------------------------------------------------
- */
-
-X86_INLINE void fill_part(const blocks256 type, const sixteen_rows *rows, int part,
-                          const uint8_t *next, size_t stride, panel_block *block) {
-    __m512i pair[8], dword[8];
-    prefetch_ahead(next + (size_t)(2 * part) * stride, type.bytes);
-    prefetch_ahead(next + (size_t)(2 * part + 1) * stride, type.bytes);
-    prefetch_in_place();
-    for (size_t p = 0; p < 8; p++) {
-        pair[p] = type.pair(sixteen_rows_get(rows, p), sixteen_rows_get(rows, p + 8), part);
-    }
-    pairs_transpose(pair, dword);
-    for (size_t k = 0; k < 8; k++) {
-        _mm512_store_si512(block->value[(size_t)part * 8 + k], dword[k]);
-    }
-}
-
-/* Small scales and minimums: dword k of all rows holds those of groups 4k to 4k + 3. */
-X86_INLINE void fill_heads(const blocks256 type, const sixteen_rows *rows, panel_block *block) {
-    __m512i scale[4], min[4];
-    for (size_t j = 0; j < 4; j++) {
-        const head256 a = type.head(sixteen_rows_get(rows, j));
-        const head256 b = type.head(sixteen_rows_get(rows, j + 4));
-        const head256 c = type.head(sixteen_rows_get(rows, j + 8));
-        const head256 d = type.head(sixteen_rows_get(rows, j + 12));
-        scale[j] = quad_of(a.scale, b.scale, c.scale, d.scale);
-        min[j] = quad_of(a.min, b.min, c.min, d.min);
-    }
-    quads_transpose(scale);
-    quads_transpose(min);
-    const __m512i first = _mm512_set1_epi32((int)0x01ff00ff),
-                  second = _mm512_set1_epi32(0x03ff02ff);
-    const __m512i lane =
-        _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x04000400, 0x08000800, 0x0c000c00));
-    for (size_t k = 0; k < 4; k++) {
-        for (size_t g = 0; g < 4; g++) {
-            const __m512i top = _mm512_sll_epi32(scale[k], _mm_cvtsi32_si128(24 - 8 * (int)g));
-            _mm512_store_si512(block->scale[4 * k + g], _mm512_srai_epi32(top, 24));
-        }
-        const __m512i m0 = _mm512_shuffle_epi8(min[k], _mm512_or_si512(first, lane));
-        const __m512i m1 = _mm512_shuffle_epi8(min[k], _mm512_or_si512(second, lane));
-        _mm512_store_si512(block->min[2 * k], _mm512_srai_epi16(m0, 8));
-        _mm512_store_si512(block->min[2 * k + 1], _mm512_srai_epi16(m1, 8));
-    }
-}
-
-X86_INLINE void fill_panel(const blocks256 type, const uint8_t *w, size_t stride, size_t count,
-                           const uint8_t *next, panel *to) {
-    sixteen_rows rows = sixteen_rows_at(w, stride);
-    for (size_t b = 0; b < count; b++) {
-        panel_block *block = &to->block[b];
-        sixteen_rows_f16(&rows, type.d_at, block->d);
-        if (type.dmin_at) {
-            sixteen_rows_f16(&rows, type.dmin_at, block->dmin);
-        }
-        fill_heads(type, &rows, block);
-        fill_part(type, &rows, 0, next, stride, block);
-        fill_part(type, &rows, 1, next, stride, block);
-        fill_part(type, &rows, 2, next, stride, block);
-        fill_part(type, &rows, 3, next, stride, block);
-        fill_part(type, &rows, 4, next, stride, block);
-        fill_part(type, &rows, 5, next, stride, block);
-        fill_part(type, &rows, 6, next, stride, block);
-        fill_part(type, &rows, 7, next, stride, block);
-        sixteen_rows_advance(&rows, type.bytes);
-        next += type.bytes;
-    }
-}
-
-/* i and j of one block and n_row activation rows whose values and sums are at x8 and sums. */
-X86_INLINE void block_times_rows(const blocks256 type, const panel_block *block, const uint8_t *x8,
-                                 const uint8_t *sums, size_t x_stride, const size_t n_row,
-                                 __m512i i[GROUP], __m512i j[GROUP]) {
-    const size_t step = type.group / 4; /* dwords of a group */
-    for (size_t n = 0; n < n_row; n++) {
-        i[n] = _mm512_setzero_si512();
-        j[n] = _mm512_setzero_si512();
-    }
-    for (size_t k = 0; k < 64; k += step) {
-        const __m512i scale = _mm512_load_si512(block->scale[k / 4]);
-        __m512i dot[GROUP];
-        for (size_t n = 0; n < n_row; n++) {
-            dot[n] = _mm512_setzero_si512();
-        }
-        for (size_t l = 0; l < step; l++) {
-            const __m512i values = _mm512_load_si512(block->value[k + l]);
-            for (size_t n = 0; n < n_row; n++) {
-                const __m512i xk = _mm512_set1_epi32(load_i32(x8 + n * x_stride + 4 * (k + l)));
-                dot[n] = _mm512_dpbusd_epi32(dot[n], values, xk);
-            }
-        }
-        for (size_t n = 0; n < n_row; n++) {
-            i[n] = _mm512_add_epi32(i[n], _mm512_mullo_epi32(dot[n], scale));
-        }
-    }
-    for (size_t g = 0; g < 8; g++) {
-        const __m512i min = _mm512_load_si512(block->min[g]);
-        for (size_t n = 0; n < n_row; n++) {
-            const __m512i sum = _mm512_set1_epi32(load_i32(sums + n * x_stride + 4 * g));
-            j[n] = _mm512_dpwssd_epi32(j[n], min, sum);
-        }
-    }
-}
-
-X86_INLINE void panel_times_rows(const blocks256 type, const panel *w, size_t from, size_t count,
-                                 const q8_rows *x, const size_t n_row, float *y, size_t y_stride,
-                                 __mmask16 mask) {
-    __m512 acc[GROUP];
-    for (size_t n = 0; n < n_row; n++) {
-        acc[n] = from == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, y + n * y_stride);
-    }
-    for (size_t b = 0; b < count; b++) {
-        const panel_block *block = &w->block[b];
-        __m512i i[GROUP], j[GROUP];
-        block_times_rows(type, block, x->base + 256 * (from + b),
-                         x->base + x->sums_at + 32 * (from + b), x->stride, n_row, i, j);
-        for (size_t n = 0; n < n_row; n++) {
-            if (!type.dmin_at) {
-                i[n] = _mm512_sub_epi32(i[n], _mm512_slli_epi32(j[n], (unsigned)type.offset_shift));
-            }
-            acc[n] = add_block(type, i[n], j[n], block->d, block->dmin, q8_scales(x, n)[from + b],
-                               acc[n]);
-        }
-    }
-    for (size_t n = 0; n < n_row; n++) {
-        _mm512_mask_storeu_ps(y + n * y_stride, mask, acc[n]);
-    }
-}
-
-/* n_row from 1 to GROUP, taken apart into the numbers for which there is code. */
-X86_INLINE void panel_times_group(const blocks256 type, const panel *w, size_t from, size_t count,
-                                  const q8_rows *x, size_t n_row, float *y, size_t y_stride,
-                                  __mmask16 mask) {
-    q8_rows rest = *x;
-    if (n_row == GROUP) {
-        panel_times_rows(type, w, from, count, x, GROUP, y, y_stride, mask);
-        return;
-    }
-    if (n_row & 4) {
-        panel_times_rows(type, w, from, count, &rest, 4, y, y_stride, mask);
-        rest = q8_rows_from(&rest, 4);
-        y += 4 * y_stride;
-    }
-    if (n_row & 2) {
-        panel_times_rows(type, w, from, count, &rest, 2, y, y_stride, mask);
-        rest = q8_rows_from(&rest, 2);
-        y += 2 * y_stride;
-    }
-    if (n_row & 1) {
-        panel_times_rows(type, w, from, count, &rest, 1, y, y_stride, mask);
-    }
 }
 
 #include "kernels/x86/matmul256_types.h"
