@@ -93,7 +93,11 @@ sl_status name_index_build(name_index *index, const void *entries, size_t stride
     index->size = size;
     make_key(index->key, entries, stride, count);
     for (size_t i = 0; i < count; i++) {
-        const size_t slot = find_slot(index, entries, stride, name_at(entries, stride, i));
+        const str name = name_at(entries, stride, i);
+        if (name.len == 0) {
+            continue;
+        }
+        const size_t slot = find_slot(index, entries, stride, name);
         if (index->slots[slot]) {
             *first = index->slots[slot] - 1;
             *twice = i;
@@ -110,7 +114,7 @@ void name_index_free(name_index *index) {
 }
 
 size_t name_index_find(const name_index *index, const void *entries, size_t stride, str name) {
-    if (index->size == 0) {
+    if (index->size == 0 || name.len == 0) {
         return NAME_INDEX_NONE;
     }
     const uint32_t found = index->slots[find_slot(index, entries, stride, name)];

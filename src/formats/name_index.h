@@ -22,7 +22,8 @@ typedef struct name_index {
 #define NAME_INDEX_NONE SIZE_MAX
 
 /* Indexes `count` entries (under 2^31), `stride` bytes apart. *twice becomes the number of an entry
- * whose name an earlier one, *first, has as well, or NAME_INDEX_NONE. The caller frees *index, also
+ * whose name an earlier one, *first, has as well, or NAME_INDEX_NONE. Entries with an empty name
+ * are left out: there may be any number of them, and none is found. The caller frees *index, also
  * after a failure (SL_ERR_MEMORY). */
 SL_CHECK sl_status name_index_build(name_index *index, const void *entries, size_t stride,
                                     size_t count, size_t *first, size_t *twice, sl_error *error);

@@ -9,6 +9,7 @@
 #include "models/dialect_legacy.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/spm.h"
+#include "tokenizer/text_order.h"
 #include "tokenizer/vocabulary.h"
 
 #include <stdio.h>
@@ -27,11 +28,6 @@ enum {
     BYTE_NAME = 6, /* "<0x0A>" */
 };
 
-typedef struct sorted_word {
-    str text;
-    uint32_t token;
-} sorted_word;
-
 typedef struct words {
     const legacy_file *file;
     size_t count;
@@ -40,7 +36,7 @@ typedef struct words {
     char *bytes; /* theirs */
     size_t used; /* of bytes */
     int32_t *types;
-    sorted_word *sorted;
+    uint32_t *order;  /* the tokens by their texts */
     char single[256]; /* bytes that were restored */
     size_t lost;      /* tokens whose text the file does not tell */
 } words;
@@ -57,9 +53,9 @@ static bool allocate(words *w) {
     w->raw = malloc(w->count * sizeof *w->raw);
     w->texts = calloc(w->count, sizeof *w->texts);
     w->types = malloc(w->count * sizeof *w->types);
-    w->sorted = malloc(w->count * sizeof *w->sorted);
+    w->order = malloc(w->count * sizeof *w->order);
     w->bytes = malloc(room);
-    if (!w->raw || !w->texts || !w->types || !w->sorted || !w->bytes) {
+    if (!w->raw || !w->texts || !w->types || !w->order || !w->bytes) {
         return false;
     }
     for (size_t i = 0; i < w->count; i++) {
@@ -73,7 +69,7 @@ static void release(words *w) {
     free(w->raw);
     free(w->texts);
     free(w->types);
-    free(w->sorted);
+    free(w->order);
     free(w->bytes);
 }
 
@@ -92,6 +88,9 @@ static bool is_control(str text) {
         "<gh_stars>",     "<issue_start>",  "<issue_comment>",  "<issue_closed>", "<jupyter_start>",
         "<jupyter_text>", "<jupyter_code>", "<jupyter_output>", "<empty_output>", "<commit_before>",
         "<commit_msg>",   "<commit_after>", "<reponame>"};
+    if (text.len == 0 || text.ptr[0] != '<') {
+        return false;
+    }
     if (text.len > 4 && memcmp(text.ptr, "<|", 2) == 0 &&
         memcmp(text.ptr + text.len - 2, "|>", 2) == 0) {
         return true;
@@ -104,9 +103,10 @@ static bool is_control(str text) {
     return false;
 }
 
-static int64_t find_raw(const words *w, const char *text) {
+static int64_t find(const words *w, const str *texts, const char *text) {
+    const str wanted = str_from(text);
     for (size_t i = 0; i < w->count; i++) {
-        if (str_is(w->raw[i], text)) {
+        if (str_equal(texts[i], wanted)) {
             return (int64_t)i;
         }
     }
@@ -118,7 +118,7 @@ static int64_t find_raw(const words *w, const char *text) {
 static void restore_bytes(words *w) {
     uint8_t order[256];
     bpe_byte_order(order);
-    const int64_t first = find_raw(w, "!");
+    const int64_t first = find(w, w->raw, "!");
     if (first < 0 || (size_t)first + 256 > w->count) {
         return;
     }
@@ -173,7 +173,7 @@ static void make_bpe(words *w) {
     if (w->file->kind == LEGACY_GPTNEOX) {
         restore_bytes(w);
     }
-    const int64_t end = find_raw(w, "<|endoftext|>");
+    const int64_t end = find(w, w->raw, "<|endoftext|>");
     for (size_t i = 0; i < w->count; i++) {
         if (is_control(w->raw[i])) {
             w->types[i] = TOKEN_CONTROL;
@@ -266,66 +266,56 @@ static void add_scores(const words *w, tables *t) {
 
 /* ---- tokens alike --------------------------------------------------------------------------- */
 
-static int compare_texts(str a, str b) {
-    const int order = memcmp(a.ptr, b.ptr, size_min(a.len, b.len));
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-/* By text; of those alike the one that is to keep it first: runs of spaces that were added (their
- * numbers are the highest), else the lowest number. */
-static int compare_words(const void *a, const void *b) {
-    const sorted_word *left = a, *right = b;
-    const int order = compare_texts(left->text, right->text);
-    return order != 0 ? order : (left->token > right->token) - (left->token < right->token);
-}
-
-static int compare_to_text(const void *text, const void *word) {
-    return compare_texts(*(const str *)text, ((const sorted_word *)word)->text);
-}
-
 /* GPT-NeoX's writer dropped the space before these. Of two tokens alike the later one had it. */
-static bool restore_space(words *w, size_t token, size_t sorted_count) {
+static bool restore_space(words *w, size_t token) {
     static const char *const spaced[] = {"\xc4\xa0.",  "\xc4\xa0,",  "\xc4\xa0!",   "\xc4\xa0?",
                                          "\xc4\xa0's", "\xc4\xa0'm", "\xc4\xa0've", "\xc4\xa0're",
                                          "\xc4\xa0n't"}; /* U+0120 is the space of such tokens */
     for (size_t i = 0; w->file->kind == LEGACY_GPTNEOX && i < COUNT_OF(spaced); i++) {
-        const str whole = str_from(spaced[i]);
-        if (str_is(w->texts[token], spaced[i] + 2) &&
-            !bsearch(&whole, w->sorted, sorted_count, sizeof *w->sorted, compare_to_text)) {
-            w->texts[token] = whole;
+        if (str_is(w->texts[token], spaced[i] + 2) && find(w, w->texts, spaced[i]) < 0) {
+            w->texts[token] = str_from(spaced[i]);
             return true;
         }
     }
     return false;
 }
 
-/* A tokenizer wants each text once. */
-static void settle_duplicates(words *w) {
-    size_t count = 0;
-    for (size_t i = 0; i < w->count; i++) {
-        if (w->texts[i].len > 0) {
-            w->sorted[count++] = (sorted_word){w->texts[i], (uint32_t)i};
+/* Of tokens alike, order[begin..end) in the order of their numbers, one keeps the text: the last if
+ * it is a run of spaces that was added, else the first. Another may get back the space that it
+ * lost; whether it does is the same for all, so only one is asked. */
+static void settle_alike(words *w, size_t begin, size_t end) {
+    const bool last_wins = w->types[w->order[end - 1]] == TOKEN_USER_DEFINED;
+    const size_t keeper = last_wins ? end - 1 : begin;
+    bool asked = false;
+    for (size_t k = begin; k < end; k++) {
+        if (k != keeper && (asked || !restore_space(w, w->order[k]))) {
+            lose(w, w->order[k]);
         }
+        asked = asked || k != keeper;
     }
-    qsort(w->sorted, count, sizeof *w->sorted, compare_words);
-    for (size_t i = 0; i < count;) {
-        size_t end = i + 1;
-        while (end < count && str_equal(w->sorted[end].text, w->sorted[i].text)) {
+}
+
+/* A tokenizer wants each text once. Empty ones come first in the order. */
+static void settle_duplicates(words *w, tables *t) {
+    sl_error error = {0};
+    const sl_status status = text_order(w->texts, w->count, false, w->order, &error);
+    if (status != SL_OK) {
+        tables_fail(t, status, "%s", error.message);
+        return;
+    }
+    size_t begin = 0;
+    while (begin < w->count && w->texts[w->order[begin]].len == 0) {
+        begin++;
+    }
+    while (begin < w->count) {
+        size_t end = begin + 1;
+        while (end < w->count && str_equal(w->texts[w->order[end]], w->texts[w->order[begin]])) {
             end++;
         }
-        const bool last_wins = w->types[w->sorted[end - 1].token] == TOKEN_USER_DEFINED;
-        bool restored = false;
-        for (size_t k = i; k < end; k++) {
-            if (k == (last_wins ? end - 1 : i)) {
-                continue;
-            }
-            if (restored || !restore_space(w, w->sorted[k].token, count)) {
-                lose(w, w->sorted[k].token);
-            } else {
-                restored = true;
-            }
+        if (end - begin > 1) {
+            settle_alike(w, begin, end);
         }
-        i = end;
+        begin = end;
     }
 }
 
@@ -338,8 +328,8 @@ static void add_id(tables *t, const char *name, int64_t token) {
 }
 
 static void add_bpe(words *w, tables *t) {
-    const int64_t end = find_raw(w, "<|endoftext|>");
-    const bool starcoder = find_raw(w, "<fim_prefix>") >= 0;
+    const int64_t end = find(w, w->raw, "<|endoftext|>");
+    const bool starcoder = find(w, w->raw, "<fim_prefix>") >= 0;
     tables_string(t, KEY("model"), str_from("gpt2"));
     tables_string(t, KEY("pre"), str_from(starcoder ? "starcoder" : "gpt-2"));
     tables_bool(t, "sluice.tokenizer.ranks", true);
@@ -363,7 +353,7 @@ static void add_words(words *w, tables *t) {
     const bool pieces = w->file->kind == LEGACY_LLAMA;
     (pieces ? make_pieces : make_bpe)(w);
     const size_t unnamed = pieces ? w->lost : 0; /* LLaMA's empty pieces are meant so */
-    settle_duplicates(w);
+    settle_duplicates(w, t);
     (pieces ? add_spm : add_bpe)(w, t);
     tables_strings(t, KEY("tokens"), w->texts, w->count);
     tables_ints(t, KEY("token_type"), w->types, w->count);

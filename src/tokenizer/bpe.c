@@ -10,64 +10,64 @@
 /* ---- bytes as characters -------------------------------------------------------------------- */
 
 /* GPT-2's bytes_to_unicode: bytes that are printable in Latin-1 stand for themselves, the others,
- * in order, for the code points from 256 on. */
-#define BYTE_CODES 324u
+ * in order, for the code points from 256 on: 0x00 to 0x20, 0x7f to 0xa0, and 0xad. */
+enum {
+    BYTE_CODES = 324,
+    LOW_CODE = 256,                        /* 0x00's */
+    HIGH_CODE = LOW_CODE + 0x21,           /* 0x7f's */
+    HYPHEN_CODE = HIGH_CODE + 0xa1 - 0x7f, /* 0xad's, the soft hyphen */
+};
 
 static bool prints(unsigned byte) {
     return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
 
-typedef struct byte_codes {
-    uint16_t code[256];
-    int16_t byte[BYTE_CODES]; /* -1: none */
-} byte_codes;
-
-static byte_codes make_byte_codes(void) {
-    byte_codes codes;
-    memset(codes.byte, 0xff, sizeof codes.byte);
-    unsigned next = 256;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        const unsigned code = prints(byte) ? byte : next++;
-        codes.code[byte] = (uint16_t)code;
-        codes.byte[code] = (int16_t)byte;
-    }
-    return codes;
+static uint32_t code_of_byte(unsigned byte) {
+    return prints(byte)   ? byte
+           : byte <= 0x20 ? LOW_CODE + byte
+           : byte <= 0xa0 ? HIGH_CODE + byte - 0x7f
+                          : HYPHEN_CODE;
 }
 
-static bool decode_text(const byte_codes *codes, str text, char *out, size_t *length) {
-    *length = 0;
-    for (size_t at = 0; at < text.len;) {
-        uint32_t code;
-        const size_t n = utf8_decode(text.ptr + at, text.len - at, &code);
-        if (n == 0 || code >= BYTE_CODES || codes->byte[code] < 0) {
-            return false;
-        }
-        out[(*length)++] = (char)codes->byte[code];
-        at += n;
-    }
-    return true;
+/* -1: the character stands for none. */
+static int byte_of_code(uint32_t code) {
+    return code < LOW_CODE      ? (prints(code) ? (int)code : -1)
+           : code < HIGH_CODE   ? (int)(code - LOW_CODE)
+           : code < HYPHEN_CODE ? (int)(code - HIGH_CODE + 0x7f)
+           : code < BYTE_CODES  ? 0xad
+                                : -1;
 }
 
 bool bpe_decode_text(str text, char *out, size_t *length) {
-    const byte_codes codes = make_byte_codes();
-    return decode_text(&codes, text, out, length);
+    size_t written = 0;
+    for (size_t at = 0; at < text.len;) {
+        uint32_t code;
+        const size_t n = utf8_decode(text.ptr + at, text.len - at, &code);
+        const int byte = n ? byte_of_code(code) : -1;
+        if (byte < 0) {
+            return false;
+        }
+        out[written++] = (char)byte;
+        at += n;
+    }
+    *length = written;
+    return true;
 }
 
 size_t bpe_encode_bytes(str bytes, char *out) {
-    const byte_codes codes = make_byte_codes();
     size_t length = 0;
     for (size_t i = 0; i < bytes.len; i++) {
-        length += utf8_encode(codes.code[(unsigned char)bytes.ptr[i]], out + length);
+        length += utf8_encode(code_of_byte((unsigned char)bytes.ptr[i]), out + length);
     }
     return length;
 }
 
 void bpe_byte_order(uint8_t order[256]) {
-    const byte_codes codes = make_byte_codes();
     size_t count = 0;
-    for (unsigned code = 0; code < BYTE_CODES; code++) {
-        if (codes.byte[code] >= 0) {
-            order[count++] = (uint8_t)codes.byte[code];
+    for (uint32_t code = 0; code < BYTE_CODES; code++) {
+        const int byte = byte_of_code(code);
+        if (byte >= 0) {
+            order[count++] = (uint8_t)byte;
         }
     }
 }
@@ -75,10 +75,9 @@ void bpe_byte_order(uint8_t order[256]) {
 /* ---- building ------------------------------------------------------------------------------- */
 
 static void assign_bytes(bpe *b, const vocabulary *v) {
-    const byte_codes codes = make_byte_codes();
     for (unsigned byte = 0; byte < 256; byte++) {
         char text[4];
-        const size_t length = utf8_encode(codes.code[byte], text);
+        const size_t length = utf8_encode(code_of_byte(byte), text);
         const int64_t token = vocabulary_find(v, (str){text, length});
         const bool usable = token >= 0 && vocabulary_is_plain(v, (size_t)token);
         b->symbols[byte] = (uint32_t)(usable ? (size_t)token : v->count + byte);
@@ -113,7 +112,6 @@ static sl_status read_merges(bpe *b, merge_table *merges, const vocabulary *v, c
 /* Tokens that plain text may become, by their bytes. Those not written in byte characters are left
  * out: no word can be one. */
 static sl_status index_words(bpe *b, const vocabulary *v, const str *pieces, sl_error *error) {
-    const byte_codes codes = make_byte_codes();
     char *scratch = malloc(LIMIT_TOKEN_BYTES);
     b->words = malloc(v->count * sizeof *b->words);
     if (!scratch || !b->words) {
@@ -123,7 +121,7 @@ static sl_status index_words(bpe *b, const vocabulary *v, const str *pieces, sl_
     for (size_t i = 0; i < v->count; i++) {
         size_t length;
         if (vocabulary_is_plain(v, i) && pieces[i].len > 0 &&
-            decode_text(&codes, v->texts[i], scratch, &length)) {
+            bpe_decode_text(v->texts[i], scratch, &length)) {
             b->words[b->word_count++] = (bpe_word){pieces[i], (uint32_t)i};
             b->longest_word = length > b->longest_word ? length : b->longest_word;
         }

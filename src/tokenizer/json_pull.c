@@ -37,10 +37,18 @@ static void expected(json_pull *j, const char *what) {
     }
 }
 
+static bool is_space(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Files are indented: a third of one may be spaces. */
 static void skip_space(json_pull *j) {
-    while (j->at < j->text.len && strchr(" \n\r\t", j->text.ptr[j->at]) && j->text.ptr[j->at]) {
-        j->at++;
+    const char *const text = j->text.ptr;
+    size_t at = j->at;
+    while (at < j->text.len && is_space(text[at])) {
+        at++;
     }
+    j->at = at;
 }
 
 static bool take(json_pull *j, char c) {
@@ -156,18 +164,17 @@ static size_t read_escape(json_pull *j, char out[4]) {
 
 /* To the next quote or backslash. */
 static void scan_plain(json_pull *j) {
-    while (j->at < j->text.len) {
-        const uint8_t c = (uint8_t)j->text.ptr[j->at];
-        if (c == '"' || c == '\\') {
-            return;
-        }
-        if (c < 0x20) {
-            json_fail(j, SL_ERR_FORMAT, "a control character, 0x%02x, in a string", c);
-            return;
-        }
-        j->at++;
+    const uint8_t *const text = (const uint8_t *)j->text.ptr;
+    size_t at = j->at;
+    while (at < j->text.len && text[at] != '"' && text[at] != '\\' && text[at] >= 0x20) {
+        at++;
     }
-    expected(j, "the string's end");
+    j->at = at;
+    if (at == j->text.len) {
+        expected(j, "the string's end");
+    } else if (text[at] < 0x20) {
+        json_fail(j, SL_ERR_FORMAT, "a control character, 0x%02x, in a string", text[at]);
+    }
 }
 
 /* A string from its first escape on; what was before begins at `begin`. The text's own length is

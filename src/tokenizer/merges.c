@@ -11,11 +11,8 @@
 
 sl_status merge_table_init(merge_table *table, size_t pairs, size_t rank_count, uint64_t seed,
                            sl_error *error) {
-    size_t slots = 16;
-    while (slots < 2 * pairs) {
-        slots *= 2;
-    }
-    *table = (merge_table){.mask = slots - 1, .seed = seed, .rank_count = rank_count};
+    const size_t slots = 2 * pairs + 16;
+    *table = (merge_table){.size = slots, .seed = seed, .rank_count = rank_count};
     table->slots = malloc(slots * sizeof *table->slots);
     if (!table->slots) {
         return error_memory(error, "the tokenizer's merges", slots * sizeof *table->slots);
@@ -30,13 +27,12 @@ void merge_table_free(merge_table *table) {
 }
 
 size_t merge_table_bytes(const merge_table *table) {
-    return table->slots ? (table->mask + 1) * sizeof *table->slots : 0;
+    return table->slots ? table->size * sizeof *table->slots : 0;
 }
 
 void merge_table_add(merge_table *table, merge_pair pair) {
-    const uint64_t key = (uint64_t)pair.left << 32 | pair.right;
-    size_t slot = merge_scramble(key + table->seed) & table->mask;
-    for (; table->slots[slot].left != MERGE_NONE; slot = (slot + 1) & table->mask) {
+    size_t slot = merge_slot(table, pair.left, pair.right);
+    for (; table->slots[slot].left != MERGE_NONE; slot = merge_next_slot(table, slot)) {
         if (table->slots[slot].left == pair.left && table->slots[slot].right == pair.right) {
             return;
         }

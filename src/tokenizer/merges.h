@@ -17,10 +17,11 @@ typedef struct merge_pair {
     uint32_t result;
 } merge_pair;
 
-/* Open addressing, at most half full; left is MERGE_NONE in an empty slot. */
+/* Open addressing, at most half full; left is MERGE_NONE in an empty slot. No larger than that, as
+ * all of it is touched when a model is opened. */
 typedef struct merge_table {
     merge_pair *slots;
-    size_t mask;
+    size_t size;
     size_t count;
     uint64_t seed;
     size_t rank_count; /* all ranks are below */
@@ -43,12 +44,22 @@ static inline uint64_t merge_scramble(uint64_t x) {
     return x ^ x >> 33;
 }
 
+/* Where the search for a pair begins: the hash's high half as a share of the table, whose size is
+ * under 2^32. */
+static inline size_t merge_slot(const merge_table *table, uint32_t left, uint32_t right) {
+    const uint64_t key = (uint64_t)left << 32 | right;
+    return (size_t)((merge_scramble(key + table->seed) >> 32) * table->size >> 32);
+}
+
+static inline size_t merge_next_slot(const merge_table *table, size_t slot) {
+    return slot + 1 < table->size ? slot + 1 : 0;
+}
+
 /* NULL if the two do not merge. */
 static inline const merge_pair *merge_table_find(const merge_table *table, uint32_t left,
                                                  uint32_t right) {
-    const uint64_t key = (uint64_t)left << 32 | right;
-    size_t slot = merge_scramble(key + table->seed) & table->mask;
-    for (;; slot = (slot + 1) & table->mask) {
+    size_t slot = merge_slot(table, left, right);
+    for (;; slot = merge_next_slot(table, slot)) {
         const merge_pair *pair = &table->slots[slot];
         if (pair->left == MERGE_NONE) {
             return NULL;

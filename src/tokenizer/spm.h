@@ -28,7 +28,7 @@ typedef struct spm {
      * ASCII, else an open-addressing set of first << 32 | second. */
     uint64_t ascii_seams[128][2];
     uint64_t *seams; /* 0: empty */
-    size_t seam_mask;
+    size_t seam_mask, seam_count;
     uint64_t seed;
 } spm;
 
@@ -62,13 +62,14 @@ static inline uint64_t *spm_seam(const spm *s, uint64_t key) {
 SL_CHECK sl_status spm_add_merges(spm *s, merge_table *merges, const vocabulary *v,
                                   sl_error *error);
 
-/* For the files that build one: room for the symbols of so many characters, which is cut to what
- * they took; where the symbol of one is kept; room for the seams of so many pairs, and a seam. */
-SL_CHECK sl_status spm_make_pages(spm *s, size_t characters, sl_error *error);
-void spm_cut_pages(spm *s);
+/* For the files that build one: asks for a place for the symbol of a character; makes all that were
+ * asked for, MERGE_NONE; where a symbol is kept that was asked for; an empty set of seams, and a
+ * seam, which is false if there is no memory for it. */
+void spm_ask_page(spm *s, uint32_t code);
+SL_CHECK sl_status spm_make_pages(spm *s, sl_error *error);
 uint32_t *spm_symbol_place(spm *s, uint32_t code);
-SL_CHECK sl_status spm_make_seams(spm *s, size_t pairs, sl_error *error);
-void spm_add_seam(spm *s, uint32_t first, uint32_t second);
+SL_CHECK sl_status spm_make_seams(spm *s, sl_error *error);
+SL_CHECK bool spm_add_seam(spm *s, uint32_t first, uint32_t second);
 
 /* The character, as merges see it, that ends before `end`, or begins at `at`, in well-formed
  * text. */

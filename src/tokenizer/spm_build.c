@@ -28,8 +28,8 @@ typedef struct piece {
     uint32_t token;
     uint32_t rank;
     float score;
-    uint32_t first, last;             /* its first and last character */
-    uint32_t first_bytes, last_bytes; /* their lengths */
+    uint32_t first, last;            /* its first and last character */
+    uint8_t first_bytes, last_bytes; /* their lengths */
 } piece;
 
 typedef struct builder {
@@ -43,6 +43,7 @@ typedef struct builder {
     size_t rank_count;
     size_t pair_count; /* counted first, then added */
     bool adding;
+    bool short_of_memory; /* for a seam */
     sl_error *error;
 } builder;
 
@@ -61,10 +62,10 @@ static bool describe(piece *p) {
         code = spm_canonical(code);
         if (at == 0) {
             p->first = code;
-            p->first_bytes = (uint32_t)length;
+            p->first_bytes = (uint8_t)length;
         }
         p->last = code;
-        p->last_bytes = (uint32_t)length;
+        p->last_bytes = (uint8_t)length;
         at += length;
     }
     return at > 0;
@@ -101,20 +102,37 @@ static sl_status collect(builder *b) {
 
 /* ---- order ---------------------------------------------------------------------------------- */
 
+typedef struct scored {
+    float score;
+    uint32_t number; /* of the piece */
+} scored;
+
 static int by_score(const void *a, const void *b) {
-    const piece *p = a, *q = b;
+    const scored *p = a, *q = b;
     return p->score > q->score ? -1 : p->score < q->score;
 }
 
-static void rank_by_score(builder *b) {
-    qsort(b->pieces, b->count, sizeof *b->pieces, by_score);
+/* Many writers number pieces by their scores, so that there is nothing to sort. */
+static sl_status rank_by_score(builder *b) {
+    scored *order = malloc((b->count + 1) * sizeof *order);
+    if (!order) {
+        return error_memory(b->error, "the vocabulary", b->count * sizeof *order);
+    }
+    bool ordered = true;
     for (size_t i = 0; i < b->count; i++) {
-        if (i > 0 && b->pieces[i].score != b->pieces[i - 1].score) {
-            b->rank_count++;
-        }
-        b->pieces[i].rank = (uint32_t)b->rank_count;
+        order[i] = (scored){b->pieces[i].score, (uint32_t)i};
+        ordered = ordered && (i == 0 || order[i - 1].score >= order[i].score);
+    }
+    if (!ordered) {
+        qsort(order, b->count, sizeof *order, by_score);
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        b->rank_count += i > 0 && order[i].score != order[i - 1].score;
+        b->pieces[order[i].number].rank = (uint32_t)b->rank_count;
     }
     b->rank_count++;
+    free(order);
+    return SL_OK;
 }
 
 static sl_status link_pieces(builder *b) {
@@ -132,12 +150,15 @@ static sl_status link_pieces(builder *b) {
 
 /* ---- characters ----------------------------------------------------------------------------- */
 
-uint32_t *spm_symbol_place(spm *s, uint32_t code) {
+void spm_ask_page(spm *s, uint32_t code) {
     uint16_t *page = &s->page_at[code / 256];
     if (*page == 0) {
-        *page = (uint16_t)s->page_count++;
+        *page = (uint16_t)++s->page_count;
     }
-    return &s->pages[(size_t)*page * 256 + code % 256];
+}
+
+uint32_t *spm_symbol_place(spm *s, uint32_t code) {
+    return &s->pages[(size_t)s->page_at[code / 256] * 256 + code % 256];
 }
 
 /* A character that begins or ends a piece without being one. */
@@ -155,24 +176,24 @@ static void *cut_block(void *block, size_t bytes) {
     return cut ? cut : block;
 }
 
-sl_status spm_make_pages(spm *s, size_t characters, sl_error *error) {
-    const size_t pages = 1 + (characters < SPM_PAGES ? characters : SPM_PAGES);
-    s->pages = malloc(pages * 256 * sizeof *s->pages);
+sl_status spm_make_pages(spm *s, sl_error *error) {
+    s->page_count++; /* page 0, which nobody asks for */
+    const size_t bytes = s->page_count * 256 * sizeof *s->pages;
+    s->pages = malloc(bytes);
     if (!s->pages) {
-        return error_memory(error, "the vocabulary's characters", pages * 256 * sizeof *s->pages);
+        return error_memory(error, "the vocabulary's characters", bytes);
     }
-    memset(s->pages, 0xff, pages * 256 * sizeof *s->pages);
-    s->page_count = 1;
+    memset(s->pages, 0xff, bytes);
     return SL_OK;
-}
-
-void spm_cut_pages(spm *s) {
-    s->pages = cut_block(s->pages, s->page_count * 256 * sizeof *s->pages);
 }
 
 static sl_status assign_symbols(builder *b) {
     spm *s = b->s;
-    const sl_status status = spm_make_pages(s, 2 * b->count, b->error);
+    for (size_t i = 0; i < b->count; i++) {
+        spm_ask_page(s, b->pieces[i].first);
+        spm_ask_page(s, b->pieces[i].last);
+    }
+    const sl_status status = spm_make_pages(s, b->error);
     s->odd_codes = malloc((2 * b->count + 1) * sizeof *s->odd_codes);
     if (status != SL_OK || !s->odd_codes) {
         return status != SL_OK ? status
@@ -190,32 +211,58 @@ static sl_status assign_symbols(builder *b) {
             add_odd(s, b->pieces[i].last);
         }
     }
-    /* Room was made for the most that there could be: megabytes. */
-    spm_cut_pages(s);
     s->odd_codes = cut_block(s->odd_codes, (s->odd_count + 1) * sizeof *s->odd_codes);
     return SL_OK;
 }
 
-sl_status spm_make_seams(spm *s, size_t pairs, sl_error *error) {
-    size_t slots = 16;
-    while (slots < 2 * pairs) {
-        slots *= 2;
+/* Seams of other characters than ASCII are few beside the pairs: the set begins small. */
+#define FIRST_SEAMS 1024u
+
+static sl_status seam_memory(size_t slots, sl_error *error) {
+    return error_memory(error, "the vocabulary's characters", slots * sizeof(uint64_t));
+}
+
+sl_status spm_make_seams(spm *s, sl_error *error) {
+    s->seams = calloc(FIRST_SEAMS, sizeof *s->seams);
+    s->seam_mask = FIRST_SEAMS - 1;
+    return s->seams ? SL_OK : seam_memory(FIRST_SEAMS, error);
+}
+
+static bool double_seams(spm *s) {
+    const size_t before = s->seam_mask + 1;
+    uint64_t *const old = s->seams;
+    uint64_t *const larger = calloc(2 * before, sizeof *larger);
+    if (!larger) {
+        return false;
     }
-    s->seams = calloc(slots, sizeof *s->seams);
-    s->seam_mask = slots - 1;
-    return s->seams ? SL_OK
-                    : error_memory(error, "the vocabulary's characters", slots * sizeof *s->seams);
+    s->seams = larger;
+    s->seam_mask = 2 * before - 1;
+    for (size_t i = 0; i < before; i++) {
+        if (old[i]) {
+            *spm_seam(s, old[i]) = old[i];
+        }
+    }
+    free(old);
+    return true;
 }
 
 /* ---- pairs ---------------------------------------------------------------------------------- */
 
-void spm_add_seam(spm *s, uint32_t first, uint32_t second) {
+bool spm_add_seam(spm *s, uint32_t first, uint32_t second) {
     if (first < 128 && second < 128) {
         s->ascii_seams[first][second / 64] |= (uint64_t)1 << second % 64;
-        return;
+        return true;
     }
     const uint64_t key = spm_seam_key(first, second);
+    if (*spm_seam(s, key)) {
+        return true;
+    }
+    if (2 * (s->seam_count + 1) > s->seam_mask && !double_seams(s)) {
+        return false;
+    }
     *spm_seam(s, key) = key;
+    s->seam_count++;
+    return true;
 }
 
 uint32_t spm_last_code(const char *end) {
@@ -244,8 +291,8 @@ static void add_pair(builder *b, const piece *p, uint32_t right, size_t right_by
     if (b->adding) {
         const char *end = p->text.ptr + p->text.len;
         merge_table_add(b->merges, (merge_pair){left, right, p->rank, p->token});
-        spm_add_seam(b->s, spm_last_code(end - right_bytes),
-                     spm_first_code(end - right_bytes, end));
+        b->short_of_memory |= !spm_add_seam(b->s, spm_last_code(end - right_bytes),
+                                            spm_first_code(end - right_bytes, end));
     }
 }
 
@@ -295,11 +342,11 @@ static sl_status add_pairs(builder *b) {
     if (status != SL_OK) {
         return status;
     }
-    status = spm_make_seams(b->s, b->pair_count, b->error);
+    status = spm_make_seams(b->s, b->error);
     if (status == SL_OK) {
         cut_pieces(b, true);
     }
-    return status;
+    return b->short_of_memory ? seam_memory(2 * (b->s->seam_mask + 1), b->error) : status;
 }
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -332,10 +379,8 @@ static sl_status build(builder *b) {
     }
     memset(b->left_at, 0xff, (LIMIT_TOKEN_BYTES + 1) * sizeof *b->left_at);
     sl_status status = collect(b);
-    if (status == SL_OK) {
-        rank_by_score(b);
-        status = link_pieces(b);
-    }
+    status = status == SL_OK ? rank_by_score(b) : status;
+    status = status == SL_OK ? link_pieces(b) : status;
     status = status == SL_OK ? assign_symbols(b) : status;
     return status == SL_OK ? add_pairs(b) : status;
 }

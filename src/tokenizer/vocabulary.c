@@ -30,11 +30,9 @@ static sl_status allocate(vocabulary *v, size_t bytes, sl_error *error) {
     v->text_bytes = malloc(bytes + 1);
     v->types = calloc(v->count, sizeof *v->types);
     v->ends = calloc(v->count, sizeof *v->ends);
-    v->entries = calloc(v->count, sizeof *v->entries);
-    return v->texts && v->text_bytes && v->types && v->ends && v->entries
+    return v->texts && v->text_bytes && v->types && v->ends
                ? SL_OK
-               : error_memory(error, "the vocabulary",
-                              bytes + v->count * (sizeof *v->texts + sizeof *v->entries + 2));
+               : error_memory(error, "the vocabulary", bytes + v->count * (sizeof *v->texts + 2));
 }
 
 static sl_status read_texts(vocabulary *v, sl_error *error) {
@@ -67,30 +65,26 @@ static sl_status read_texts(vocabulary *v, sl_error *error) {
         memcpy(out, text.ptr, text.len);
         v->texts[i] = (str){out, text.len};
         out += text.len;
-        if (text.len > 0) {
-            v->entries[v->entry_count++] = (vocabulary_entry){v->texts[i], (uint32_t)i};
-        }
     }
     return SL_OK;
 }
 
 static sl_status index_texts(vocabulary *v, sl_error *error) {
     size_t first, twice;
-    const sl_status status = name_index_build(&v->index, v->entries, sizeof *v->entries,
-                                              v->entry_count, &first, &twice, error);
+    const sl_status status =
+        name_index_build(&v->index, v->texts, sizeof *v->texts, v->count, &first, &twice, error);
     if (status == SL_OK && twice != NAME_INDEX_NONE) {
         return error_set(error, SL_ERR_FORMAT,
                          "metadata \"" KEY("tokens") "\": expected each token once, found \"%.*s\" "
-                                                     "as tokens %u and %u",
-                         STR_ARG(v->entries[twice].text), v->entries[first].token,
-                         v->entries[twice].token);
+                                                     "as tokens %zu and %zu",
+                         STR_ARG(v->texts[twice]), first, twice);
     }
     return status;
 }
 
 int64_t vocabulary_find(const vocabulary *v, str text) {
-    const size_t entry = name_index_find(&v->index, v->entries, sizeof *v->entries, text);
-    return entry == NAME_INDEX_NONE ? -1 : (int64_t)v->entries[entry].token;
+    const size_t token = name_index_find(&v->index, v->texts, sizeof *v->texts, text);
+    return token == NAME_INDEX_NONE ? -1 : (int64_t)token;
 }
 
 static int hex_value(char c) {
@@ -335,7 +329,6 @@ void vocabulary_free(vocabulary *v) {
     free(v->text_bytes);
     free(v->types);
     free(v->ends);
-    free(v->entries);
     name_index_free(&v->index);
     *v = (vocabulary){0};
 }

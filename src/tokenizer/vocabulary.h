@@ -15,11 +15,6 @@ typedef enum token_type {
     TOKEN_BYTE = 6,
 } token_type;
 
-typedef struct vocabulary_entry {
-    str text; /* first: name_index reads it there */
-    uint32_t token;
-} vocabulary_entry;
-
 typedef struct vocabulary {
     const model_file *file;
     size_t count;
@@ -27,9 +22,7 @@ typedef struct vocabulary {
     char *text_bytes;          /* theirs: a copy, for a mapped file may change underneath */
     uint8_t *types;            /* of token_type */
     bool *ends;                /* tokens that end a generation */
-    vocabulary_entry *entries; /* tokens with a text, and the index over them */
-    size_t entry_count;
-    name_index index;
+    name_index index;          /* over the texts */
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos;
 } vocabulary;
