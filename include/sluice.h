@@ -825,7 +825,7 @@ SL_API void sl_importance_get(const sl_importance *importance, size_t index,
 
 typedef struct sl_importance_file {
     bool dat;         /* the kind without metadata that llama-imatrix wrote first; else GGUF */
-    const char *text; /* the name of the text; NULL: none */
+    const char *text; /* the name of the text, less its folders; NULL: none */
     size_t n_ctx;     /* tokens of a chunk of it, at least 1 */
     size_t chunks;
 } sl_importance_file;

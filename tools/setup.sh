@@ -17,6 +17,8 @@ library libcurl libcurl4-openssl-dev
 library nettle nettle-dev'
 needs_tests="$needs_build
 library cmocka libcmocka-dev
+library libssl libssl-dev
+tool openssl openssl
 tool script bsdutils"
 needs_format='
 tool clang-format clang-format'

@@ -37,4 +37,13 @@ static inline bool str_ends_with(str a, const char *end) {
     return a.len >= length && (length == 0 || memcmp(a.ptr + (a.len - length), end, length) == 0);
 }
 
+/* What is behind the last '/' of a path: all of it where there is none. */
+static inline str str_base_name(str path) {
+    size_t from = path.len;
+    while (from > 0 && path.ptr[from - 1] != '/') {
+        from--;
+    }
+    return from > 0 ? (str){path.ptr + from, path.len - from} : path;
+}
+
 #endif

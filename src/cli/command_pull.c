@@ -156,6 +156,7 @@ int command_pull(const cli_options *options) {
         .cache = folder,
         .endpoint = w.endpoint,
         .token = hub_settings_token(),
+        .authorities = hub_settings_authorities(),
         .parallel = (size_t)options->most_files,
         .timeout = options->timeout,
         .progress = show_progress,

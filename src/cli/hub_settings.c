@@ -70,6 +70,11 @@ const char *hub_settings_token(void) {
     return length > 0 && length < PATH_BYTES && read_token(path, token) ? token : NULL;
 }
 
+const char *hub_settings_authorities(void) {
+    const char *const file = getenv("SSL_CERT_FILE");
+    return file && file[0] ? file : NULL;
+}
+
 int hub_settings_resolve(const char **model, char **found) {
     hub_name name;
     if (!*model || console_file_at(*model) != CONSOLE_FILE_NONE || !hub_name_parse(*model, &name)) {

@@ -3,6 +3,7 @@
  *   cache      $SLUICE_CACHE, or $XDG_CACHE_HOME/sluice/models, or ~/.cache/sluice/models
  *   endpoint   $HF_ENDPOINT, or https://huggingface.co
  *   token      $HF_TOKEN, or the file token in $HF_HOME, or in ~/.cache/huggingface
+ *   authorities: those in the file $SSL_CERT_FILE, or the system's
  */
 #ifndef CLI_HUB_SETTINGS_H
 #define CLI_HUB_SETTINGS_H
@@ -14,6 +15,9 @@ const char *hub_settings_endpoint(void);
 
 /* NULL if there is none. Static storage. */
 const char *hub_settings_token(void);
+
+/* The file of certificates by which those of servers are judged; NULL: the system's. */
+const char *hub_settings_authorities(void);
 
 /* Where *model names no file but looks like user/repo[:quant], makes it the path of that model in
  * the cache, which lives as long as *found, for free(). An existing file or folder always wins. The

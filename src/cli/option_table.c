@@ -404,7 +404,8 @@ const command command_table[] = {
      "same command is given again. Files are checked and appear whole. They are kept in "
      "$SLUICE_CACHE, or sluice/models under $XDG_CACHE_HOME or ~/.cache; other commands take "
      "user/repo[:quant] in place of a file. HF_TOKEN is for repositories that want to know who "
-     "asks, HF_ENDPOINT for another hub.", "user/repo", NULL, NULL},
+     "asks, HF_ENDPOINT for another hub, SSL_CERT_FILE for the authorities of its certificate.",
+     "user/repo", NULL, NULL},
     {"list", COMMAND_LIST, command_list, "list the models that were fetched",
      "[--json] [options]",
      "Lists the models of the cache: name, size, and when they were fetched.", NULL, NULL, NULL},

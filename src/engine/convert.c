@@ -15,6 +15,7 @@
 #include "engine/type_mix.h"
 #include "formats/gguf_writer.h"
 #include "formats/imatrix.h"
+#include "models/gemma.h"
 #include "models/gguf_words.h"
 #include "quant/encode.h"
 
@@ -127,6 +128,11 @@ static void tell_all(const sl_conversion *c) {
     tell(c, "quantized already, which loses more than quantizing from F16", again);
     tell(c, "no whole blocks of their type in a row, hence of another type", narrow);
     tell(c, "without an entry in the importance matrix", lacking);
+    if (gemma_scale_is_own(&c->source) && c->options.notice) {
+        c->options.notice(c->options.user,
+                          "attention.scale is not that of a head's size: llama.cpp does not read "
+                          "this key and computes something else; sluice reads it");
+    }
     if (c->mix && type_mix_wants_importance(c->mix) && !c->importance && c->options.notice) {
         c->options.notice(c->options.user,
                           "this type does badly without an importance matrix (--imatrix)");
@@ -173,11 +179,13 @@ static sl_status write_headers(sl_conversion *c, sl_error *error) {
     return status;
 }
 
-/* The keys are those that llama-quantize writes. */
+/* The keys are those that llama-quantize writes. It writes paths as they were typed; of them names
+ * alone are kept, for the folders of somebody's machine are nobody else's business, and no program
+ * opens what these keys name. */
 static void add_importance(const sl_conversion *c, tables *more) {
     imatrix_info info;
     imatrix_get_info(c->importance, &info);
-    tables_string(more, "quantize.imatrix.file", str_from(c->options.importance));
+    tables_string(more, "quantize.imatrix.file", str_base_name(str_from(c->options.importance)));
     if (*info.texts) {
         tables_string(more, "quantize.imatrix.dataset", str_from(info.texts));
     }

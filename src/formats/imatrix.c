@@ -42,9 +42,10 @@ static const entry *entry_at(const imatrix *m, size_t index) {
     return (const entry *)m->entries.items + index;
 }
 
-static void add_text(imatrix *m, str name) {
+/* Other programs write the path; of that the name is kept. */
+static void add_text(imatrix *m, str path) {
     const size_t room = sizeof m->texts - 1;
-    const str parts[2] = {str_from(m->texts_length ? ", " : ""), name};
+    const str parts[2] = {str_from(m->texts_length ? ", " : ""), str_base_name(path)};
     for (size_t i = 0; i < 2; i++) {
         const size_t n = size_min(parts[i].len, room - m->texts_length);
         if (n > 0) {

@@ -75,7 +75,7 @@ static void write_dat(writer *w, const imatrix_sums *entries, size_t n,
         put_sums(w, e, (double)calls / (double)e->count);
     }
     put_i32(w, file->chunks);
-    put_string(w, str_from(file->text ? file->text : ""));
+    put_string(w, str_base_name(str_from(file->text ? file->text : "")));
 }
 
 /* ---- GGUF ----------------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ static gguf_tensor tensor_of(tables *words, str name, const char *end, size_t n)
 static sl_status make_tables(const imatrix_sums *entries, size_t n, const sl_importance_file *file,
                              gguf_tensor *tensors, model_file *out, sl_error *error) {
     tables t = tables_new("", NULL, 0, error);
-    const str text = str_from(file->text ? file->text : "");
+    const str text = str_base_name(str_from(file->text ? file->text : ""));
     tables_string(&t, "general.type", str_from("imatrix"));
     tables_strings(&t, "imatrix.datasets", &text, file->text ? 1 : 0);
     tables_u64(&t, "imatrix.chunk_count", file->chunks);

@@ -55,7 +55,8 @@ typedef struct task {
     uint64_t range_first, range_last, range_total; /* Content-Range */
     char new_etag[256];
     size_t ignored;
-    sl_status failed; /* for good: `error` says why */
+    char said[CURL_ERROR_SIZE]; /* why libcurl gave up, in its words; "" if it did not say */
+    sl_status failed;           /* for good: `error` says why */
     sl_error error;
 } task;
 
@@ -131,6 +132,18 @@ static void read_link(task *t, str value) {
 
 static void copy_value(char *out, size_t size, str value) {
     snprintf(out, size, "%.*s", (int)(value.len < size ? value.len : size), value.ptr);
+}
+
+/* Where requests may go: to http and https alone, whatever else libcurl knows, and from a hub that
+ * is reached by https not to http, which would give away what is asked for and let anybody answer.
+ * Ends the task otherwise; `origin` is filled in. `who` begins the message. */
+static bool may_go(task *t, const char *url, const char *who, char origin[ORIGIN_BYTES]) {
+    if (!url || !origin_of(t->f->curl, url, origin)) {
+        fail(t, SL_ERR_FORMAT, "%s to no http(s) address", who);
+    } else if (strncmp(t->f->origin, "https:", 6) == 0 && strncmp(origin, "https:", 6) != 0) {
+        fail(t, SL_ERR_FORMAT, "%s to %s, which is not encrypted", who, origin);
+    }
+    return t->failed == SL_OK;
 }
 
 /* A line of the header; each answer begins with "HTTP/". */
@@ -255,13 +268,12 @@ static void add_header(task *t, const char *line, bool *good) {
 }
 
 /* The token, where it may go, and the range. */
-static bool set_headers(task *t) {
+static bool set_headers(task *t, const char *origin) {
     const fetch_options *const o = &t->f->options;
-    char line[1024], origin[ORIGIN_BYTES];
+    char line[1024];
     bool good = true;
     add_header(t, "Accept-Encoding: identity", &good);
-    if (o->token && origin_of(t->f->curl, task_url(t), origin) &&
-        strcmp(origin, t->f->origin) == 0) {
+    if (o->token && strcmp(origin, t->f->origin) == 0) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", o->token);
         add_header(t, line, &good);
     }
@@ -283,12 +295,17 @@ static sl_status begin_request(task *t, sl_error *error) {
     const fetch_options *const o = &t->f->options;
     const long timeout = (long)(o->timeout * 1000);
     const long seconds = o->timeout < 1 ? 1 : (long)o->timeout;
+    char origin[ORIGIN_BYTES];
+    if (!may_go(t, task_url(t), "the server's list goes on", origin)) {
+        return error_set(error, t->failed, "%s", t->error.message);
+    }
     t->began = t->enough = t->has_range = false;
     t->ignored = 0;
+    t->said[0] = 0;
     t->had = t->job->have;
     t->job->status = 0;
     t->easy = curl->easy_init();
-    if (!t->easy || !set_headers(t)) {
+    if (!t->easy || !set_headers(t, origin)) {
         return error_memory(error, "a request", 0);
     }
     CURL *const e = t->easy;
@@ -306,6 +323,12 @@ static sl_status begin_request(task *t, sl_error *error) {
     curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl->easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl->easy_setopt(e, CURLOPT_PRIVATE, t);
+    curl->easy_setopt(e, CURLOPT_ERRORBUFFER, t->said);
+    if (o->authorities) {
+        /* These alone: libcurl would look into the system's folder, too. */
+        curl->easy_setopt(e, CURLOPT_CAINFO, o->authorities);
+        curl->easy_setopt(e, CURLOPT_CAPATH, NULL);
+    }
     if (!good || curl->multi_add_handle(t->f->multi, e) != CURLM_OK) {
         return error_memory(error, "a request", 0);
     }
@@ -374,11 +397,10 @@ static void finish_job(task *t) {
 static void follow_redirect(task *t) {
     char *url = NULL, origin[ORIGIN_BYTES];
     t->f->curl->easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
-    if (!url || !origin_of(t->f->curl, url, origin)) {
-        fail(t, SL_ERR_FORMAT, "the server redirects (%ld) to no http(s) address", t->job->status);
-    } else if (strncmp(t->f->origin, "https:", 6) == 0 && strncmp(origin, "https:", 6) != 0) {
-        fail(t, SL_ERR_FORMAT, "the server redirects to %s, which is not encrypted", origin);
-    } else if (++t->hops > MOST_HOPS) {
+    if (!may_go(t, url, "the server redirects", origin)) {
+        return;
+    }
+    if (++t->hops > MOST_HOPS) {
         fail(t, SL_ERR_FORMAT, "more than %d redirects", MOST_HOPS);
     } else {
         char *const copy = strdup(url);
@@ -407,6 +429,26 @@ static void refuse_status(task *t) {
         fail(t, SL_ERR_FILE, "the server answers %ld%s", status,
              status == 416 ? ", there are no such bytes" : "");
     }
+}
+
+/* What another try would not change ends the task; otherwise false. */
+static bool fails_for_good(task *t, CURLcode result) {
+    const char *const said = t->said[0] ? t->said : t->f->curl->easy_strerror(result);
+    char origin[ORIGIN_BYTES];
+    if (!origin_of(t->f->curl, task_url(t), origin)) {
+        snprintf(origin, sizeof origin, "%s", t->f->origin);
+    }
+    if (result == CURLE_PEER_FAILED_VERIFICATION) {
+        fail(t, SL_ERR_RUNTIME, "the certificate of %s is not accepted: %s", origin, said);
+    } else if (result == CURLE_URL_MALFORMAT || result == CURLE_SSL_CACERT_BADFILE ||
+               result == CURLE_OUT_OF_MEMORY || result == CURLE_UNSUPPORTED_PROTOCOL) {
+        fail(t, SL_ERR_RUNTIME, "%s", said);
+    } else if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT ||
+                result == CURLE_SSL_CONNECT_ERROR) &&
+               t->job->have == 0 && t->tries >= MOST_KNOCKS) {
+        fail(t, SL_ERR_RUNTIME, "%s cannot be reached: %s", origin, said);
+    }
+    return t->failed != SL_OK;
 }
 
 /* The answer is complete, or will not become so. */
@@ -446,17 +488,11 @@ static void end_answer(task *t, CURLcode result) {
         try_again(t, reason, (double)asked);
     } else if (status >= 400) {
         refuse_status(t);
-    } else if (result == CURLE_URL_MALFORMAT || result == CURLE_PEER_FAILED_VERIFICATION ||
-               result == CURLE_SSL_CACERT_BADFILE || result == CURLE_OUT_OF_MEMORY ||
-               result == CURLE_UNSUPPORTED_PROTOCOL) {
-        fail(t, SL_ERR_RUNTIME, "%s", t->f->curl->easy_strerror(result));
+    } else if (fails_for_good(t, result)) {
+        return;
     } else if (result == CURLE_OPERATION_TIMEDOUT && status != 0) {
         snprintf(reason, sizeof reason, "nothing came for %.0f s", t->f->options.timeout);
         try_again(t, reason, 0);
-    } else if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT) &&
-               job->have == 0 && t->tries >= MOST_KNOCKS) {
-        fail(t, SL_ERR_RUNTIME, "%s cannot be reached: %s", t->f->options.endpoint,
-             t->f->curl->easy_strerror(result));
     } else if (result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR) {
         try_again(t, "the connection broke off", 0);
     } else {

@@ -7,8 +7,8 @@
  *                   +------- wait, try again <---------+ reset, stall, 429, 5xx
  *
  * A try begins where the one before ended. The token goes to the endpoint itself and to no other
- * scheme, host or port: redirects are followed here, not by libcurl. Everything runs on the calling
- * thread.
+ * scheme, host or port: redirects are followed here, not by libcurl. From an endpoint of https none
+ * leads to http. Everything runs on the calling thread.
  */
 #ifndef HUB_FETCH_H
 #define HUB_FETCH_H
@@ -51,10 +51,12 @@ struct fetch_job {
 void fetch_job_clear(fetch_job *job);
 
 typedef struct fetch_options {
-    const char *endpoint; /* "https://huggingface.co" */
-    const char *token;    /* NULL: none */
-    size_t parallel;      /* jobs at a time */
-    double timeout;       /* seconds without a byte after which a connection is given up; the first
+    const char *endpoint;    /* "https://huggingface.co" */
+    const char *token;       /* NULL: none */
+    const char *authorities; /* file of certificates in PEM by which those of servers are judged, in
+                                place of the system's; NULL: the system's */
+    size_t parallel;         /* jobs at a time */
+    double timeout; /* seconds without a byte after which a connection is given up; the first
                              wait before another try is a thirtieth of it */
     sl_progress_fn progress; /* of all bytes; done and total 0 where the total is not known */
     sl_notice_fn notice;     /* tries that failed */

@@ -714,8 +714,16 @@ static sl_status lock_commit(hub_pull *p, sl_error *error) {
 
 static sl_status open_parts(hub_pull *p, sl_error *error) {
     const hub_pull_options *const o = &p->options;
-    const fetch_options how = {o->endpoint, o->token,  o->parallel, o->timeout,
-                               o->progress, o->notice, o->user};
+    const fetch_options how = {
+        .endpoint = o->endpoint,
+        .token = o->token,
+        .authorities = o->authorities,
+        .parallel = o->parallel,
+        .timeout = o->timeout,
+        .progress = o->progress,
+        .notice = o->notice,
+        .user = o->user,
+    };
     sl_status status = fetcher_open(&how, &p->fetcher, error);
     if (status == SL_OK) {
         const int reason = store_open(o->cache, true, &p->store);

@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 typedef struct hub_pull_options {
-    const char *name;     /* "user/repo" or "user/repo:quant" */
-    const char *revision; /* a branch, a tag or a commit; NULL: "main" */
-    const char *cache;    /* folder; made if it is not there */
-    const char *endpoint; /* "https://huggingface.co" */
-    const char *token;    /* NULL: none */
-    size_t parallel;      /* files at a time */
-    double timeout;       /* as in fetch_options */
+    const char *name;        /* "user/repo" or "user/repo:quant" */
+    const char *revision;    /* a branch, a tag or a commit; NULL: "main" */
+    const char *cache;       /* folder; made if it is not there */
+    const char *endpoint;    /* "https://huggingface.co" */
+    const char *token;       /* NULL: none */
+    const char *authorities; /* as in fetch_options */
+    size_t parallel;         /* files at a time */
+    double timeout;          /* as in fetch_options */
     sl_progress_fn progress;
     sl_notice_fn notice;
     void *user;

@@ -23,7 +23,7 @@ cmp -s "$folder/a.gguf" "$folder/b.gguf" || fail "threads and batches change the
 # What is in it.
 run 0 inspect "$folder/a.gguf" --tensors
 for line in 'general.type = "imatrix"' "imatrix.chunk_count = $windows" "imatrix.chunk_size = 64" \
-    'imatrix.datasets = 1 strings: ".*/text"' 'blk.0.attn_q.weight.in_sum2  *F32  *\[256\]' \
+    'imatrix.datasets = 1 strings: "text"' 'blk.0.attn_q.weight.in_sum2  *F32  *\[256\]' \
     'blk.3.ffn_down.weight.in_sum2  *F32  *\[768\]' 'blk.3.ffn_down.weight.counts  *F32  *\[1\]'; do
     grep -q "$line" "$out" || fail "no $line"
 done

@@ -2,73 +2,8 @@
 # (tests/net/hub_server.c).
 . "$(dirname "$0")/common.inc"
 need_model
-[ -x "${HUB_SERVER:-}" ] || skip "no hub: built without libcurl or nettle"
-unset HF_HOME SLUICE_CACHE http_proxy HTTP_PROXY all_proxy ALL_PROXY
+. "$(dirname "$0")/hub.inc"
 golden=$(dirname "$0")/../golden
-root=$scratch/root
-cache=$scratch/cache/sluice/models
-commit=0123456789abcdef0123456789abcdef01234567
-mkdir -p "$root/repos/you"
-echo $commit >"$root/commit"
-mkfifo "$root/in"
-"$HUB_SERVER" "$root" <"$root/in" &
-exec 9>"$root/in" # the hub ends with us
-tries=0
-while [ ! -f "$root/ports" ]; do
-    tries=$((tries + 1))
-    [ $tries -lt 200 ] || fail "the hub does not begin"
-    sleep 0.05
-done
-read -r port store <"$root/ports"
-export HF_ENDPOINT="http://127.0.0.1:$port" HOME="$scratch/home" HF_TOKEN=
-
-# rules LINE... : how the hub behaves from now on; and what it was asked for is forgotten. The
-# numbers make each a new one.
-rules() {
-    for line; do
-        serial=$((${serial:-0} + 1))
-        printf '%s #%s\n' "$line" $serial
-    done >"$root/rules.new"
-    mv "$root/rules.new" "$root/rules"
-    : >"$root/log"
-}
-
-# pull STATUS ARGUMENT... : without a plan, quickly
-pull() {
-    wanted=$1
-    shift
-    run "$wanted" pull --no-plan --timeout 1.5 "$@"
-}
-
-# told TEXT : that the command said
-told() {
-    grep -qF -e "$1" "$err" || fail "no '$1' in the messages"
-}
-
-# asked COUNT PATTERN : how often the hub was asked for something
-asked() {
-    found=$(grep -c "^begin $2" "$root/log")
-    [ "$found" -eq "$1" ] || {
-        cat "$root/log" >&2
-        fail "asked $found times and not $1 for $2"
-    }
-}
-
-# is_there REPO FILE : whole, and the right one
-is_there() {
-    cmp -s "$root/repos/$1/$2" "$cache/$1/$commit/$2" || fail "$2 of $1 is not there"
-    [ ! -e "$cache/$1/$commit/$2.part" ] || fail "a part of $2 is left"
-}
-
-# is_absent REPO : nothing stands under a final name
-is_absent() {
-    left=$(find "$cache/$1/$commit" -type f ! -name '*.part' 2>/dev/null)
-    [ -z "$left" ] || fail "there is $left"
-}
-
-forget() {
-    rm -rf "$cache"
-}
 
 # refused FRAGMENT RULE... : you/bytes cannot be fetched, with one last line that says why
 refused() {

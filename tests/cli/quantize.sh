@@ -145,7 +145,11 @@ cmp -s "$folder/a.gguf" "$folder/b.gguf" && fail "--imatrix changes nothing"
 grep -q 'without an entry in the importance matrix' "$err" || fail "--imatrix: no word of what lacks"
 grep -q '^token_embd.weight .* no importance$' "$err" || fail "--imatrix: no mark"
 run 0 inspect "$folder/b.gguf"
-grep -q "quantize.imatrix.file = \"$scratch/matrix.gguf\"" "$out" || fail "--imatrix: no file"
+# Names alone: folders are nobody else's business.
+grep -q 'quantize.imatrix.file = "matrix.gguf"' "$out" || fail "--imatrix: no file"
+grep -q 'quantize.imatrix.dataset = "heldout.txt"' "$out" || fail "--imatrix: no text"
+grep -qF "$scratch" "$folder/b.gguf" && fail "--imatrix: the file tells of folders"
+grep -qF "$models" "$scratch/matrix.gguf" && fail "imatrix: the file tells of folders"
 grep -q 'quantize.imatrix.entries_count = [1-9]' "$out" || fail "--imatrix: no entries_count"
 grep -q 'quantize.imatrix.chunks_count = 4' "$out" || fail "--imatrix: no chunks_count"
 rm "$folder"/*

@@ -28,6 +28,8 @@
  *   text TEXT      the body
  *   loop 0         redirect to itself
  *   to URL         redirect there
+ *   blob URL       large files are redirected to URL/blob/..., not to the second port
+ *   next URL       URL is in front of the next page of a list, not the first port
  *   gated TOKEN    401 without this token
  *   size N         the list says N bytes more
  *   sum 0          the list says another sha256
@@ -145,6 +147,13 @@ static const char *action(const request *r, const char *name) {
 static uint64_t number(const request *r, const char *name, uint64_t otherwise) {
     const char *const text = action(r, name);
     return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* "http://127.0.0.1:PORT" of ours, or what the rules say in its place. */
+static const char *address(const request *r, const char *name, size_t port, char room[64]) {
+    const char *const told = action(r, name);
+    snprintf(room, 64, "http://127.0.0.1:%d", ports[port]);
+    return told ? told : room;
 }
 
 /* ---- answering ------------------------------------------------------------------------------ */
@@ -375,7 +384,7 @@ static size_t list_entry(const request *r, const char *folder, const char *path,
 
 static void answer_list(request *r, const char *repo) {
     static const size_t room = 1 << 20;
-    char folder[LINE_SIZE], more[LINE_SIZE] = "";
+    char folder[LINE_SIZE], more[LINE_SIZE] = "", here[64];
     char(*const paths)[PATH_SIZE] = malloc(MOST_FILES * sizeof *paths);
     char *const text = malloc(room);
     snprintf(folder, sizeof folder, "%s/repos/%s", root, repo);
@@ -396,9 +405,8 @@ static void answer_list(request *r, const char *repo) {
     }
     length += (size_t)snprintf(text + length, room - length, "]");
     if ((page + 1) * of_page < count) {
-        snprintf(more, sizeof more,
-                 "Link: <http://127.0.0.1:%d%s?recursive=true&page=%zu>; rel=\"next\"\r\n",
-                 ports[0], r->path, page + 1);
+        snprintf(more, sizeof more, "Link: <%s%s?recursive=true&page=%zu>; rel=\"next\"\r\n",
+                 address(r, "next", 0, here), r->path, page + 1);
     }
     const size_t cut = (size_t)number(r, "cut", length);
     answer_bytes(r, (const uint8_t *)text, cut < length ? cut : length, "list", more);
@@ -458,7 +466,7 @@ static void answer_api(request *r, const char *rest, const char *commit) {
 
 static void answer_resolve(request *r, const char *commit) {
     char user[128], repo[128], revision[128], path[PATH_SIZE], more[LINE_SIZE];
-    char file[2 * PATH_SIZE];
+    char file[2 * PATH_SIZE], here[64];
     if (sscanf(r->path, "/%127[^/]/%127[^/]/resolve/%127[^/]/%1023s", user, repo, revision, path) !=
             4 ||
         (strcmp(revision, commit) != 0 && strcmp(revision, "main") != 0)) {
@@ -467,9 +475,8 @@ static void answer_resolve(request *r, const char *commit) {
     }
     snprintf(file, sizeof file, "%s/%s/%.1000s", user, repo, path);
     if (is_large(path)) {
-        snprintf(more, sizeof more,
-                 "Location: http://127.0.0.1:%d/blob/%s\r\nX-Repo-Commit: %s\r\n", ports[1], file,
-                 commit);
+        snprintf(more, sizeof more, "Location: %s/blob/%s\r\nX-Repo-Commit: %s\r\n",
+                 address(r, "blob", 1, here), file, commit);
         answer_status(r, 302, more, "");
     } else {
         answer_file(r, file, "small");

@@ -2,6 +2,8 @@
  * and what they refuse. That the numbers are right as a whole, tests/parity compares with another
  * program; here families are compared with each other, where one is the other in other clothes. */
 #include "base/size.h"
+#include "formats/gguf.h"
+#include "models/gemma.h"
 #include "support/gguf_tiny_gated.h"
 #include "support/test_model.h"
 
@@ -333,6 +335,41 @@ static void expect_scale(gguf_builder *b, float expected) {
     gguf_builder_free(b);
 }
 
+/* A file of these, with an attention.scale unless that is 0. */
+static bool has_own_scale(const char *architecture, size_t n_layer, float scale) {
+    gguf_tiny_gated o = options_of(architecture);
+    o.n_layer = n_layer;
+    gguf_builder b = start(&o);
+    char key[64];
+    snprintf(key, sizeof key, "%s.attention.scale", architecture);
+    if (scale != 0) {
+        gguf_builder_f32(&b, key, scale);
+    }
+    gguf_builder_finish(&b);
+    model_file file;
+    sl_error error;
+    assert_int_equal(gguf_parse(b.image, b.image_bytes, &file, &error), SL_OK);
+    const bool own = gemma_scale_is_own(&file);
+    model_file_free(&file);
+    gguf_builder_free(&b);
+    return own;
+}
+
+static void a_scale_that_others_do_not_read_is_known(void **state) {
+    (void)state;
+    const char *const names[] = {"gemma2", "gemma3"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const size_t large = i == 0 ? 46 : 62; /* 27 billion parameters: 32 / 4, not heads of 16 */
+        assert_false(has_own_scale(names[i], 6, 0));
+        assert_false(has_own_scale(names[i], 6, 0.25f));
+        assert_true(has_own_scale(names[i], 6, 1.0f / sqrtf(8)));
+        assert_false(has_own_scale(names[i], large, 1.0f / sqrtf(8)));
+        assert_true(has_own_scale(names[i], large, 0.25f));
+        assert_false(has_own_scale(names[i], 6, NAN)); /* refused elsewhere */
+    }
+    assert_false(has_own_scale("qwen2", 6, 0.125f));
+}
+
 static void scores_are_scaled_by_what_the_model_is(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(families); i++) {
@@ -548,6 +585,7 @@ int main(void) {
         cmocka_unit_test(room_decides_between_short_and_long),
         cmocka_unit_test(factors_may_be_arrays),
         cmocka_unit_test(scores_are_scaled_by_what_the_model_is),
+        cmocka_unit_test(a_scale_that_others_do_not_read_is_known),
         cmocka_unit_test(soft_caps),
         cmocka_unit_test(tensors_missing_or_misshapen),
         cmocka_unit_test(numbers_that_are_none),
