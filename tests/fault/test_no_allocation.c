@@ -4,6 +4,7 @@
 #include "sluice.h"
 
 #include "support/gguf_family.h"
+#include "support/quick.h"
 #include "support/temp_file.h"
 
 #include <dlfcn.h>
@@ -280,7 +281,7 @@ static void stop(generator *g) {
     free(g->tokens);
 }
 
-enum { STEPS = 100, ROOM = 192 };
+enum { STEPS = 100, QUICK_STEPS = 40, ROOM = 192 };
 
 static void generate_with(void (*next)(generator *g), const char *path, bool streamed) {
     static const char prompt[] = "it was the best of times, it was the worst of times";
@@ -289,7 +290,8 @@ static void generate_with(void (*next)(generator *g), const char *path, bool str
     read_maps(maps_before);
     atomic_store(&counted, 0);
     atomic_store(&counting, true);
-    for (int i = 0; i < STEPS; i++) {
+    const size_t steps = quick_or(QUICK_STEPS, STEPS);
+    for (size_t i = 0; i < steps; i++) {
         next(&g);
     }
     atomic_store(&counting, false);
@@ -297,7 +299,7 @@ static void generate_with(void (*next)(generator *g), const char *path, bool str
     assert_int_equal(atomic_load(&counted), 0);
     assert_string_equal(maps_before, maps_after);
     if (next == step_with_lookup) {
-        assert_true(g.drafted > STEPS / 4);
+        assert_true(g.drafted > steps / 4);
         print_message("%zu drafted, %zu accepted\n", g.drafted, g.accepted);
     } else {
         sl_session_info info;
@@ -395,7 +397,7 @@ static void moving_about_allocates_nothing(void **state) {
     read_maps(maps_before);
     atomic_store(&counted, 0);
     atomic_store(&counting, true);
-    for (size_t count = 60; count < 250; count += 20) {
+    for (size_t count = 60; count < 250; count += quick_or(60, 20)) {
         move_about(sessions, tokens, count);
     }
     atomic_store(&counting, false);
@@ -459,7 +461,7 @@ static void a_group_allocates_nothing(void **state) {
     read_maps(maps_before);
     atomic_store(&counted, 0);
     atomic_store(&counting, true);
-    generate_together(contents, tokens, sampler, STEPS, counts);
+    generate_together(contents, tokens, sampler, quick_or(QUICK_STEPS, STEPS), counts);
     atomic_store(&counting, false);
     read_maps(maps_after);
     assert_int_equal(atomic_load(&counted), 0);

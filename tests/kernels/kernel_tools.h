@@ -40,6 +40,11 @@ __attribute__((format(printf, 2, 3))) static void check(bool is_right, const cha
     va_end(arguments);
 }
 
+/* 1, or 3 in a quick run, which takes every third of many sizes and rounds. Vectors, tiles and
+ * lists of sizes are hardly multiples of three, so that each remainder is still met; where two
+ * sizes vary they are taken along diagonals, so that each value of either is met. */
+static size_t step = 1;
+
 /* ---- memory between two forbidden pages ----------------------------------------------------- */
 
 typedef struct guarded {

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "support/legacy_builder.h"
+#include "support/quick.h"
 #include "support/temp_file.h"
 
 #include <setjmp.h>
@@ -19,6 +20,9 @@
 #include <cmocka.h>
 
 enum { N_TOKEN = 24, MIB = 1 << 20 };
+
+/* Fewer in a quick run; of two passes still. */
+static size_t n_token, n_batch;
 
 /* The caller frees them. */
 typedef struct logits {
@@ -36,7 +40,7 @@ static bool collect(void *user, size_t index, const float *row) {
 static sl_status compute(const char *path, uint64_t budget, bool file_order, logits *out,
                          sl_error *error) {
     const sl_model_options how = {.memory_budget = budget, .no_rearrange = file_order};
-    const sl_session_options wanted = {.n_ctx = 64, .n_batch = 16, .threads = 2};
+    const sl_session_options wanted = {.n_ctx = 64, .n_batch = n_batch, .threads = 2};
     sl_model *model;
     sl_session *session;
     sl_status status = sl_model_load(path, &how, &model, error);
@@ -56,9 +60,9 @@ static sl_status compute(const char *path, uint64_t budget, bool file_order, log
         tokens[i] = (i * 37 + 5) % (int)info.n_vocab;
     }
     *out =
-        (logits){malloc(N_TOKEN * info.n_vocab * sizeof(float)), info.n_vocab, info.streamed_bytes};
+        (logits){malloc(n_token * info.n_vocab * sizeof(float)), info.n_vocab, info.streamed_bytes};
     assert_non_null(out->values);
-    status = sl_session_eval_all(session, tokens, N_TOKEN, collect, out, error);
+    status = sl_session_eval_all(session, tokens, n_token, collect, out, error);
     sl_session_free(session);
     sl_model_free(model);
     return status;
@@ -82,7 +86,7 @@ static logits of_image(const void *image, size_t bytes) {
 
 static void expect_same(logits a, logits b) {
     assert_int_equal(a.n_vocab, b.n_vocab);
-    assert_memory_equal(a.values, b.values, N_TOKEN * a.n_vocab * sizeof *a.values);
+    assert_memory_equal(a.values, b.values, n_token * a.n_vocab * sizeof *a.values);
     free(b.values);
 }
 
@@ -177,7 +181,7 @@ static void any_alignment(void **state) {
         legacy_llama(&old, &model, LEGACY_GGMF, 1, 0);
         const bool plain = quant_format_of(chosen[i])->block_length == 1;
         const logits expected = of_image(model.image, model.image_bytes);
-        const uint32_t step = getenv("TEST_QUICK") ? 3 : 1; /* for the emulator */
+        const uint32_t step = (uint32_t)quick_or(3, 1);
         for (uint32_t shift = 0; plain && shift < 8; shift += step) {
             /* The last token's length and text grow by a few bytes. */
             const size_t last = old.tensors_at - 4;
@@ -367,6 +371,8 @@ static void stories(void **state) {
 }
 
 int main(void) {
+    n_token = quick_or(8, N_TOKEN);
+    n_batch = quick_or(5, 16);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(llama),
         cmocka_unit_test(gpt2),
