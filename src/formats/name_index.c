@@ -66,10 +66,14 @@ static void make_key(uint64_t key[2], const void *entries, size_t stride, size_t
 }
 
 /* The slot that holds the name, or the empty one where it would go. */
-static size_t find_slot(const name_index *index, const void *entries, size_t stride, str name) {
-    size_t slot = sip_hash(index->key, name) & (index->size - 1);
-    while (index->slots[slot] &&
-           !str_equal(name_at(entries, stride, index->slots[slot] - 1), name)) {
+static size_t find_slot(const name_index *index, const void *entries, size_t stride, str name,
+                        uint32_t *tag) {
+    const uint64_t hash = sip_hash(index->key, name);
+    size_t slot = (size_t)hash & (index->size - 1);
+    *tag = (uint32_t)(hash >> 32);
+    while (index->slots[slot].number &&
+           (index->slots[slot].tag != *tag ||
+            !str_equal(name_at(entries, stride, index->slots[slot].number - 1), name))) {
         slot = (slot + 1) & (index->size - 1);
     }
     return slot;
@@ -97,13 +101,14 @@ sl_status name_index_build(name_index *index, const void *entries, size_t stride
         if (name.len == 0) {
             continue;
         }
-        const size_t slot = find_slot(index, entries, stride, name);
-        if (index->slots[slot]) {
-            *first = index->slots[slot] - 1;
+        uint32_t tag;
+        const size_t slot = find_slot(index, entries, stride, name, &tag);
+        if (index->slots[slot].number) {
+            *first = index->slots[slot].number - 1;
             *twice = i;
             return SL_OK;
         }
-        index->slots[slot] = (uint32_t)(i + 1);
+        index->slots[slot] = (name_slot){(uint32_t)(i + 1), tag};
     }
     return SL_OK;
 }
@@ -117,6 +122,7 @@ size_t name_index_find(const name_index *index, const void *entries, size_t stri
     if (index->size == 0 || name.len == 0) {
         return NAME_INDEX_NONE;
     }
-    const uint32_t found = index->slots[find_slot(index, entries, stride, name)];
+    uint32_t tag;
+    const uint32_t found = index->slots[find_slot(index, entries, stride, name, &tag)].number;
     return found ? found - 1 : NAME_INDEX_NONE;
 }

@@ -13,9 +13,15 @@
 #include <stdint.h>
 
 /* The entries indexed are an array of structs that begin with their name, a str. */
+typedef struct name_slot {
+    uint32_t number; /* of the entry, + 1; 0: empty */
+    uint32_t
+        tag; /* of its name's hash: other names are seldom looked at, which are all over memory */
+} name_slot;
+
 typedef struct name_index {
-    uint32_t *slots; /* entry number + 1; 0: empty */
-    size_t size;     /* a power of two, 0 for a table without entries */
+    name_slot *slots;
+    size_t size; /* a power of two, 0 for a table without entries */
     uint64_t key[2];
 } name_index;
 

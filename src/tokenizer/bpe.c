@@ -106,7 +106,9 @@ static sl_status read_merges(bpe *b, merge_table *merges, const vocabulary *v, c
     sl_status status = merge_lines_count(v, &count, error);
     status =
         status == SL_OK ? merge_table_init(merges, count, count, v->index.key[0], error) : status;
-    return status == SL_OK ? merge_lines_read(v, add_merge, &t, error) : status;
+    status = status == SL_OK ? merge_lines_read(v, add_merge, &t, error) : status;
+    merge_table_finish(merges);
+    return status;
 }
 
 /* Tokens that plain text may become, by their bytes. Those not written in byte characters are left

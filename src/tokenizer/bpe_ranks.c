@@ -48,10 +48,10 @@ static size_t cut(ranks *r, size_t number, bool adding) {
     const str text = r->texts[number];
     size_t found = 0;
     for (uint32_t i = r->chains.begins[number]; i != CHAIN_END; i = r->chains.begins[i]) {
-        r->left_at[r->texts[i].len] = r->tokens[i];
+        r->left_at[r->chains.lengths[i]] = r->tokens[i];
     }
     for (uint32_t i = r->chains.ends[number]; i != CHAIN_END; i = r->chains.ends[i]) {
-        const size_t at = text.len - r->texts[i].len;
+        const size_t at = text.len - r->chains.lengths[i];
         if (r->left_at[at] == MERGE_NONE) {
             continue;
         }
@@ -64,7 +64,7 @@ static size_t cut(ranks *r, size_t number, bool adding) {
         }
     }
     for (uint32_t i = r->chains.begins[number]; i != CHAIN_END; i = r->chains.begins[i]) {
-        r->left_at[r->texts[i].len] = MERGE_NONE;
+        r->left_at[r->chains.lengths[i]] = MERGE_NONE;
     }
     return found;
 }
@@ -85,6 +85,7 @@ static sl_status add(ranks *r) {
     for (size_t i = 0; i < r->count && status == SL_OK; i++) {
         (void)cut(r, i, true);
     }
+    merge_table_finish(r->merges);
     return status;
 }
 

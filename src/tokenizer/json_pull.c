@@ -162,10 +162,30 @@ static size_t read_escape(json_pull *j, char out[4]) {
     return 1;
 }
 
+/* Whether a byte of the word is `byte`: the lowest such byte's top bit remains, and perhaps some
+ * above it. */
+static bool any_byte(uint64_t word, uint8_t byte) {
+    const uint64_t ones = 0x0101010101010101u, other = word ^ ones * byte;
+    return ((other - ones) & ~other & ones << 7) != 0;
+}
+
+/* Whether eight bytes of a string end it or need a closer look: a quote, a backslash, or a control
+ * character. */
+static bool any_special(const uint8_t *bytes) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return any_byte(word, '"') || any_byte(word, '\\') ||
+           ((word - ones * 0x20) & ~word & ones << 7) != 0;
+}
+
 /* To the next quote or backslash. */
 static void scan_plain(json_pull *j) {
     const uint8_t *const text = (const uint8_t *)j->text.ptr;
     size_t at = j->at;
+    while (j->text.len - at >= 8 && !any_special(text + at)) {
+        at += 8;
+    }
     while (at < j->text.len && text[at] != '"' && text[at] != '\\' && text[at] >= 0x20) {
         at++;
     }

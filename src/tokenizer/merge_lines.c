@@ -30,17 +30,38 @@ static sl_status split_line(merge_line *line, sl_error *error) {
     return SL_OK;
 }
 
-static sl_status find_tokens(const vocabulary *v, merge_line *line, char *scratch,
-                             sl_error *error) {
+static bool is_whole(const vocabulary *v, size_t token, const merge_line *line) {
+    const str left = line->left, right = line->right;
+    return token < v->count && v->texts[token].len == left.len + right.len &&
+           memcmp(v->texts[token].ptr, left.ptr, left.len) == 0 &&
+           memcmp(v->texts[token].ptr + left.len, right.ptr, right.len) == 0;
+}
+
+/* The token that a line merges into. Most vocabularies number tokens by their merges, so it is
+ * mostly the one that the line before merged into, or the next one. */
+static int64_t find_whole(const vocabulary *v, const merge_line *line, size_t before,
+                          char *scratch) {
+    for (size_t token = before; token <= before + 1; token++) {
+        if (is_whole(v, token, line)) {
+            return (int64_t)token;
+        }
+    }
     memcpy(scratch, line->left.ptr, line->left.len);
     memcpy(scratch + line->left.len, line->right.ptr, line->right.len);
-    const str whole = {scratch, line->left.len + line->right.len};
-    const str names[] = {line->left, line->right, whole};
+    return vocabulary_find(v, (str){scratch, line->left.len + line->right.len});
+}
+
+/* `before`: the token that the line before merged into. */
+static sl_status find_tokens(const vocabulary *v, merge_line *line, size_t before, char *scratch,
+                             sl_error *error) {
+    const int64_t tokens[] = {vocabulary_find(v, line->left), vocabulary_find(v, line->right),
+                              find_whole(v, line, before, scratch)};
     for (size_t i = 0; i < 3; i++) {
-        const int64_t token = vocabulary_find(v, names[i]);
+        const int64_t token = tokens[i];
         if (token < 0) {
-            return merge_error(line, i < 2 ? "no token: " : "merges into no token: ", names[i],
-                               error);
+            const str whole = {scratch, line->left.len + line->right.len};
+            return i < 2 ? merge_error(line, "no token: ", i ? line->right : line->left, error)
+                         : merge_error(line, "merges into no token: ", whole, error);
         }
         line->tokens[i] = (uint32_t)token;
     }
@@ -73,11 +94,12 @@ sl_status merge_lines_read(const vocabulary *v, void (*add)(void *user, const me
     if (status == SL_OK && !scratch) {
         status = error_memory(error, "merges", LIMIT_TOKEN_BYTES);
     }
-    size_t cursor = 0;
+    size_t cursor = 0, before = 0;
     for (size_t i = 0; status == SL_OK && i < lines->count; i++) {
         merge_line line = {.number = i, .text = meta_array_string(v->file, lines, &cursor)};
         status = split_line(&line, error);
-        status = status == SL_OK ? find_tokens(v, &line, scratch, error) : status;
+        status = status == SL_OK ? find_tokens(v, &line, before, scratch, error) : status;
+        before = status == SL_OK ? line.tokens[2] : 0;
         if (status == SL_OK && vocabulary_is_plain(v, line.tokens[2])) {
             add(user, &line);
         }

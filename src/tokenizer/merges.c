@@ -30,7 +30,7 @@ size_t merge_table_bytes(const merge_table *table) {
     return table->slots ? table->size * sizeof *table->slots : 0;
 }
 
-void merge_table_add(merge_table *table, merge_pair pair) {
+static void put(merge_table *table, merge_pair pair) {
     size_t slot = merge_slot(table, pair.left, pair.right);
     for (; table->slots[slot].left != MERGE_NONE; slot = merge_next_slot(table, slot)) {
         if (table->slots[slot].left == pair.left && table->slots[slot].right == pair.right) {
@@ -39,6 +39,26 @@ void merge_table_add(merge_table *table, merge_pair pair) {
     }
     table->slots[slot] = pair;
     table->count++;
+}
+
+/* Puts the pair that waited longest in its place. */
+static void put_oldest(merge_table *table) {
+    put(table, table->waiting[table->waiting_first++ % MERGE_WAITING]);
+    table->waiting_count--;
+}
+
+void merge_table_add(merge_table *table, merge_pair pair) {
+    __builtin_prefetch(&table->slots[merge_slot(table, pair.left, pair.right)], 1);
+    if (table->waiting_count == MERGE_WAITING) {
+        put_oldest(table);
+    }
+    table->waiting[(table->waiting_first + table->waiting_count++) % MERGE_WAITING] = pair;
+}
+
+void merge_table_finish(merge_table *table) {
+    while (table->waiting_count > 0) {
+        put_oldest(table);
+    }
 }
 
 /* ranks[i] and results[i] are of the pair (i, i + 1). */

@@ -11,6 +11,9 @@
 
 #define MERGE_NONE UINT32_MAX
 
+/* A power of two. */
+#define MERGE_WAITING 16u
+
 typedef struct merge_pair {
     uint32_t left, right;
     uint32_t rank;
@@ -25,6 +28,10 @@ typedef struct merge_table {
     size_t count;
     uint64_t seed;
     size_t rank_count; /* all ranks are below */
+    /* Pairs that wait for their places to come from memory, which are all over the table: the
+     * oldest is number waiting_first modulo MERGE_WAITING. */
+    merge_pair waiting[MERGE_WAITING];
+    size_t waiting_first, waiting_count;
 } merge_table;
 
 /* Room for `pairs`, whose ranks will be below rank_count. The seed makes collisions unforeseeable
@@ -34,8 +41,10 @@ SL_CHECK sl_status merge_table_init(merge_table *table, size_t pairs, size_t ran
 void merge_table_free(merge_table *table);
 size_t merge_table_bytes(const merge_table *table);
 
-/* Adds one of the pairs that room was made for; one that is there already stays as it is. */
+/* Adds one of the pairs that room was made for; one that is there already stays as it is. It need
+ * not be found before merge_table_finish, which is called once after the last one. */
 void merge_table_add(merge_table *table, merge_pair pair);
+void merge_table_finish(merge_table *table);
 
 /* Scrambles 64 bits: the finalizer of MurmurHash3 (public domain, Austin Appleby). */
 static inline uint64_t merge_scramble(uint64_t x) {

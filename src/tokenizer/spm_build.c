@@ -39,6 +39,7 @@ typedef struct builder {
     piece *pieces;
     size_t count;
     text_chains chains; /* of the pieces, by their place in the array */
+    uint32_t *tokens;   /* likewise */
     uint32_t *left_at;  /* by length: the symbol of that much of the piece at hand */
     size_t rank_count;
     size_t pair_count; /* counted first, then added */
@@ -137,11 +138,14 @@ static sl_status rank_by_score(builder *b) {
 
 static sl_status link_pieces(builder *b) {
     str *texts = malloc((b->count + 1) * sizeof *texts);
-    if (!texts) {
+    b->tokens = malloc((b->count + 1) * sizeof *b->tokens);
+    if (!texts || !b->tokens) {
+        free(texts);
         return error_memory(b->error, "the vocabulary", b->count * sizeof *texts);
     }
     for (size_t i = 0; i < b->count; i++) {
         texts[i] = b->pieces[i].text;
+        b->tokens[i] = b->pieces[i].token;
     }
     const sl_status status = text_chains_build(&b->chains, texts, b->count, b->error);
     free(texts);
@@ -301,21 +305,22 @@ static void cut_piece(builder *b, size_t number) {
     const bool odd_first = spm_symbol(b->s, p->first) >= b->s->vocabulary;
     const bool odd_last = spm_symbol(b->s, p->last) >= b->s->vocabulary;
     const uint32_t *begins = b->chains.begins, *ends = b->chains.ends;
+    const uint32_t *lengths = b->chains.lengths;
     if (odd_first) {
         b->left_at[p->first_bytes] = spm_symbol(b->s, p->first);
     }
     for (uint32_t i = begins[number]; i != CHAIN_END; i = begins[i]) {
-        b->left_at[b->pieces[i].text.len] = b->pieces[i].token;
+        b->left_at[lengths[i]] = b->tokens[i];
     }
     for (uint32_t i = ends[number]; i != CHAIN_END; i = ends[i]) {
-        add_pair(b, p, b->pieces[i].token, b->pieces[i].text.len);
+        add_pair(b, p, b->tokens[i], lengths[i]);
     }
     if (odd_last) {
         add_pair(b, p, spm_symbol(b->s, p->last), p->last_bytes);
     }
     b->left_at[p->first_bytes] = MERGE_NONE;
     for (uint32_t i = begins[number]; i != CHAIN_END; i = begins[i]) {
-        b->left_at[b->pieces[i].text.len] = MERGE_NONE;
+        b->left_at[lengths[i]] = MERGE_NONE;
     }
 }
 
@@ -345,6 +350,7 @@ static sl_status add_pairs(builder *b) {
     status = spm_make_seams(b->s, b->error);
     if (status == SL_OK) {
         cut_pieces(b, true);
+        merge_table_finish(b->merges);
     }
     return b->short_of_memory ? seam_memory(2 * (b->s->seam_mask + 1), b->error) : status;
 }
@@ -402,6 +408,7 @@ sl_status spm_build(spm *s, merge_table *merges, const vocabulary *v, bool add_s
     builder b = {.s = s, .merges = merges, .v = v, .error = error};
     status = build(&b);
     free(b.pieces);
+    free(b.tokens);
     text_chains_free(&b.chains);
     free(b.left_at);
     return status;

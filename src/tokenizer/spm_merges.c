@@ -61,6 +61,7 @@ sl_status spm_add_merges(spm *s, merge_table *merges, const vocabulary *v, sl_er
     status = status == SL_OK ? merge_table_init(merges, count, count, s->seed, error) : status;
     status = status == SL_OK ? spm_make_seams(s, error) : status;
     status = status == SL_OK ? merge_lines_read(v, add, &t, error) : status;
+    merge_table_finish(merges);
     return t.short_of_memory ? error_memory(error, "the vocabulary's characters",
                                             2 * (s->seam_mask + 1) * sizeof *s->seams)
                              : status;

@@ -30,9 +30,13 @@ sl_status text_chains_build(text_chains *chains, const str *texts, size_t count,
     uint32_t *order = malloc(room * sizeof *order);
     chains->begins = malloc(room * sizeof *chains->begins);
     chains->ends = malloc(room * sizeof *chains->ends);
-    if (!order || !chains->begins || !chains->ends) {
+    chains->lengths = malloc(room * sizeof *chains->lengths);
+    if (!order || !chains->begins || !chains->ends || !chains->lengths) {
         free(order);
-        return error_memory(error, "the vocabulary", room * 3 * sizeof *order);
+        return error_memory(error, "the vocabulary", room * 4 * sizeof *order);
+    }
+    for (size_t i = 0; i < count; i++) {
+        chains->lengths[i] = (uint32_t)texts[i].len;
     }
     sl_status status = text_order(texts, count, false, order, error);
     if (status == SL_OK) {
@@ -49,5 +53,6 @@ sl_status text_chains_build(text_chains *chains, const str *texts, size_t count,
 void text_chains_free(text_chains *chains) {
     free(chains->begins);
     free(chains->ends);
-    *chains = (text_chains){NULL, NULL};
+    free(chains->lengths);
+    *chains = (text_chains){NULL, NULL, NULL};
 }

@@ -16,6 +16,8 @@
 typedef struct text_chains {
     uint32_t *begins; /* of each text: the longest other that begins it, or CHAIN_END */
     uint32_t *ends;   /* the longest other that ends it */
+    /* Of each text, in bytes. Who walks along a chain needs little else, and has it together here. */
+    uint32_t *lengths;
 } text_chains;
 
 /* The texts differ and are under 2^32. The caller frees *chains in any case. */

@@ -14,7 +14,8 @@
 static size_t spaces_from_marks(str text, char *out) {
     size_t length = 0;
     for (size_t i = 0; i < text.len;) {
-        if (text.len - i >= 3 && memcmp(text.ptr + i, "\xe2\x96\x81", 3) == 0) {
+        if (text.ptr[i] == '\xe2' && text.len - i >= 3 &&
+            memcmp(text.ptr + i, "\xe2\x96\x81", 3) == 0) {
             out[length++] = ' ';
             i += 3;
         } else {

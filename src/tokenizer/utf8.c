@@ -18,16 +18,26 @@ size_t utf8_subpart(const char *p, size_t n, bool *open) {
     return have;
 }
 
+/* Most characters of three bytes: those whose second byte may be any continuation. */
+static bool is_common_triple(const uint8_t *b) {
+    return b[0] > 0xe0 && b[0] < 0xf0 && b[0] != 0xed && (b[1] & 0xc0) == 0x80 &&
+           (b[2] & 0xc0) == 0x80;
+}
+
 size_t utf8_valid_prefix(const char *p, size_t n) {
     size_t at = 0;
     while (at < n) {
-        uint64_t word;
-        if (n - at >= sizeof word) {
-            memcpy(&word, p + at, sizeof word);
-            if (!(word & 0x8080808080808080u)) {
-                at += sizeof word;
-                continue;
+        if ((uint8_t)p[at] < 0x80) {
+            uint64_t word = UINT64_MAX;
+            if (n - at >= sizeof word) {
+                memcpy(&word, p + at, sizeof word);
             }
+            at += word & 0x8080808080808080u ? 1 : sizeof word;
+            continue;
+        }
+        if (n - at >= 3 && is_common_triple((const uint8_t *)p + at)) {
+            at += 3;
+            continue;
         }
         uint32_t code;
         const size_t length = utf8_decode(p + at, n - at, &code);

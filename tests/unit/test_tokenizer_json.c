@@ -2,10 +2,12 @@
  * Google's libraries, what is made of each setting, and files that are wrong. */
 #include "support/tokenizer_cases.h"
 
+#include "base/random.h"
 #include "formats/tables.h"
 #include "tokenizer/json_pull.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/tokenizer_json.h"
+#include "tokenizer/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -486,6 +488,56 @@ static void strings_are_read(void **state) {
     json_close(&j);
 }
 
+/* Strings are searched eight bytes at a time: what ends one is found at every place. */
+static void every_place_of_a_string_is_looked_at(void **state) {
+    (void)state;
+    static const char *const within[] = {"\\\"", "\\n", "\x1f", "\xff", "\xc3\xa9", "\xed\xa0\x80"};
+    static const char *const becomes[] = {"\"", "\n", NULL, NULL, "\xc3\xa9", NULL};
+    static const char *const fillings[] = {"!", "~", "\x7f", "\xe4\xb9\x81", "\xf0\x9f\x98\x80"};
+    for (size_t at = 0; at < 20 * sizeof fillings / sizeof *fillings; at++) {
+        for (size_t kind = 0; kind < sizeof within / sizeof *within; kind++) {
+            char text[200] = "\"", expected[200] = "";
+            const char *filling = fillings[at / 20];
+            for (size_t i = 0; i < 24; i++) {
+                strcat(text, i == at % 20 ? within[kind] : filling);
+                strcat(expected, i == at % 20 && becomes[kind] ? becomes[kind] : filling);
+            }
+            strcat(text, "\"");
+            sl_error error = {0};
+            json_pull j = json_open(str_from(text), "x", &error);
+            const str found = json_take_string(&j);
+            json_end(&j);
+            assert_int_equal(j.status, becomes[kind] ? SL_OK : SL_ERR_FORMAT);
+            assert_true(!becomes[kind] || str_is(found, expected));
+            json_close(&j);
+        }
+    }
+}
+
+/* The same as looking at one character after the other. */
+static void well_formed_text_is_told_from_other(void **state) {
+    (void)state;
+    static const char bytes[] = "a\x7f\x80\x9f\xa0\xbf\xc3\xe0\xe1\xe4\xed\xef\xf0\xf4zzz";
+    random_state random;
+    random_seed(&random, 8);
+    for (size_t round = 0; round < 200000; round++) {
+        char text[24];
+        const size_t length = random_u64(&random) % (sizeof text + 1);
+        for (size_t i = 0; i < length; i++) {
+            text[i] = bytes[random_u64(&random) % (sizeof bytes - 1)];
+        }
+        size_t at = 0;
+        for (uint32_t code; at < length;) {
+            const size_t one = utf8_decode(text + at, length - at, &code);
+            if (one == 0) {
+                break;
+            }
+            at += one;
+        }
+        assert_int_equal(utf8_valid_prefix(text, length), at);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_family_gives_the_ids_of_the_reference),
@@ -500,6 +552,8 @@ int main(void) {
         cmocka_unit_test(wrong_json_is_refused),
         cmocka_unit_test(depth_and_keys_have_ceilings),
         cmocka_unit_test(strings_are_read),
+        cmocka_unit_test(every_place_of_a_string_is_looked_at),
+        cmocka_unit_test(well_formed_text_is_told_from_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

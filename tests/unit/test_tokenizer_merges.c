@@ -49,6 +49,7 @@ static merge_table random_table(random_state *r, size_t pairs, size_t ranks) {
         merge_table_add(&table, (merge_pair){left, right, (uint32_t)(random_u64(r) % ranks),
                                              (uint32_t)(random_u64(r) % SYMBOLS)});
     }
+    merge_table_finish(&table);
     return table;
 }
 
@@ -94,6 +95,7 @@ static void ranks_may_be_many(void **state) {
     merge_table_add(&table, (merge_pair){0, 0, last, 1});
     merge_table_add(&table, (merge_pair){1, 1, 70000, 2});
     merge_table_add(&table, (merge_pair){1, 0, 5, 3});
+    merge_table_finish(&table);
     merge_queue queue = {0};
     uint32_t symbols[100] = {0}, expected[100] = {0};
     size_t count = 99;
