@@ -17,19 +17,13 @@
 # the mean of the probes around it. What is computed meanwhile may be the limit instead.
 set -eu
 
-root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
-sluice=$root/build/release/sluice
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
 rounds=3
-threads=$(nproc)
 predict=16
 budgets=
 extra=
 picture=
-
-usage() {
-    sed -n '2s/^# /usage: /p' "$0" >&2
-    exit 2
-}
 
 while getopts r:t:n:b:s:x:o: option; do
     case $option in
@@ -47,16 +41,8 @@ shift $((OPTIND - 1))
 [ $# -eq 1 ] || [ $# -eq 2 ] || usage
 model=$1
 peer=${2:-}
-for number in "$rounds" "$threads" "$predict"; do
-    case $number in
-    '' | *[!0-9]*) usage ;;
-    esac
-done
-for file in "$sluice" "$model" ${peer:+"$peer"}; do
-    [ -f "$file" ] && continue
-    echo "budgets.sh: $file is not there" >&2
-    exit 2
-done
+need_numbers "$rounds" "$threads" "$predict"
+need_files "$sluice" "$model" ${peer:+"$peer"}
 size=$(($(wc -c <"$model") / 1048576))
 if [ -z "$budgets" ]; then
     for fifth in 1 2 3 4 5 6; do
@@ -81,7 +67,7 @@ else
     group=/sys/fs/cgroup/sluice-budgets.$$ limit_file=memory.max
 fi
 mkdir "$group" || {
-    echo "budgets.sh: cannot make a control group; root is needed" >&2
+    echo "$script: cannot make a control group; root is needed" >&2
     exit 2
 }
 
@@ -93,7 +79,7 @@ within() {
     sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group" "$@" >"$work/out" 2>"$work/errors" &&
         return 0
     cat "$work/errors" >&2
-    echo "budgets.sh: failed: $*" >&2
+    echo "$script: failed: $*" >&2
     return 1
 }
 
@@ -131,9 +117,7 @@ theirs() {
         echo 0
         return
     }
-    awk 'NR == 1 { n = split($0, names, ","); for (i = 1; i <= n; i++) column[names[i]] = i; next }
-         { sub(/^"/, ""); sub(/"$/, ""); split($0, v, /","/); print v[column["avg_ts"]] }' \
-        "$work/out"
+    peer_speeds "$work/out" | sed 's/^.. //'
 }
 
 round=0
@@ -157,19 +141,13 @@ done
 
 # ---- the table and the picture -------------------------------------------------------------------
 
-awk '
-    function sort(a, n, i, j, t) {
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && a[j] < a[j - 1]; j--) {
-                t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-            }
-    }
-    function median(list, n, a) {
+awk "$statistics"'
+    function middle(list, n, a) {
         n = split(list, a, " ")
         for (i = 1; i <= n; i++)
             a[i] += 0
         sort(a, n)
-        return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
+        return median(a, n)
     }
     {
         if (!($1 in ours))
@@ -183,8 +161,8 @@ awk '
     END {
         for (k = 1; k <= count; k++) {
             b = order[k]
-            printf "%d %.3f %.3f %.3f %.3f %.3f\n", b, median(ours[b]), median(theirs[b]),
-                median(disk[b]) / 1e9, bytes[b] / 1e9, median(share[b])
+            printf "%d %.3f %.3f %.3f %.3f %.3f\n", b, middle(ours[b]), middle(theirs[b]),
+                middle(disk[b]) / 1e9, bytes[b] / 1e9, middle(share[b])
         }
     }' "$work/rows" >"$work/medians"
 

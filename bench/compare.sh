@@ -21,10 +21,9 @@
 # Without PEER it is ours alone; MODEL is the starter model unless given.
 set -eu
 
-root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
-sluice=$root/build/release/sluice
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
 rounds=5
-threads=$(nproc)
 prompt=512
 predict=128
 depth=0
@@ -34,11 +33,6 @@ type_v=f16
 extra=
 all=
 json=
-
-usage() {
-    sed -n '2s/^# /usage: /p; 3s/^# / /p' "$0" >&2
-    exit 2
-}
 
 while getopts r:t:p:n:d:s:k:v:x:aj option; do
     case $option in
@@ -61,32 +55,16 @@ shift $((OPTIND - 1))
 peer=${1:-}
 model=${2:-$root/models/sluice-starter.gguf}
 [ -z "$sequences" ] || prompt=0 # whatever -p said
-for number in "$rounds" "$threads" "$prompt" "$predict" "$depth" "${sequences:-1}"; do
-    case $number in
-    '' | *[!0-9]*) usage ;;
-    esac
-done
+need_numbers "$rounds" "$threads" "$prompt" "$predict" "$depth" "${sequences:-1}"
 if [ "$rounds" -lt 5 ]; then
-    echo "compare.sh: at least 5 rounds" >&2
+    echo "$script: at least 5 rounds" >&2
     exit 2
 fi
-for file in "$sluice" "$model" ${peer:+"$peer"}; do
-    [ -f "$file" ] && continue
-    echo "compare.sh: $file is not there" >&2
-    exit 2
-done
+need_files "$sluice" "$model" ${peer:+"$peer"}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
-
-# run COMMAND...: its standard output in $work/csv; ends the script if it fails.
-run() {
-    "$@" >"$work/csv" 2>"$work/errors" && return 0
-    cat "$work/errors" >&2
-    echo "compare.sh: failed: $*" >&2
-    exit 1
-}
 
 # limits NAME: "read 41.2" and so on, a line each, in $work/NAME.
 limits() {
@@ -101,7 +79,7 @@ run_ours() {
     awk -F, 'NR > 1 { print substr($1, 1, 2), $2 }' "$work/csv" >"$work/ours"
 }
 
-# The same in $work/peer. The head of its CSV is not quoted, the values are.
+# The same in $work/peer.
 run_peer() {
     [ -n "$peer" ] || return 0
     [ -z "$sequences" ] || {
@@ -113,14 +91,9 @@ run_peer() {
     # shellcheck disable=SC2086 # $extra is a list of words
     run "$peer" -m "$model" -p "$prompt" -n "$predict" -t "$threads" -r 1 -o csv \
         -ctk "$type_k" -ctv "$type_v" "$@" $extra
-    awk 'NR == 1 { n = split($0, names, ",")
-                   for (i = 1; i <= n; i++) column[names[i]] = i
-                   next }
-         { sub(/^"/, ""); sub(/"$/, ""); split($0, v, /","/)
-           print (v[column["n_gen"]] > 0 ? "tg" : "pp"), v[column["avg_ts"]] }' \
-        "$work/csv" >"$work/peer"
+    peer_speeds "$work/csv" >"$work/peer"
     [ -s "$work/peer" ] && return 0
-    echo "compare.sh: no figures in the CSV of $peer" >&2
+    echo "$script: no figures in the CSV of $peer" >&2
     exit 1
 }
 
@@ -137,7 +110,7 @@ run_peer_batched() {
         /^\|/ && split($0, v, "|") >= 10 && v[9] + 0 > 0 { speed = v[9] + 0 }
         END { if (speed > 0) print "tg", speed }' >"$work/peer"
     [ -s "$work/peer" ] && return 0
-    echo "compare.sh: no figures in what $peer printed" >&2
+    echo "$script: no figures in what $peer printed" >&2
     exit 1
 }
 
@@ -161,19 +134,7 @@ keep() {
 
 # summary KIND NAME LIMIT
 summary() {
-    awk -v name="$2" -v limit="$3" '
-        function sort(a, n, i, j, t) {
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && a[j] < a[j - 1]; j--) {
-                    t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-                }
-        }
-        function median(a, n) {
-            return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
-        }
-        function spread(a, n) {
-            return sprintf("%.2f (%.2f to %.2f)", median(a, n), a[1], a[n])
-        }
+    awk -v name="$2" -v limit="$3" "$statistics"'
         { ours[NR] = $1; peer[NR] = $2; limits[NR] = $3; if ($2 > 0) ratio[NR] = $1 / $2 }
         END {
             sort(ours, NR); sort(peer, NR); sort(limits, NR)
@@ -219,7 +180,7 @@ while [ "$finished" -lt "$rounds" ]; do
         repeated=$((repeated + 1))
         echo "round $((finished + 1)) of $rounds: a limit moved by over 10 %, again" >&2
         if [ "$repeated" -ge $((4 * rounds)) ]; then
-            echo "compare.sh: $repeated rounds were not quiet; giving up" >&2
+            echo "$script: $repeated rounds were not quiet; giving up" >&2
             exit 1
         fi
         continue

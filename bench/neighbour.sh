@@ -15,18 +15,12 @@
 # MODEL is the starter model unless given.
 set -eu
 
-root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
-sluice=$root/build/release/sluice
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
 rounds=5
-threads=$(nproc)
 predict=64
 core=$(($(nproc) - 1))
 extra=
-
-usage() {
-    sed -n '2s/^# /usage: /p' "$0" >&2
-    exit 2
-}
 
 while getopts r:t:n:c:s:x: option; do
     case $option in
@@ -43,16 +37,8 @@ shift $((OPTIND - 1))
 [ $# -le 2 ] || usage
 peer=${1:-}
 model=${2:-$root/models/sluice-starter.gguf}
-for number in "$rounds" "$threads" "$predict" "$core"; do
-    case $number in
-    '' | *[!0-9]*) usage ;;
-    esac
-done
-for file in "$sluice" "$model" ${peer:+"$peer"}; do
-    [ -f "$file" ] && continue
-    echo "neighbour.sh: $file is not there" >&2
-    exit 2
-done
+need_numbers "$rounds" "$threads" "$predict" "$core"
+need_files "$sluice" "$model" ${peer:+"$peer"}
 
 work=$(mktemp -d)
 neighbour=
@@ -75,13 +61,6 @@ move_out() {
     neighbour=
 }
 
-run() {
-    "$@" >"$work/csv" 2>"$work/errors" && return 0
-    cat "$work/errors" >&2
-    echo "neighbour.sh: failed: $*" >&2
-    exit 1
-}
-
 # Tokens per second of each, on standard output.
 speed_ours() {
     run "$sluice" bench -m "$model" -p 0 -n "$predict" -t "$threads" -r 1 -o csv -q
@@ -90,9 +69,7 @@ speed_ours() {
 speed_peer() {
     # shellcheck disable=SC2086 # $extra is a list of words
     run "$peer" -m "$model" -p 0 -n "$predict" -t "$threads" -r 1 -o csv $extra
-    awk 'NR == 1 { n = split($0, names, ","); for (i = 1; i <= n; i++) column[names[i]] = i; next }
-         { sub(/^"/, ""); sub(/"$/, ""); split($0, v, /","/); print v[column["avg_ts"]] }' \
-        "$work/csv"
+    peer_speeds "$work/csv" | sed 's/^.. //'
 }
 
 # round WHO: a line "quiet busy" in $work/WHO.
@@ -106,19 +83,7 @@ round() {
 }
 
 summary() {
-    awk -v who="$1" '
-        function sort(a, n, i, j, t) {
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && a[j] < a[j - 1]; j--) {
-                    t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
-                }
-        }
-        function median(a, n) {
-            return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
-        }
-        function spread(a, n) {
-            return sprintf("%.2f (%.2f to %.2f)", median(a, n), a[1], a[n])
-        }
+    awk -v who="$1" "$statistics"'
         { quiet[NR] = $1; busy[NR] = $2; share[NR] = 100 * $2 / $1 }
         END {
             sort(quiet, NR); sort(busy, NR); sort(share, NR)

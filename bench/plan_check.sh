@@ -10,14 +10,8 @@
 # measured, and predicted over measured. A machine whose figures move in between is named.
 set -eu
 
-root=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
-sluice=$root/build/release/sluice
-threads=$(nproc)
-
-usage() {
-    sed -n '2s/^# /usage: /p' "$0" >&2
-    exit 2
-}
+# shellcheck source=bench/common.sh
+. "$(dirname -- "$0")/common.sh"
 
 while getopts t:s: option; do
     case $option in

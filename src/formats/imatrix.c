@@ -2,6 +2,7 @@
 #include "formats/imatrix.h"
 
 #include "base/array.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -80,9 +81,7 @@ static sl_status check_sum(str name, float value, size_t column, sl_error *error
 static const char sums_end[] = ".in_sum2", counts_end[] = ".counts";
 
 static float float_at(const tensor_entry *t, size_t index) {
-    float value;
-    memcpy(&value, t->data + index * sizeof value, sizeof value);
-    return value;
+    return bytes_f32(t->data + index * sizeof(float));
 }
 
 /* Tensors of other names may be added by later writers. */

@@ -13,11 +13,10 @@
  * (karpathy/llama2.c: export.py writes them, run.c and runq.c read them.) */
 #include "formats/llama2c.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
-
-#include <string.h>
 
 enum { HEADER_0 = 28, HEADER_1 = 256, FLOAT_BYTES = 4 };
 
@@ -38,12 +37,6 @@ static const llama2c_part order_1[] = {LLAMA2C_ATTENTION_NORM,
                                        LLAMA2C_W1,
                                        LLAMA2C_W2,
                                        LLAMA2C_W3};
-
-static uint32_t read_u32(const uint8_t *bytes) {
-    uint32_t value;
-    memcpy(&value, bytes, sizeof value);
-    return value;
-}
 
 /* ---- header --------------------------------------------------------------------------------- */
 
@@ -74,13 +67,13 @@ static sl_status check_sizes(const llama2c_file *f, sl_error *error) {
 }
 
 static void read_sizes(llama2c_file *f, const uint8_t *at) {
-    f->n_embd = read_u32(at);
-    f->n_ff = read_u32(at + 4);
-    f->n_layer = read_u32(at + 8);
-    f->n_head = read_u32(at + 12);
-    f->n_head_kv = read_u32(at + 16);
-    f->n_vocab = read_u32(at + 20);
-    f->n_ctx = read_u32(at + 24);
+    f->n_embd = bytes_u32(at);
+    f->n_ff = bytes_u32(at + 4);
+    f->n_layer = bytes_u32(at + 8);
+    f->n_head = bytes_u32(at + 12);
+    f->n_head_kv = bytes_u32(at + 16);
+    f->n_vocab = bytes_u32(at + 20);
+    f->n_ctx = bytes_u32(at + 24);
 }
 
 static sl_status read_version_0(llama2c_file *f, sl_error *error) {
@@ -101,7 +94,7 @@ static sl_status read_later_version(llama2c_file *f, sl_error *error) {
                          "llama2.c: truncated: expected a header of %d bytes, found %zu", HEADER_1,
                          f->size);
     }
-    f->version = read_u32(f->bytes + 4);
+    f->version = bytes_u32(f->bytes + 4);
     if (f->version != 1 && f->version != 2) {
         return error_set(error, SL_ERR_UNSUPPORTED,
                          "llama2.c: byte 4: expected version 1 or 2, found %u", f->version);
@@ -115,7 +108,7 @@ static sl_status read_later_version(llama2c_file *f, sl_error *error) {
     }
     f->has_output = f->bytes[36] == 0;
     if (f->version == 2) {
-        f->group = read_u32(f->bytes + 37);
+        f->group = bytes_u32(f->bytes + 37);
         if (f->group < 1 || f->group > LIMIT_EMBEDDING) {
             return error_set(error, SL_ERR_FORMAT,
                              "llama2.c: byte 37: expected a group size between 1 and %u, found %u",
@@ -217,7 +210,7 @@ _Static_assert(COUNT_OF(order_0) == COUNT_OF(order_1), "both versions have the s
 
 sl_status llama2c_parse(const uint8_t *bytes, size_t size, llama2c_file *file, sl_error *error) {
     llama2c_file parsed = {.bytes = bytes, .size = size};
-    const bool later = size >= 4 && read_u32(bytes) == MAGIC;
+    const bool later = size >= 4 && bytes_u32(bytes) == MAGIC;
     sl_status status = later ? read_later_version(&parsed, error) : read_version_0(&parsed, error);
     status = status == SL_OK ? place_all(&parsed, error) : status;
     if (status == SL_OK) {
@@ -228,7 +221,7 @@ sl_status llama2c_parse(const uint8_t *bytes, size_t size, llama2c_file *file, s
 
 bool llama2c_detect(const uint8_t *bytes, size_t size) {
     llama2c_file file;
-    return (size >= 4 && read_u32(bytes) == MAGIC) ||
+    return (size >= 4 && bytes_u32(bytes) == MAGIC) ||
            llama2c_parse(bytes, size, &file, NULL) == SL_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "formats/logits_file.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -8,23 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read as they lie");
-
 static const char magic[8] = {'_', 'l', 'o', 'g', 'i', 't', 's', '_'};
 
 enum { SCALE_BYTES = 2 * sizeof(float), STEPS = 65535, SPAN = 16 };
-
-static uint32_t u32_at(const uint8_t *bytes) {
-    uint32_t value;
-    memcpy(&value, bytes, sizeof value);
-    return value;
-}
-
-static float float_at(const uint8_t *bytes) {
-    float value;
-    memcpy(&value, bytes, sizeof value);
-    return value;
-}
 
 size_t sl_reference_row_bytes(size_t n_vocab) {
     return SCALE_BYTES + (n_vocab + n_vocab % 2) * sizeof(uint16_t);
@@ -66,7 +53,7 @@ static bool measure(const sl_reference_info *info, size_t *token_bytes, size_t *
 
 static sl_status check_tokens(const logits_file *f, sl_error *error) {
     for (size_t i = 0; i < f->info.n_window * f->info.n_ctx; i++) {
-        const uint32_t token = u32_at(f->tokens + i * sizeof(int32_t));
+        const uint32_t token = bytes_u32(f->tokens + i * sizeof(int32_t));
         if (token >= f->info.n_vocab) {
             return error_set(
                 error, SL_ERR_FORMAT, "byte %zu: expected a token below %zu, found %" PRId32,
@@ -86,7 +73,7 @@ sl_status logits_file_parse(const uint8_t *bytes, size_t size, logits_file *file
                          SL_REFERENCE_HEAD_BYTES, size);
     }
     logits_file f = {
-        .info = {u32_at(bytes + 8), u32_at(bytes + 12), u32_at(bytes + 16)},
+        .info = {bytes_u32(bytes + 8), bytes_u32(bytes + 12), bytes_u32(bytes + 16)},
         .tokens = bytes + SL_REFERENCE_HEAD_BYTES,
     };
     sl_status status = check_head(&f.info, error);
@@ -124,7 +111,7 @@ const uint8_t *logits_file_row_at(const logits_file *file, size_t window, size_t
 sl_status logits_file_row(const logits_file *file, size_t window, size_t index,
                           float *log_probabilities, sl_error *error) {
     const uint8_t *row = logits_file_row_at(file, window, index);
-    const float scale = float_at(row), least = float_at(row + sizeof(float));
+    const float scale = bytes_f32(row), least = bytes_f32(row + sizeof(float));
     const float slack = 0.01F, most = least + scale * STEPS;
     /* e^-64 is less than one token of the largest vocabulary can have and be within the span. */
     if (!(scale >= 0) || !(scale * STEPS <= SPAN + slack) || !(least >= -64) || !(most <= slack)) {

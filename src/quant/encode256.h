@@ -14,7 +14,7 @@
 
 #include "quant/blocks.h"
 #include "quant/encode_fit.h"
-#include "quant/half.h"
+#include "quant/encode_units.h"
 
 #include <stdbool.h>
 
@@ -38,22 +38,6 @@ typedef struct encode_result {
     float sum_w[ENCODE_LANES], sum_x[ENCODE_LANES];
     float d, dmin; /* as stored, in units */
 } encode_result;
-
-/* 2^floor(log2(f)) for a normal f, else 2^-126. */
-FIT_INLINE float encode_power_below(float f) {
-    const uint32_t bits = half_float_bits(f) & 0x7f800000;
-    return half_bits_float(bits ? bits : 0x00800000);
-}
-
-/* The largest of n magnitudes; NaN or infinity if a value is not finite. */
-FIT_INLINE float encode_largest(const float *values, size_t n) {
-    uint32_t largest = 0;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t bits = half_float_bits(values[k]) & 0x7fffffff;
-        largest = bits > largest ? bits : largest;
-    }
-    return half_bits_float(largest);
-}
 
 /* Brings values and importance into lanes and units. False if a value is not finite. Weights that
  * are all zero, or not finite, tell nothing: they count as all alike. None is negative or quite

@@ -22,6 +22,7 @@
 #define QUANT_ENCODE_CODEBOOK_H
 
 #include "quant/blocks.h"
+#include "quant/encode_units.h"
 #include "quant/half.h"
 
 #include <stdbool.h>
@@ -51,27 +52,11 @@ typedef struct codebook_lanes {
 /* ---- values into lanes -------------------------------------------------------------------------
  */
 
-/* 2^floor(log2(f)) of a normal f, else the least normal number. */
-CODEBOOK_INLINE float codebook_power_below(float f) {
-    const uint32_t bits = half_float_bits(f) & 0x7f800000;
-    return half_bits_float(bits ? bits : 0x00800000);
-}
-
-/* The largest of n magnitudes; NaN or infinity if a value is not finite. */
-CODEBOOK_INLINE float codebook_largest(const float *values, size_t n) {
-    uint32_t largest = 0;
-    for (size_t k = 0; k < n; k++) {
-        const uint32_t bits = half_float_bits(values[k]) & 0x7fffffff;
-        largest = bits > largest ? bits : largest;
-    }
-    return half_bits_float(largest);
-}
-
 /* Lane `lane` from 32 values, in units of `largest`. */
 CODEBOOK_INLINE void codebook_take_values(const float *values, float largest, size_t lane,
                                           codebook_lanes *to) {
     const bool is_finite = largest <= __FLT_MAX__;
-    to->unit[lane] = codebook_power_below(largest);
+    to->unit[lane] = encode_power_below(largest);
     /* The inverse of 2^127 is subnormal, but exact. */
     to->per_unit[lane] = is_finite ? 1 / to->unit[lane] : 0;
     for (size_t i = 0; i < CODEBOOK_LENGTH; i++) {
@@ -85,7 +70,7 @@ CODEBOOK_INLINE void codebook_take_values(const float *values, float largest, si
 CODEBOOK_INLINE void codebook_take_weights(const float *weights, float largest, float *to,
                                            size_t stride) {
     const bool is_known = largest > 0 && largest <= __FLT_MAX__;
-    const float per_weight = 1 / codebook_power_below(largest);
+    const float per_weight = 1 / encode_power_below(largest);
     for (size_t i = 0; i < CODEBOOK_LENGTH; i++) {
         const float w = is_known ? weights[i] * per_weight : 1;
         to[i * stride] = (w > 0 ? w : 0) + 0x1p-20f;
@@ -110,11 +95,11 @@ CODEBOOK_INLINE void codebook_take_blocks(const float *values, const float *impo
     for (size_t lane = 0; lane < CODEBOOK_LANES; lane++) {
         const bool is_there = lane < n_lane;
         const float *from = is_there ? values + CODEBOOK_LENGTH * lane : none;
-        codebook_take_values(from, codebook_largest(from, CODEBOOK_LENGTH), lane, b);
+        codebook_take_values(from, encode_largest(from, CODEBOOK_LENGTH), lane, b);
         if (importance) {
             const float *weights = is_there ? importance + CODEBOOK_LENGTH * lane : none;
-            codebook_take_weights(weights, codebook_largest(weights, CODEBOOK_LENGTH),
-                                  &b->w[0][lane], CODEBOOK_LANES);
+            codebook_take_weights(weights, encode_largest(weights, CODEBOOK_LENGTH), &b->w[0][lane],
+                                  CODEBOOK_LANES);
         }
     }
     codebook_find_extremes(b);
@@ -399,8 +384,8 @@ static void encode_iq4_xs(const float *values, const float *importance, void *bl
     codebook_lanes b;
     for (size_t k = 0; k < n; k += CODEBOOK_ALL, block += 136) {
         const float *weights = importance ? importance + k : NULL;
-        const float largest = codebook_largest(values + k, CODEBOOK_ALL);
-        const float heaviest = weights ? codebook_largest(weights, CODEBOOK_ALL) : 0;
+        const float largest = encode_largest(values + k, CODEBOOK_ALL);
+        const float heaviest = weights ? encode_largest(weights, CODEBOOK_ALL) : 0;
         float multiple[CODEBOOK_LANES];
         for (size_t l = 0; l < CODEBOOK_LANES; l++) {
             codebook_take_values(values + k + CODEBOOK_LENGTH * l, largest, l, &b);
@@ -481,8 +466,8 @@ CODEBOOK_INLINE void mxfp4_choose(const mxfp4_values *b, float scale, uint8_t *q
 /* Tries the exponent that puts the greatest magnitude between 4 and 8, where the greatest level is
  * 6, and its neighbours; none above 252, where 6 times the scale is still a float. */
 CODEBOOK_INLINE void mxfp4_encode_block(const float *values, const float *weights, uint8_t *block) {
-    const float largest = codebook_largest(values, CODEBOOK_LENGTH);
-    const float per_unit = 1 / codebook_power_below(largest);
+    const float largest = encode_largest(values, CODEBOOK_LENGTH);
+    const float per_unit = 1 / encode_power_below(largest);
     const bool is_weighted = weights != NULL;
     mxfp4_values b;
     if (!(largest <= __FLT_MAX__)) {
@@ -494,7 +479,7 @@ CODEBOOK_INLINE void mxfp4_encode_block(const float *values, const float *weight
         b.x[i] = values[i] * per_unit;
     }
     if (is_weighted) {
-        codebook_take_weights(weights, codebook_largest(weights, CODEBOOK_LENGTH), b.w, 1);
+        codebook_take_weights(weights, encode_largest(weights, CODEBOOK_LENGTH), b.w, 1);
     }
     const int middle = (int)(half_float_bits(largest) >> 23) - 2;
     float least = __FLT_MAX__, best = 0;

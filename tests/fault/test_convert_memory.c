@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "formats/gguf_writer.h"
 #include "formats/tables.h"
+#include "support/self_run.h"
 #include "support/temp_file.h"
 
 #include <inttypes.h>
@@ -17,21 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define CHANGES_MEMORY 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CHANGES_MEMORY 1
-#endif
-#endif
-#ifndef CHANGES_MEMORY
-#define CHANGES_MEMORY 0
-#endif
 
 enum { MIB = 1 << 20, MOST_MIB = 100, LAYERS = 8 };
 
@@ -106,30 +95,14 @@ static temp_file make_sparse_model(void) {
 
 static void little_memory_is_enough(void **state) {
     (void)state;
-    if (CHANGES_MEMORY) {
-        print_message("not under this sanitizer\n");
-        skip();
-    }
+    self_run_skip_if_sanitized();
     const temp_file file = make_sparse_model();
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char line[256] = "";
-        int ends[2], status = -1;
-        assert_int_equal(pipe(ends), 0);
-        fflush(NULL);
-        const pid_t child = fork();
-        if (child == 0) {
-            dup2(ends[1], STDOUT_FILENO);
-            execl("/proc/self/exe", "test_convert_memory", file.path, cases[i].type,
-                  cases[i].threads, (char *)NULL);
-            _exit(127);
-        }
-        close(ends[1]);
-        FILE *from = fdopen(ends[0], "r");
-        const char *const got = fgets(line, sizeof line, from);
-        fclose(from);
-        assert_int_equal(waitpid(child, &status, 0), child);
+        const char *const arguments[] = {"test_convert_memory", file.path, cases[i].type,
+                                         cases[i].threads, NULL};
+        char line[256];
+        self_run(arguments, line, sizeof line);
         print_message("%s on %s threads: %s", cases[i].type, cases[i].threads, line);
-        assert_true(got && WIFEXITED(status) && WEXITSTATUS(status) == 0);
         char *peak;
         assert_true(strtoull(line, &peak, 10) > 150 * (uint64_t)MIB);
         assert_true(strtoull(peak, NULL, 10) < MOST_MIB * (uint64_t)MIB);

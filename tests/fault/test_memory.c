@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "support/gguf_family.h"
+#include "support/self_run.h"
 #include "support/temp_file.h"
 
 #include <inttypes.h>
@@ -19,21 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define CHANGES_MEMORY 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CHANGES_MEMORY 1
-#endif
-#endif
-#ifndef CHANGES_MEMORY
-#define CHANGES_MEMORY 0
-#endif
 
 enum { MIB = 1 << 20 };
 
@@ -167,26 +156,11 @@ typedef struct outcome {
 } outcome;
 
 static outcome try_budget(const char *path, uint64_t budget, size_t which) {
-    char budget_text[32], which_text[32], line[100] = "";
-    int ends[2];
+    char budget_text[32], which_text[32], line[100];
     snprintf(budget_text, sizeof budget_text, "%" PRIu64, budget);
     snprintf(which_text, sizeof which_text, "%zu", which);
-    assert_int_equal(pipe(ends), 0);
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        execl("/proc/self/exe", "test_memory", path, budget_text, which_text, (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-    FILE *from = fdopen(ends[0], "r");
-    char *got = fgets(line, sizeof line, from);
-    fclose(from);
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_non_null(got);
+    const char *const arguments[] = {"test_memory", path, budget_text, which_text, NULL};
+    self_run(arguments, line, sizeof line);
     outcome o = {.accepted = strncmp(line, "done ", 5) == 0};
     assert_true(o.accepted || strncmp(line, "refused ", 8) == 0);
     o.number = strtoull(strchr(line, ' '), NULL, 10);
@@ -224,10 +198,7 @@ static bool is_there_room(void) {
 }
 
 static void skip_where_it_makes_no_sense(void) {
-    if (CHANGES_MEMORY) {
-        print_message("not under this sanitizer\n");
-        skip();
-    }
+    self_run_skip_if_sanitized();
     if (!is_there_room()) {
         print_message("1 GiB of disk and 2 GiB of memory are not to be had\n");
         skip();
