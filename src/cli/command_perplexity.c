@@ -137,12 +137,14 @@ static bool write_front(measurement *m) {
 static int score_and_save(measurement *m) {
     const uint64_t rows = (uint64_t)m->text.count * sl_reference_scored(m->text.length);
     const uint64_t tokens = (uint64_t)windows_computed(&m->text) * sizeof *m->window;
-    int status = whole_file_check_room(m->save, SL_REFERENCE_HEAD_BYTES + tokens +
-                                                    rows * sl_reference_row_bytes(m->n_vocab));
+    const uint64_t need =
+        SL_REFERENCE_HEAD_BYTES + tokens + rows * sl_reference_row_bytes(m->n_vocab);
+    int status = whole_file_check_room(m->save, need);
     status = status == CLI_DONE ? whole_file_begin(m->save, &m->out) : status;
     if (status != CLI_DONE) {
         return status;
     }
+    m->out.need = need;
     status = write_front(m) ? score_windows(m) : CLI_DONE;
     if (m->out.failure) {
         status = CLI_DONE; /* not yet told */
