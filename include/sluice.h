@@ -372,6 +372,16 @@ SL_API float *sl_session_logits(sl_session *session);
  * those before it that sl_session_eval_last kept. NULL for any other. */
 SL_API float *sl_session_logits_at(sl_session *session, size_t index);
 
+/* Work on something that logits say; called on several threads at once. */
+typedef void (*sl_work_fn)(void *user, size_t index);
+
+/* Calls work(user, index) once for every index below `count`, shared out among the session's
+ * threads, this one among them, and returns when all are done. Which thread gets which index, and
+ * when, is open: results that do not depend on that depend on no number of threads either. Numbers
+ * too small to be normal count as zero meanwhile, on all of them. `work` must not use the session's
+ * group. Allocates nothing. */
+SL_API void sl_session_spread(sl_session *session, size_t count, sl_work_fn work, void *user);
+
 /* ---- sampling ------------------------------------------------------------------------------- */
 
 typedef struct sl_logit_bias {

@@ -9,7 +9,8 @@
  *                  scored tokens and e its standard error
  *     bits/byte  = N m / log 2 / bytes, where bytes is what the scored tokens stand for
  *
- * One window is in memory at a time: a reference, read or written, passes by row after row.
+ * One window is in memory at a time: a reference, read or written, passes by some rows at a time,
+ * which the session's threads share out; they are added up in their order.
  */
 #include "cli/cli.h"
 #include "cli/open.h"
@@ -31,40 +32,90 @@ typedef struct measurement {
     size_t n_vocab, n_logits;
     windows text;
     int32_t *window;          /* being computed */
-    float *log_probabilities; /* of the reference, one row */
-    void *row;                /* of the one being saved */
+    float *log_probabilities; /* of the reference, SCORES_TOGETHER rows */
+    void *rows;               /* of the one being saved, as many */
     whole_file out;
     scores sums;
     size_t bytes;    /* that the scored tokens stand for */
     size_t computed; /* tokens */
 } measurement;
 
-/* ---- one token ------------------------------------------------------------------------------ */
+/* ---- some tokens ---------------------------------------------------------------------------- */
 
-/* With token `index` of window `number`; `scored` counts from 0 in the window. */
-static int score_token(measurement *m, const float *logits, size_t number, size_t index,
-                       size_t scored) {
-    const int32_t token = m->window[index];
-    size_t top;
-    const double log_sum = scores_log_sum(logits, m->n_vocab, &top);
-    sl_error error = {0};
-    if (m->read && sl_reference_read(m->reference, number, scored, m->log_probabilities, &error)) {
-        return library_error(&error);
+/* A token being scored, with what its thread needs and gives. */
+typedef struct row {
+    const float *logits;
+    int32_t token;
+    size_t window, scored; /* its number among the window's scored ones */
+    float *log_probabilities;
+    void *saved;
+    token_score score;
+    sl_status status; /* of reading the reference */
+    sl_error error;
+} row;
+
+typedef struct block {
+    const measurement *m;
+    row rows[SCORES_TOGETHER];
+} block;
+
+/* An sl_work_fn: a vocabulary may have a quarter of a million tokens, with an exponential each. */
+static void score_row(void *user, size_t index) {
+    block *const b = user;
+    const measurement *const m = b->m;
+    row *const r = &b->rows[index];
+    if (m->read) {
+        r->status =
+            sl_reference_read(m->reference, r->window, r->scored, r->log_probabilities, &r->error);
+        if (r->status != SL_OK) {
+            return;
+        }
     }
-    if (!scores_add(&m->sums, logits, log_sum, top, m->read ? m->log_probabilities : NULL,
-                    m->n_vocab, token)) {
+    r->score =
+        token_score_of(r->logits, m->read ? r->log_probabilities : NULL, m->n_vocab, r->token);
+    if (m->save && isfinite(r->score.nll)) {
+        sl_reference_make_row(r->logits, m->n_vocab, r->score.log_sum, r->saved);
+    }
+}
+
+/* In the order of the tokens, so that sums do not depend on who was first. */
+static int add_row(measurement *m, const row *r) {
+    if (r->status != SL_OK) {
+        return library_error(&r->error);
+    }
+    if (!scores_add(&m->sums, &r->score)) {
         message("the model gave a logit that is not a number");
         return CLI_FAILED;
     }
-    if (m->save) {
-        sl_reference_make_row(logits, m->n_vocab, log_sum, m->row);
-        if (!whole_file_write(&m->out, m->row, sl_reference_row_bytes(m->n_vocab))) {
-            return CLI_FAILED; /* whole_file_finish says why */
-        }
+    if (m->save && !whole_file_write(&m->out, r->saved, sl_reference_row_bytes(m->n_vocab))) {
+        return CLI_FAILED; /* whole_file_finish says why */
     }
     const char *piece;
-    m->bytes += sl_token_piece(m->model, token, false, &piece);
+    m->bytes += sl_token_piece(m->model, r->token, false, &piece);
     return CLI_DONE;
+}
+
+/* Tokens [from, from + count) of window `number`, of which the session has logits; scored tokens of
+ * the window begin at `first`. */
+static int score_tokens(measurement *m, size_t number, size_t first, size_t from, size_t count) {
+    block b = {.m = m};
+    int status = CLI_DONE;
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = from + i;
+        b.rows[i] = (row){
+            .logits = sl_session_logits_at(m->session, at - 1),
+            .token = m->window[at],
+            .window = number,
+            .scored = at - first,
+            .log_probabilities = m->log_probabilities + (m->read ? i * m->n_vocab : 0),
+            .saved = (char *)m->rows + (m->save ? i * sl_reference_row_bytes(m->n_vocab) : 0),
+        };
+    }
+    sl_session_spread(m->session, count, score_row, &b);
+    for (size_t i = 0; i < count && status == CLI_DONE; i++) {
+        status = add_row(m, &b.rows[i]);
+    }
+    return status;
 }
 
 static void remark(const measurement *m) {
@@ -96,9 +147,9 @@ static int score_window(measurement *m, size_t number, size_t count) {
         if (sl_session_eval_last(m->session, m->window, at + n - 1, n, update, m, &error)) {
             return library_error(&error);
         }
-        for (size_t i = 0; i < n && status == CLI_DONE; i++) {
-            const float *const logits = sl_session_logits_at(m->session, at + i - 1);
-            status = score_token(m, logits, number, at + i, at + i - first);
+        for (size_t i = 0; i < n && status == CLI_DONE; i += SCORES_TOGETHER) {
+            const size_t together = n - i < SCORES_TOGETHER ? n - i : SCORES_TOGETHER;
+            status = score_tokens(m, number, first, at + i, together);
         }
         at += n;
         m->computed = before + at - 1;
@@ -137,12 +188,14 @@ static bool write_front(measurement *m) {
 static int score_and_save(measurement *m) {
     const uint64_t rows = (uint64_t)m->text.count * sl_reference_scored(m->text.length);
     const uint64_t tokens = (uint64_t)windows_computed(&m->text) * sizeof *m->window;
-    int status = whole_file_check_room(m->save, SL_REFERENCE_HEAD_BYTES + tokens +
-                                                    rows * sl_reference_row_bytes(m->n_vocab));
+    const uint64_t need =
+        SL_REFERENCE_HEAD_BYTES + tokens + rows * sl_reference_row_bytes(m->n_vocab);
+    int status = whole_file_check_room(m->save, need);
     status = status == CLI_DONE ? whole_file_begin(m->save, &m->out) : status;
     if (status != CLI_DONE) {
         return status;
     }
+    m->out.need = need;
     status = write_front(m) ? score_windows(m) : CLI_DONE;
     if (m->out.failure) {
         status = CLI_DONE; /* not yet told */
@@ -153,11 +206,12 @@ static int score_and_save(measurement *m) {
 /* ---- all ------------------------------------------------------------------------------------ */
 
 static bool allocate(measurement *m) {
-    const size_t row = m->save ? sl_reference_row_bytes(m->n_vocab) : 1;
+    const size_t row_bytes = m->save ? sl_reference_row_bytes(m->n_vocab) : 1;
     m->window = calloc(m->text.length, sizeof *m->window);
-    m->log_probabilities = calloc(m->read ? m->n_vocab : 1, sizeof *m->log_probabilities);
-    m->row = malloc(row);
-    return m->window && m->log_probabilities && m->row &&
+    m->log_probabilities =
+        calloc(m->read ? SCORES_TOGETHER * m->n_vocab : 1, sizeof *m->log_probabilities);
+    m->rows = malloc(SCORES_TOGETHER * row_bytes);
+    return m->window && m->log_probabilities && m->rows &&
            scores_begin(&m->sums, m->read ? windows_scored(&m->text) : 0);
 }
 
@@ -166,7 +220,9 @@ static int measure(measurement *m) {
     if (!allocate(m)) {
         return usage_error("out of memory: a window of %zu tokens", m->text.length);
     }
-    if (open_session(m->options, m->model, m->text.length, OPEN_ALL_LOGITS, &m->session, &error)) {
+    const unsigned flags =
+        OPEN_ALL_LOGITS | (m->read ? OPEN_READS_SCORES : 0u) | (m->save ? OPEN_SAVES_SCORES : 0u);
+    if (open_session(m->options, m->model, m->text.length, flags, &m->session, &error)) {
         return library_error(&error);
     }
     sl_session_info info;
@@ -266,7 +322,7 @@ int command_perplexity(const cli_options *options) {
     sl_reference_close(m.reference);
     free(m.window);
     free(m.log_probabilities);
-    free(m.row);
+    free(m.rows);
     free(t.bytes);
     sl_model_free(m.model);
     return status;

@@ -29,13 +29,13 @@ static char *file_name(const char *path, size_t index, size_t count) {
     return name;
 }
 
-/* Says before anything is written that it would not fit. */
-static int check_room(const cli_options *options, const sl_conversion *conversion) {
-    uint64_t need = 0;
-    for (size_t i = 0; i < sl_conversion_files(conversion); i++) {
-        need += sl_conversion_bytes(conversion, i);
+/* Of file number `first` and those behind it. */
+static uint64_t bytes_from(const sl_conversion *conversion, size_t first) {
+    uint64_t bytes = 0;
+    for (size_t i = first; i < sl_conversion_files(conversion); i++) {
+        bytes += sl_conversion_bytes(conversion, i);
     }
-    return whole_file_check_room(options->output, need);
+    return bytes;
 }
 
 static int write_file(const char *name, sl_conversion *conversion, size_t index) {
@@ -44,6 +44,7 @@ static int write_file(const char *name, sl_conversion *conversion, size_t index)
     if (status != CLI_DONE) {
         return status;
     }
+    out.need = bytes_from(conversion, index);
     sl_error error = {0};
     progress_begin(PROGRESS_BYTES);
     const sl_status result = sl_conversion_write(conversion, index, write_bytes, &out, &error);
@@ -81,6 +82,6 @@ static int write_all(const cli_options *options, sl_conversion *conversion) {
 }
 
 int conversion_files_write(const cli_options *options, sl_conversion *conversion) {
-    const int status = check_room(options, conversion);
+    const int status = whole_file_check_room(options->output, bytes_from(conversion, 0));
     return status == CLI_DONE ? write_all(options, conversion) : status;
 }

@@ -5,6 +5,7 @@
 #include "cli/figures_cache.h"
 #include "cli/plan_report.h"
 #include "cli/progress.h"
+#include "cli/scores.h"
 #include "cli/units.h"
 
 #include <stdio.h>
@@ -102,6 +103,15 @@ sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx) 
     return how;
 }
 
+/* Of rows of references beside the logits that they are about. */
+static uint64_t score_room(const sl_model *model, unsigned flags) {
+    sl_model_info info;
+    sl_model_get_info(model, &info);
+    return SCORES_TOGETHER *
+           ((flags & OPEN_READS_SCORES ? info.n_vocab * sizeof(float) : 0) +
+            (flags & OPEN_SAVES_SCORES ? sl_reference_row_bytes(info.n_vocab) : 0));
+}
+
 sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx, unsigned flags,
                        sl_session **session, sl_error *error) {
     sl_session_options how;
@@ -117,6 +127,9 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     }
     if (flags & OPEN_IMPORTANCE) {
         how.reserved = sl_importance_bytes(model, how.n_batch);
+    }
+    if (flags & (OPEN_READS_SCORES | OPEN_SAVES_SCORES)) {
+        how.reserved += score_room(model, flags);
     }
     how.threads = (size_t)options->threads;
     how.type_k = (sl_kv_type)options->type_k;

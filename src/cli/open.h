@@ -34,9 +34,11 @@ uint64_t open_text_bytes(const text *t);
 sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
 
 typedef enum open_flags {
-    OPEN_ALL_LOGITS = 1,   /* logits of every token are wanted */
-    OPEN_KEEP_WEIGHTS = 2, /* refuse rather than have weights leave memory */
-    OPEN_IMPORTANCE = 4,   /* an sl_importance comes to it, and has its room in the plan */
+    OPEN_ALL_LOGITS = 1,    /* logits of every token are wanted */
+    OPEN_KEEP_WEIGHTS = 2,  /* refuse rather than have weights leave memory */
+    OPEN_IMPORTANCE = 4,    /* an sl_importance comes to it, and has its room in the plan */
+    OPEN_READS_SCORES = 8,  /* rows of a reference are read, and have their room in the plan */
+    OPEN_SAVES_SCORES = 16, /* the same for rows that are saved */
 } open_flags;
 
 /* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room

@@ -56,30 +56,39 @@ static double diverge(const float *logits, double log_sum, const float *log_p, s
     return sum;
 }
 
-bool scores_add(scores *s, const float *logits, double log_sum, size_t top,
-                const float *log_probabilities, size_t n_vocab, int32_t token) {
-    const double nll = log_sum - (double)logits[token];
-    if (!isfinite(nll)) {
+token_score token_score_of(const float *logits, const float *log_probabilities, size_t n_vocab,
+                           int32_t token) {
+    token_score t = {.compared = log_probabilities};
+    size_t top, other_top;
+    t.log_sum = scores_log_sum(logits, n_vocab, &top);
+    t.nll = t.log_sum - (double)logits[token];
+    if (log_probabilities && isfinite(t.nll)) {
+        t.log_p = log_probabilities[token];
+        t.divergence = diverge(logits, t.log_sum, log_probabilities, n_vocab, &other_top);
+        t.same_top = top == other_top;
+    }
+    return t;
+}
+
+bool scores_add(scores *s, const token_score *t) {
+    if (!isfinite(t->nll)) {
         return false;
     }
-    moments_add(&s->nll, nll);
-    if (!log_probabilities) {
+    moments_add(&s->nll, t->nll);
+    if (!t->compared) {
         return true;
     }
-    size_t other_top;
-    const double log_p = log_probabilities[token];
-    const double divergence = diverge(logits, log_sum, log_probabilities, n_vocab, &other_top);
-    if (!isfinite(divergence) || s->divergence.n == s->room) {
+    if (!isfinite(t->divergence) || s->divergence.n == s->room) {
         return false;
     }
-    s->divergences[s->divergence.n] = (float)divergence;
-    moments_add(&s->divergence, divergence);
-    moments_add(&s->reference, -log_p);
-    moments_add(&s->difference, nll + log_p);
-    const double delta = exp(-nll) - exp(log_p);
+    s->divergences[s->divergence.n] = (float)t->divergence;
+    moments_add(&s->divergence, t->divergence);
+    moments_add(&s->reference, -t->log_p);
+    moments_add(&s->difference, t->nll + t->log_p);
+    const double delta = exp(-t->nll) - exp(t->log_p);
     moments_add(&s->delta_p, delta);
     moments_add(&s->delta_p_squared, delta * delta);
-    s->same_top += top == other_top;
+    s->same_top += t->same_top;
     return true;
 }
 

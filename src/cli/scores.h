@@ -35,6 +35,21 @@ double moments_error(const moments *m);
 /* The logarithm of the sum of exponentials, and where the largest logit is. */
 double scores_log_sum(const float *logits, size_t n_vocab, size_t *top);
 
+/* What one token's logits come to: a matter of that token alone, on any thread. */
+typedef struct token_score {
+    double log_sum, nll;
+    bool compared; /* with a reference: the others are set */
+    double log_p, divergence;
+    bool same_top;
+} token_score;
+
+/* Of the token that was predicted from these logits, beside the reference's log probabilities, or
+ * NULL. What is not finite scores_add refuses. */
+token_score token_score_of(const float *logits, const float *log_probabilities, size_t n_vocab,
+                           int32_t token);
+
+enum { SCORES_TOGETHER = 16 }; /* tokens whose scores are computed side by side */
+
 typedef struct scores {
     moments nll;
     /* Beside a reference. */
@@ -48,10 +63,9 @@ typedef struct scores {
 bool scores_begin(scores *s, size_t room);
 void scores_end(scores *s);
 
-/* Adds a token that was predicted from these logits, with scores_log_sum's results, and, if there
- * is one, from the reference's log probabilities (else NULL). False if something is not finite. */
-bool scores_add(scores *s, const float *logits, double log_sum, size_t top,
-                const float *log_probabilities, size_t n_vocab, int32_t token);
+/* Adds a token's score; the order of the tokens is that of the sums. False if something is not
+ * finite, or there is no room. */
+bool scores_add(scores *s, const token_score *t);
 
 /* Sorts the divergences: once, after all were added. Then the one below which a share of them lies,
  * 0 to 1, by linear interpolation between neighbours. */

@@ -56,7 +56,12 @@ int whole_file_begin(const char *path, whole_file *w) {
 }
 
 int whole_file_check_room(const char *path, uint64_t need) {
-    const int64_t room = console_free_bytes(path);
+    if (console_file_at(path) == CONSOLE_FILE_OTHER) {
+        return CLI_DONE; /* what a pipe leads to is not known */
+    }
+    char *const target = find_target(path);
+    const int64_t room = target ? console_free_bytes(target) : -1;
+    free(target);
     if (room >= 0 && (uint64_t)room < need) {
         char a[32], b[32];
         message("%s: needs %s, but the disk has only %s left: %" PRIu64 " bytes are missing", path,
@@ -73,6 +78,27 @@ bool whole_file_write(whole_file *w, const void *bytes, size_t size) {
     return w->failure == 0;
 }
 
+/* Bytes that the disk lacks for the rest, while what there is of the file is still on it; 0 if that
+ * is not why a write failed, or not known. */
+static uint64_t missing_bytes(const whole_file *w) {
+    const int64_t room = console_free_bytes(w->target);
+    const int64_t have = console_file_bytes(w->file);
+    if ((w->failure != ENOSPC && w->failure != EDQUOT) || room < 0 || have < 0 ||
+        w->need < (uint64_t)have || w->need - (uint64_t)have < (uint64_t)room) {
+        return 0;
+    }
+    return w->need - (uint64_t)have - (uint64_t)room;
+}
+
+static void tell_failure(const whole_file *w, uint64_t missing) {
+    if (missing > 0) {
+        message("cannot write %s: the disk is full: %" PRIu64 " bytes are missing", w->target,
+                missing);
+    } else {
+        message("cannot write %s: %s", w->target, strerror(w->failure));
+    }
+}
+
 int whole_file_finish(whole_file *w, int status) {
     if (fflush(w->file) != 0 && w->failure == 0) {
         w->failure = errno;
@@ -85,6 +111,7 @@ int whole_file_finish(whole_file *w, int status) {
         w->failure = console_give_name(w->file, w->temporary);
         w->nameless = w->failure != 0;
     }
+    const uint64_t missing = missing_bytes(w);
     if (fclose(w->file) != 0 && w->failure == 0) {
         w->failure = errno;
     }
@@ -98,7 +125,7 @@ int whole_file_finish(whole_file *w, int status) {
     if (w->failure && console_interrupted()) {
         status = interrupted();
     } else if (w->failure && status == CLI_DONE) {
-        message("cannot write %s: %s", w->target, strerror(w->failure));
+        tell_failure(w, missing);
         status = CLI_FAILED;
     }
     release(w);

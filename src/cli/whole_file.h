@@ -24,6 +24,8 @@ typedef struct whole_file {
     char *temporary; /* NULL: written directly */
     bool nameless;   /* it has not got its temporary name yet */
     int failure;     /* errno of the first write that failed */
+    uint64_t need;   /* bytes that are to be written, with those of files that follow; for the
+                        caller to set after whole_file_begin; 0: not known */
 } whole_file;
 
 /* Returns CLI_DONE, or the exit status after a message. */
@@ -37,7 +39,8 @@ int whole_file_check_room(const char *path, uint64_t need);
 bool whole_file_write(whole_file *w, const void *bytes, size_t size);
 
 /* Ends the file: keeps it if `status` is CLI_DONE and every write succeeded, else removes it.
- * Returns `status`, or CLI_FAILED after a message. */
+ * Returns `status`, or CLI_FAILED after a message, which has the number of bytes that the disk
+ * lacks if that is why, and `need` is known. */
 int whole_file_finish(whole_file *w, int status);
 
 #endif

@@ -641,3 +641,24 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
     }
     return status;
 }
+
+typedef struct spread {
+    sl_work_fn work;
+    void *user;
+    size_t count;
+    _Atomic size_t next;
+} spread;
+
+static void take_work(void *context, size_t member) {
+    spread *s = context;
+    size_t begin, end;
+    (void)member;
+    while (team_take(&s->next, 1, s->count, &begin, &end)) {
+        s->work(s->user, begin);
+    }
+}
+
+void executor_spread(executor *e, size_t count, sl_work_fn work, void *user) {
+    spread s = {.work = work, .user = user, .count = count};
+    team_run(e->team, take_work, &s);
+}

@@ -54,6 +54,10 @@ SL_CHECK sl_status executor_create(const program *p, residency *weights,
                                    sl_error *error);
 void executor_free(executor *e);
 
+/* Calls work(user, index) once for every index below `count`, on the team, between runs; returns
+ * when all are back. */
+void executor_spread(executor *e, size_t count, sl_work_fn work, void *user);
+
 /* The cache; lengths change by executor_run, kv_truncate and kv_share only. */
 kv_cache *executor_kv(executor *e);
 

@@ -298,6 +298,10 @@ float *sl_session_logits_at(sl_session *session, size_t index) {
     return executor_logits(s->group->runner, s->logits_row - (s->position - 1 - index));
 }
 
+void sl_session_spread(sl_session *session, size_t count, sl_work_fn work, void *user) {
+    executor_spread(session->group->runner, count, work, user);
+}
+
 float *sl_session_logits(sl_session *session) {
     return sl_session_logits_at(session, session->position - 1);
 }

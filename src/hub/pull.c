@@ -7,38 +7,22 @@
 #include "formats/gguf.h"
 #include "formats/json_text.h"
 #include "hub/cache.h"
-#include "hub/fetch.h"
+#include "hub/part_file.h"
 #include "os/console/console.h"
 #include "os/os.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    SLICE_BYTES = 8 << 20,      /* read back at a time, to be summed or copied */
     FIRST_GGUF_HEAD = 2 << 20,  /* most tables fit; four times as much is asked for next */
     OTHER_GGUF_HEAD = 64 << 10, /* of a set's other files, which have no vocabulary */
     FIRST_TENSORS_HEAD = 64 << 10,
     SAFETENSORS_LENGTH = 8, /* a safetensors file begins with so many bytes that say how long its
                                table is */
 };
-
-/* A file on its way. */
-typedef struct pull_file {
-    hub_pull *pull;
-    const hub_file *listed;
-    fetch_job job;
-    char *url, *final, *part, *head;
-    bool there;      /* whole, under its own name */
-    bool doubtful;   /* has bytes of an earlier run */
-    uint64_t headed; /* bytes of its head that are there */
-    store_file *file;
-    struct sha256_ctx sum;
-    uint64_t summed; /* bytes that went into it */
-} pull_file;
 
 struct hub_pull {
     hub_pull_options options;
@@ -53,9 +37,7 @@ struct hub_pull {
     store_file *lock;
     hub_listing listing;
     hub_choice choice;
-    pull_file *files;
-    size_t count;
-    uint8_t *slice;
+    part_files parts;
 };
 
 /* ---- texts ---------------------------------------------------------------------------------- */
@@ -243,187 +225,38 @@ static sl_status choose_files(hub_pull *p, sl_error *error) {
     return status;
 }
 
-/* ---- files ---------------------------------------------------------------------------------- */
-
-/* Bytes that all files together still lack. */
-static uint64_t missing_bytes(const hub_pull *p) {
-    uint64_t missing = 0;
-    for (size_t i = 0; i < p->count; i++) {
-        const uint64_t size = p->files[i].listed->size, have = p->files[i].job.have;
-        missing += p->files[i].there || have > size ? 0 : size - have;
-    }
-    return missing;
-}
-
-static sl_status store_failed(const pull_file *f, int reason, sl_error *error) {
-    const int64_t room = store_free_bytes(f->pull->store);
-    const uint64_t missing = missing_bytes(f->pull);
-    if ((reason == ENOSPC || reason == EDQUOT) && room >= 0 && (uint64_t)room < missing) {
-        return error_set(error, SL_ERR_RUNTIME,
-                         "%s: the disk is full: %" PRIu64
-                         " bytes are missing; what is there stays, and the same command goes on "
-                         "from it",
-                         f->part, missing - (uint64_t)room);
-    }
-    return error_set(error, SL_ERR_RUNTIME, "%s: cannot be written: %s", f->part, strerror(reason));
-}
-
-static sl_status file_restart(fetch_job *job, sl_error *error) {
-    pull_file *const f = job->user;
-    job->have = f->summed = 0;
-    f->doubtful = false;
-    sha256_init(&f->sum);
-    const int reason = store_file_cut(f->file, 0);
-    return reason ? store_failed(f, reason, error) : SL_OK;
-}
-
-static sl_status file_write(fetch_job *job, const void *bytes, size_t size, sl_error *error) {
-    pull_file *const f = job->user;
-    const int reason = store_file_write(f->file, job->have, bytes, size);
-    if (reason) {
-        return store_failed(f, reason, error);
-    }
-    sha256_update(&f->sum, size, bytes);
-    f->summed += size;
-    return SL_OK;
-}
-
-/* What a head brought is no longer missing. */
-static int copy_head(pull_file *f) {
-    store_file *from = NULL;
-    int reason = store_file_open(f->pull->store, f->head, &from);
-    for (uint64_t at = 0; reason == 0 && at < f->headed;) {
-        size_t got;
-        const uint64_t left = f->headed - at;
-        const size_t most = left < SLICE_BYTES ? (size_t)left : SLICE_BYTES;
-        reason = store_file_read(from, at, f->pull->slice, most, &got);
-        if (reason || got == 0) {
-            break;
-        }
-        reason = store_file_write(f->file, at, f->pull->slice, got);
-        at += got;
-    }
-    store_file_close(from);
-    return reason;
-}
-
-/* The first time: opens the part. Without a sum to check it by, none of it is kept. */
-static int open_part(pull_file *f) {
-    store_entry entry;
-    int reason = store_look(f->pull->store, f->part, &entry);
-    if (reason == 0) {
-        reason = store_file_open(f->pull->store, f->part, &f->file);
-    }
-    if (reason) {
-        return reason;
-    }
-    const bool keep = f->listed->sha256[0] && entry.bytes <= f->listed->size;
-    f->job.have = keep && entry.kind == STORE_FILE ? entry.bytes : 0;
-    f->doubtful = f->job.have > 0;
-    sha256_init(&f->sum);
-    f->summed = 0;
-    reason = f->job.have ? 0 : store_file_cut(f->file, 0);
-    if (reason == 0 && f->headed > f->job.have) {
-        reason = copy_head(f);
-        f->job.have = reason ? f->job.have : f->headed;
-    }
-    return reason;
-}
-
-/* Opens the part, then sums what it has, slice by slice. */
-static sl_status file_prepare(fetch_job *job, bool *ready, sl_error *error) {
-    pull_file *const f = job->user;
-    int reason = 0;
-    if (!f->file) {
-        reason = open_part(f);
-    } else if (f->summed < job->have) {
-        size_t got = 0;
-        const uint64_t left = job->have - f->summed;
-        const size_t most = left < SLICE_BYTES ? (size_t)left : SLICE_BYTES;
-        reason = store_file_read(f->file, f->summed, f->pull->slice, most, &got);
-        sha256_update(&f->sum, got, f->pull->slice);
-        f->summed += got;
-        job->have = got < most ? f->summed : job->have; /* it became shorter */
-    }
-    if (reason) {
-        return store_failed(f, reason, error);
-    }
-    *ready = f->summed == job->have;
-    return SL_OK;
-}
-
-/* Checks the sum, and gives the file its name. */
-static sl_status file_finish(fetch_job *job, bool *again, sl_error *error) {
-    pull_file *const f = job->user;
-    const hub_pull *const p = f->pull;
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    char text[HUB_SHA256_BYTES];
-    sha256_digest(&f->sum, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++) {
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-    }
-    if (f->listed->sha256[0] && strcmp(text, f->listed->sha256) != 0) {
-        if (f->doubtful) {
-            *again = true;
-            return SL_OK;
-        }
-        (void)store_remove(p->store, f->part);
-        return error_set(error, SL_ERR_FORMAT,
-                         "%s: what came is not what the hub lists: its sha256 is %s, expected %s",
-                         f->listed->path, text, f->listed->sha256);
-    }
-    int reason = store_file_sync(f->file);
-    store_file_close(f->file);
-    f->file = NULL;
-    if (reason == 0) {
-        reason = store_rename(p->store, f->part, f->final);
-    }
-    if (reason) {
-        return store_failed(f, reason, error);
-    }
-    f->there = true;
-    return SL_OK;
-}
-
-static const fetch_sink into_file = {
-    .prepare = file_prepare,
-    .restart = file_restart,
-    .write = file_write,
-    .finish = file_finish,
-};
-
 /* ---- heads ---------------------------------------------------------------------------------- */
 
 static sl_status head_restart(fetch_job *job, sl_error *error) {
-    pull_file *const f = job->user;
+    part_file *const f = job->user;
     job->have = 0;
     const int reason = store_file_cut(f->file, 0);
-    return reason ? store_failed(f, reason, error) : SL_OK;
+    return reason ? part_file_failed(f, reason, error) : SL_OK;
 }
 
 static sl_status head_write(fetch_job *job, const void *bytes, size_t size, sl_error *error) {
-    pull_file *const f = job->user;
+    part_file *const f = job->user;
     const int reason = store_file_write(f->file, job->have, bytes, size);
-    return reason ? store_failed(f, reason, error) : SL_OK;
+    return reason ? part_file_failed(f, reason, error) : SL_OK;
 }
 
 static sl_status head_finish(fetch_job *job, bool *again, sl_error *error) {
-    pull_file *const f = job->user;
+    part_file *const f = job->user;
     (void)again;
     f->headed = job->have;
     const int reason = store_file_cut(f->file, f->listed->size);
-    return reason ? store_failed(f, reason, error) : SL_OK;
+    return reason ? part_file_failed(f, reason, error) : SL_OK;
 }
 
 static const fetch_sink into_head = {
     .restart = head_restart, .write = head_write, .finish = head_finish};
 
-static bool ends_with(const pull_file *f, const char *end) {
+static bool ends_with(const part_file *f, const char *end) {
     return str_ends_with(str_from(f->listed->path), end);
 }
 
 /* Bytes of a file that are asked for first. */
-static uint64_t first_head(const pull_file *f, size_t index) {
+static uint64_t first_head(const part_file *f, size_t index) {
     const uint64_t wanted = ends_with(f, ".gguf") ? (index == 0 ? FIRST_GGUF_HEAD : OTHER_GGUF_HEAD)
                             : ends_with(f, ".safetensors") ? FIRST_TENSORS_HEAD
                                                            : LIMIT_HUB_HEAD_BYTES;
@@ -442,11 +275,11 @@ static char *outer_path(const hub_pull *p, const char *inside) {
 
 /* Where the weights of a GGUF file begin: UINT64_MAX if its tables do not make sense, as is so
  * where what is there of them ends too early and zeros follow. */
-static sl_status gguf_head(const pull_file *f, uint64_t *end, sl_error *error) {
+static sl_status gguf_head(const hub_pull *p, const part_file *f, uint64_t *end, sl_error *error) {
     os_mapping mapping;
     model_file tables;
     sl_error inner = {0};
-    char *const path = outer_path(f->pull, f->head);
+    char *const path = outer_path(p, f->head);
     sl_status status = path ? os_map(path, &mapping, error) : error_memory(error, "a path", 0);
     free(path);
     if (status != SL_OK) {
@@ -466,12 +299,12 @@ static sl_status gguf_head(const pull_file *f, uint64_t *end, sl_error *error) {
 }
 
 /* The same for safetensors, which says at its beginning. */
-static sl_status safetensors_head(const pull_file *f, uint64_t *end, sl_error *error) {
+static sl_status safetensors_head(const part_file *f, uint64_t *end, sl_error *error) {
     uint8_t bytes[SAFETENSORS_LENGTH];
     size_t got;
     const int reason = store_file_read(f->file, 0, bytes, sizeof bytes, &got);
     if (reason) {
-        return store_failed(f, reason, error);
+        return part_file_failed(f, reason, error);
     }
     uint64_t length = 0;
     for (size_t i = sizeof bytes; i-- > 0;) {
@@ -486,9 +319,9 @@ static sl_status safetensors_head(const pull_file *f, uint64_t *end, sl_error *e
 }
 
 /* How many bytes the head needs: job->end grows, or stays where it is enough. */
-static sl_status grow_head(pull_file *f, sl_error *error) {
+static sl_status grow_head(const hub_pull *p, part_file *f, sl_error *error) {
     uint64_t end = 0;
-    sl_status status = ends_with(f, ".gguf")          ? gguf_head(f, &end, error)
+    sl_status status = ends_with(f, ".gguf")          ? gguf_head(p, f, &end, error)
                        : ends_with(f, ".safetensors") ? safetensors_head(f, &end, error)
                                                       : SL_OK;
     if (status == SL_OK && end > f->headed) {
@@ -506,8 +339,8 @@ static sl_status grow_head(pull_file *f, sl_error *error) {
 }
 
 static sl_status open_heads(hub_pull *p, sl_error *error) {
-    for (size_t i = 0; i < p->count; i++) {
-        pull_file *const f = &p->files[i];
+    for (size_t i = 0; i < p->parts.count; i++) {
+        part_file *const f = &p->parts.files[i];
         f->headed = 0;
         f->job.sink = &into_head;
         f->job.have = 0;
@@ -515,28 +348,28 @@ static sl_status open_heads(hub_pull *p, sl_error *error) {
         int reason = store_file_open(p->store, f->head, &f->file);
         reason = reason ? reason : store_file_cut(f->file, 0);
         if (reason) {
-            return store_failed(f, reason, error);
+            return part_file_failed(f, reason, error);
         }
     }
     return SL_OK;
 }
 
 static sl_status fetch_heads(hub_pull *p, sl_error *error) {
-    fetch_job **const jobs = malloc(p->count * sizeof *jobs);
+    fetch_job **const jobs = malloc(p->parts.count * sizeof *jobs);
     if (!jobs) {
-        return error_memory(error, "requests", p->count * sizeof *jobs);
+        return error_memory(error, "requests", p->parts.count * sizeof *jobs);
     }
     sl_status status = open_heads(p, error);
     for (size_t count = 1; status == SL_OK && count > 0;) {
         count = 0;
-        for (size_t i = 0; i < p->count; i++) {
-            if (p->files[i].headed < p->files[i].job.end) {
-                jobs[count++] = &p->files[i].job;
+        for (size_t i = 0; i < p->parts.count; i++) {
+            if (p->parts.files[i].headed < p->parts.files[i].job.end) {
+                jobs[count++] = &p->parts.files[i].job;
             }
         }
         status = fetch_run(p->fetcher, jobs, count, error);
-        for (size_t i = 0; i < p->count && status == SL_OK && count > 0; i++) {
-            status = grow_head(&p->files[i], error);
+        for (size_t i = 0; i < p->parts.count && status == SL_OK && count > 0; i++) {
+            status = grow_head(p, &p->parts.files[i], error);
         }
     }
     free(jobs);
@@ -545,17 +378,8 @@ static sl_status fetch_heads(hub_pull *p, sl_error *error) {
 
 /* Back to fetching whole files. */
 static void close_heads(hub_pull *p) {
-    for (size_t i = 0; i < p->count; i++) {
-        pull_file *const f = &p->files[i];
-        store_entry part;
-        store_file_close(f->file);
-        f->file = NULL;
-        f->job.sink = &into_file;
-        f->job.end = f->listed->size;
-        /* For telling what is missing; open_part looks again. */
-        const bool some = f->listed->sha256[0] && store_look(p->store, f->part, &part) == 0 &&
-                          part.kind == STORE_FILE && part.bytes <= f->listed->size;
-        f->job.have = f->there ? f->listed->size : some ? part.bytes : 0;
+    for (size_t i = 0; i < p->parts.count; i++) {
+        part_file_begin(&p->parts.files[i]);
     }
 }
 
@@ -565,15 +389,15 @@ static void remove_heads(hub_pull *p) {
         (void)store_remove_all(p->store, folder);
     }
     free(folder);
-    for (size_t i = 0; i < p->count; i++) {
-        p->files[i].headed = 0;
+    for (size_t i = 0; i < p->parts.count; i++) {
+        p->parts.files[i].headed = 0;
     }
 }
 
 sl_status hub_pull_heads(hub_pull *p, const char **path, sl_error *error) {
     *path = NULL;
-    for (size_t i = 0; i < p->count; i++) {
-        if (ends_with(&p->files[i], ".bin")) {
+    for (size_t i = 0; i < p->parts.count; i++) {
+        if (ends_with(&p->parts.files[i], ".bin")) {
             return SL_OK;
         }
     }
@@ -595,7 +419,7 @@ sl_status hub_pull_heads(hub_pull *p, const char **path, sl_error *error) {
 /* ---- fetching ------------------------------------------------------------------------------- */
 
 static sl_status check_room(const hub_pull *p, sl_error *error) {
-    const uint64_t missing = missing_bytes(p);
+    const uint64_t missing = part_files_missing(&p->parts);
     const int64_t room = store_free_bytes(p->store);
     if (room < 0 || (uint64_t)room >= missing) {
         return SL_OK;
@@ -623,14 +447,14 @@ static sl_status write_note(hub_pull *p, sl_error *error) {
 sl_status hub_pull_fetch(hub_pull *p, sl_error *error) {
     sl_status status = check_room(p, error);
     status = status == SL_OK ? write_note(p, error) : status;
-    fetch_job **const jobs = malloc(p->count * sizeof *jobs);
+    fetch_job **const jobs = malloc(p->parts.count * sizeof *jobs);
     if (status == SL_OK && !jobs) {
-        status = error_memory(error, "requests", p->count * sizeof *jobs);
+        status = error_memory(error, "requests", p->parts.count * sizeof *jobs);
     }
     size_t count = 0;
-    for (size_t i = 0; i < p->count && status == SL_OK; i++) {
-        if (!p->files[i].there) {
-            jobs[count++] = &p->files[i].job;
+    for (size_t i = 0; i < p->parts.count && status == SL_OK; i++) {
+        if (!p->parts.files[i].there) {
+            jobs[count++] = &p->parts.files[i].job;
         }
     }
     if (status == SL_OK) {
@@ -643,42 +467,14 @@ sl_status hub_pull_fetch(hub_pull *p, sl_error *error) {
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static char *with_suffix(const char *path, const char *suffix) {
-    char *const out = path ? malloc(strlen(path) + strlen(suffix) + 1) : NULL;
-    if (out) {
-        sprintf(out, "%s%s", path, suffix);
-    }
-    return out;
-}
-
 static sl_status make_files(hub_pull *p, sl_error *error) {
-    p->files = calloc(p->choice.count, sizeof *p->files);
-    if (!p->files) {
-        return error_memory(error, "a list of files", p->choice.count * sizeof *p->files);
+    sl_status status = part_files_open(p->store, p->choice.count, &p->parts, error);
+    for (size_t i = 0; i < p->parts.count && status == SL_OK; i++) {
+        const hub_file *const listed = hub_listing_at(&p->listing, p->choice.files[i]);
+        status = part_file_name(&p->parts.files[i], listed, p->repo, p->commit,
+                                file_url(p, listed->path), error);
     }
-    for (size_t i = 0; i < p->choice.count; i++) {
-        pull_file *const f = &p->files[p->count++];
-        f->pull = p;
-        f->listed = hub_listing_at(&p->listing, p->choice.files[i]);
-        f->url = file_url(p, f->listed->path);
-        f->final = hub_cache_path(p->repo, p->commit, "", f->listed->path);
-        f->part = with_suffix(f->final, ".part");
-        f->head = hub_cache_path(p->repo, p->commit, ".heads", f->listed->path);
-        if (!f->url || !f->final || !f->part || !f->head) {
-            return error_memory(error, "a path", 0);
-        }
-        f->job = (fetch_job){
-            .url = f->url, .label = f->listed->path, .user = f, .size = f->listed->size};
-        store_entry entry;
-        const int reason = store_look(p->store, f->final, &entry);
-        if (reason || (entry.kind != STORE_NONE && entry.kind != STORE_FILE)) {
-            return error_set(error, SL_ERR_FILE, "%s in the cache: %s", f->final,
-                             reason ? strerror(reason) : "is no plain file");
-        }
-        f->there = entry.kind == STORE_FILE && entry.bytes == f->listed->size;
-    }
-    close_heads(p);
-    return SL_OK;
+    return status;
 }
 
 static sl_status name_model(hub_pull *p, sl_error *error) {
@@ -741,15 +537,11 @@ static sl_status open_parts(hub_pull *p, sl_error *error) {
 
 sl_status hub_pull_open(const hub_pull_options *options, hub_pull **pull, sl_error *error) {
     hub_pull *const p = calloc(1, sizeof *p);
-    uint8_t *const slice = malloc(SLICE_BYTES);
-    if (!p || !slice) {
-        free(p);
-        free(slice);
-        return error_memory(error, "buffers", SLICE_BYTES);
+    if (!p) {
+        return error_memory(error, "a model on its way", sizeof *p);
     }
     p->options = *options;
     p->options.revision = options->revision ? options->revision : "main";
-    p->slice = slice;
     p->listing = hub_listing_new();
     sl_status status = SL_OK;
     if (!hub_name_parse(options->name, &p->name)) {
@@ -795,17 +587,7 @@ void hub_pull_close(hub_pull *p) {
     if (p->lock) {
         tidy_cache(p);
     }
-    for (size_t i = 0; i < p->count; i++) {
-        pull_file *const f = &p->files[i];
-        store_file_close(f->file);
-        fetch_job_clear(&f->job);
-        free(f->url);
-        free(f->final);
-        free(f->part);
-        free(f->head);
-    }
-    free(p->files);
-    free(p->slice);
+    part_files_close(&p->parts);
     free(p->shown);
     free(p->path);
     free(p->head_path);
@@ -822,12 +604,12 @@ void hub_pull_get_info(const hub_pull *p, hub_pull_info *info) {
         .name = p->shown,
         .commit = p->commit,
         .path = p->path,
-        .files = p->count,
-        .missing = missing_bytes(p),
+        .files = p->parts.count,
+        .missing = part_files_missing(&p->parts),
         .room = store_free_bytes(p->store),
     };
-    for (size_t i = 0; i < p->count; i++) {
-        info->bytes += p->files[i].listed->size;
+    for (size_t i = 0; i < p->parts.count; i++) {
+        info->bytes += p->parts.files[i].listed->size;
     }
 }
 

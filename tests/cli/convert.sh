@@ -102,6 +102,21 @@ refuse 2 "" convert "$scratch/cut" "$folder/a.gguf"
 grep -q "cannot write $folder/a.gguf: File too large" "$err" || fail "a full disk: no reason"
 [ -z "$(ls -A "$folder")" ] || fail "a full disk: something is left: $(ls -A "$folder")"
 
+# A disk that is too small, where this user may mount one: said before anything is written.
+if can_mount; then
+    on_small_disk 2m convert "$model" a.gguf --type f32
+    grep -qE 'a.gguf: needs .* [1-9][0-9]* bytes are missing$' "$err" || fail "a small disk: no bytes"
+    on_small_disk 2m convert "$model" a.gguf --type f32 --split-max-size 1M
+    grep -qE '[1-9][0-9]* bytes are missing$' "$err" || fail "a small disk: no bytes for a set"
+    # A link counts as what it leads to, and a pipe needs no room.
+    : >"$folder/a.gguf"
+    unshare -rm sh -c 'mount -t tmpfs -o size=16k none "$1" && cd "$1" && ln -s "$2" l &&
+        "$3" convert "$4" l -q && "$3" convert "$4" /dev/stdout -q | cat >"$2.piped"' - \
+        "$scratch/small" "$folder/a.gguf" "$sluice" "$model" 2>"$err" || fail "a link to a larger disk"
+    cmp -s "$folder/a.gguf" "$folder/a.gguf.piped" || fail "a pipe has something else"
+    rm "$folder"/*
+fi
+
 # Killed at any moment: no file of the final name, or a whole one.
 run 0 convert "$model" "$scratch/whole.gguf" --type f32
 kill_at_any_moment "$folder" "$scratch/whole.gguf" convert "$model" "$folder/k.gguf" --type f32

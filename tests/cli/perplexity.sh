@@ -149,6 +149,15 @@ run 0 perplexity $m -f "$heldout" -c 64 --chunks 6 --kl-divergence-base "$scratc
 cmp -s "$scratch/again" "$reference" || fail "--kl-divergence-base saves something else"
 run 0 perplexity $m --reference "$reference" -q -t 2 -b 5 --json
 cmp -s "$out" "$scratch/without" || fail "threads and batches change the figures"
+# Rows are scored by whoever is free, sixteen at a time, and added up and saved in their order.
+for threads in 1 2 3; do
+    run 0 perplexity $m -f "$heldout" -c 64 --chunks 6 --save-reference "$scratch/again" -q --json \
+        -t $threads
+    cmp -s "$out" "$scratch/first" || fail "$threads threads change the figures"
+    cmp -s "$scratch/again" "$reference" || fail "$threads threads change what is saved"
+    run 0 perplexity $m --reference "$reference" -q --json -t $threads
+    cmp -s "$out" "$scratch/without" || fail "$threads threads change the figures beside a reference"
+done
 run 0 perplexity $m --reference "$reference"
 for word in reference ratio KL same "mean delta" "RMS delta"; do
     grep -q "^$word " "$out" || fail "no $word"

@@ -287,9 +287,13 @@ done
 # ---- interrupted and killed ------------------------------------------------------------------
 
 forget
-rules "store -1 slow 300"
+rules "store -1 slow 30" # ten seconds, for machines that are busy
 "$sluice" pull --no-plan you/bytes 2>"$err" &
-sleep 0.4
+tries=0
+while [ ! -s "$cache/you/bytes/$commit/bytes-Q4_0.gguf.part" ] && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
 "$sluice" pull --no-plan you/bytes 2>"$scratch/second"
 [ $? -eq 2 ] || fail "two at a time"
 grep -q "is being fetched by another process" "$scratch/second" || fail "two at a time: no reason"

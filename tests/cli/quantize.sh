@@ -186,15 +186,23 @@ refuse 2 "" quantize "$scratch/cut" "$folder/a.gguf" q4_0
 grep -q "cannot write $folder/a.gguf: File too large" "$err" || fail "a full disk: no reason"
 [ -z "$(ls -A "$folder")" ] || fail "a full disk: something is left: $(ls -A "$folder")"
 
-# A small disk says before anything is written what is missing.
-disk=$scratch/disk
-mkdir "$disk"
-if mount -t tmpfs -o size=1m none "$disk" 2>/dev/null; then
-    run 1 quantize "$f16" "$disk/a.gguf" q8_0
-    left=$(ls -A "$disk")
-    umount "$disk"
-    grep -q "needs .* has only .* left: [0-9]* bytes are missing" "$err" || fail "no missing bytes"
-    [ -z "$left" ] || fail "a small disk: something is left"
+# A disk that is too small, where this user may mount one: said before anything is written, or when
+# somebody else fills it meanwhile, with the number of bytes.
+if can_mount; then
+    on_small_disk 1m quantize "$f16" a.gguf q8_0
+    grep -q 'a.gguf: needs .* has only .* left: [1-9][0-9]* bytes are missing$' "$err" ||
+        fail "a small disk: no bytes"
+    on_filling_disk 6m quantize "$f16" a.gguf q8_0
+    missing=$(sed -n 's/.*cannot write .*: the disk is full: \([0-9]*\) bytes are missing$/\1/p' \
+        "$err")
+    [ "${missing:-0}" -gt 0 ] || fail "a disk that fills: no bytes"
+    run 0 quantize "$f16" "$folder/a.gguf" q8_0
+    [ "$missing" -lt "$(wc -c <"$folder/a.gguf")" ] || fail "a disk that fills: $missing bytes"
+    # Of a set the files that follow are missing, too.
+    on_filling_disk 6m quantize "$f16" a.gguf q8_0 --split-max-size 1M
+    all=$(sed -n 's/.*cannot write .*: the disk is full: \([0-9]*\) bytes are missing$/\1/p' "$err")
+    [ "${all:-0}" -gt 1000000 ] || fail "a set on a disk that fills: ${all:-no} bytes"
+    rm "$folder"/*
 fi
 
 # Killed at any moment: no file of the final name, or a whole one.

@@ -28,9 +28,8 @@ static void expect_moments(const moments *m, double a, double b, double c) {
 
 static bool add(scores *s, float l0, float l1, float p0, float p1, int32_t token) {
     const float logits[2] = {l0, l1}, log_p[2] = {p0, p1};
-    size_t top;
-    const double log_sum = scores_log_sum(logits, 2, &top);
-    return scores_add(s, logits, log_sum, top, s->room ? log_p : NULL, 2, token);
+    const token_score t = token_score_of(logits, s->room ? log_p : NULL, 2, token);
+    return scores_add(s, &t);
 }
 
 /* q = 3/4, 1/4 and p = 1/2, 1/2;  q = 1/2, 1/2 and p = 9/10, 1/10;  q = 1/5, 4/5 and p = 4/5, 1/5:
@@ -131,7 +130,9 @@ static void of_a_model_with_itself(void **state) {
     for (size_t i = 0; i < 3; i++) {
         log_p[i] = (float)((double)logits[i] - log_sum);
     }
-    assert_true(scores_add(&s, logits, log_sum, top, log_p, 3, 1));
+    const token_score t = token_score_of(logits, log_p, 3, 1);
+    assert_true(t.log_sum == log_sum);
+    assert_true(scores_add(&s, &t));
     scores_sort(&s);
     assert_true(fabs(s.divergence.mean) < 1e-7);
     assert_true(fabs(s.difference.mean) < 1e-7);

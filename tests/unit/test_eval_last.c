@@ -9,11 +9,14 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -307,6 +310,67 @@ static void cancelling_leaves_a_valid_prefix(void **state) {
 }
 
 /* What the caller says that it takes beside a session counts. */
+/* ---- work on logits ------------------------------------------------------------------------- */
+
+enum { MOST_WORK = 1000 };
+
+typedef struct shared_work {
+    _Atomic int times[MOST_WORK];
+    double sums[MOST_WORK];
+    _Atomic size_t in, most_in; /* calls at a time */
+    bool waits;
+} shared_work;
+
+static void add_logits(void *user, size_t index) {
+    shared_work *w = user;
+    atomic_fetch_add(&w->times[index], 1);
+    const size_t in = atomic_fetch_add(&w->in, 1) + 1;
+    if (in > atomic_load(&w->most_in)) {
+        atomic_store(&w->most_in, in);
+    }
+    /* The first one lasts until another thread has come, but for a broken team not for ever. */
+    for (size_t i = 0; w->waits && index == 0 && atomic_load(&w->most_in) < 2 && i < 2000; i++) {
+        usleep(1000);
+    }
+    for (size_t i = 0; i < VOCAB; i++) {
+        w->sums[index] += exp((double)expected[0][index % CONTEXT][i]);
+    }
+    atomic_fetch_sub(&w->in, 1);
+}
+
+static void work_is_spread(void **state) {
+    (void)state;
+    static const size_t counts[] = {0, 1, 2, 17, MOST_WORK};
+    static shared_work first;
+    for (size_t threads = 1; threads <= 3; threads++) {
+        sl_session_options options;
+        sl_session_options_init(&options);
+        options.n_ctx = CONTEXT;
+        options.threads = threads;
+        sl_session *s = NULL;
+        sl_error error;
+        must(sl_session_create(model, &options, &s, &error), &error);
+        for (size_t c = 0; c < COUNT_OF(counts); c++) {
+            static shared_work w;
+            memset(&w, 0, sizeof w);
+            w.waits = threads > 1 && counts[c] > threads;
+            sl_session_spread(s, counts[c], add_logits, &w);
+            for (size_t i = 0; i < MOST_WORK; i++) {
+                assert_int_equal(w.times[i], i < counts[c]);
+            }
+            assert_true(w.most_in <= threads && (!w.waits || w.most_in >= 2));
+            if (threads == 1) {
+                memcpy(first.sums, w.sums, sizeof w.sums);
+            } else if (counts[c] == MOST_WORK) {
+                assert_memory_equal(w.sums, first.sums, sizeof w.sums);
+            }
+        }
+        eval_last(s, 0, 5, 1); /* the team still computes */
+        assert_memory_equal(sl_session_logits(s), expected[0][4], sizeof expected[0][4]);
+        sl_session_free(s);
+    }
+}
+
 static void reserved_memory_is_planned(void **state) {
     (void)state;
     sl_error error;
@@ -343,6 +407,7 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(how_many_are_kept),
         cmocka_unit_test(cancelling_leaves_a_valid_prefix),
+        cmocka_unit_test(work_is_spread),
         cmocka_unit_test(reserved_memory_is_planned),
     };
     return cmocka_run_group_tests(tests, load_model, free_model);

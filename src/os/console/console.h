@@ -64,6 +64,9 @@ char *console_real_path(const char *path);
 /* Bytes that this user may still write where the file at `path` is, or would be; -1: not known. */
 int64_t console_free_bytes(const char *path);
 
+/* Bytes of a plain file that is open, as far as they were given to the system; -1: not known. */
+int64_t console_file_bytes(FILE *file);
+
 /* Marks the open file as in use by this process, until it is closed or the process ends. Returns 0,
  * or an errno: EWOULDBLOCK if another process has marked it. Where files cannot be marked this is
  * 0. */

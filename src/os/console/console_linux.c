@@ -186,6 +186,11 @@ int64_t console_free_bytes(const char *path) {
     return known ? (int64_t)(found.f_bavail * found.f_frsize) : -1;
 }
 
+int64_t console_file_bytes(FILE *file) {
+    struct stat found;
+    return fstat(fileno(file), &found) == 0 && S_ISREG(found.st_mode) ? found.st_size : -1;
+}
+
 int console_lock(FILE *file) {
     if (flock(fileno(file), LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK || errno == ENOTSUP) {
         return 0;
