@@ -4,7 +4,9 @@
 # How near `sluice plan` comes: for each case the machine is measured anew and the plan is made, then
 # `sluice bench` and `sluice run` are timed and their peak memory is read, then the machine is
 # measured once more. BUDGET is as for --memory, or "all" for what is available; CONTEXT is in
-# positions; the prompt takes all of them, at most 512.
+# positions; the prompt takes all of them, at most 512. What `run` is given leaves room for the 16
+# tokens that it generates: a short prompt would leave most of the buffers untouched, and say nothing
+# of the peak. Words of one token each are assumed.
 #
 # Printed is a table: what was predicted from the figures before and after (their mean), what was
 # measured, and predicted over measured. A machine whose figures move in between is named.
@@ -50,11 +52,13 @@ plan() {
 }
 
 measure() {
+    words=$((prompt > 40 ? prompt - 20 : 20))
+    awk -v n="$words" 'BEGIN { for (i = 0; i < n; i++) printf " the" }' >"$work/prompt"
     # shellcheck disable=SC2086
     "$sluice" bench -m "$model" -p "$prompt" -n 16 -d 0 -t "$threads" -r 1 -o csv -q $memory \
         >"$work/bench" 2>"$work/errors" &&
-        "$sluice" run -m "$model" -p 'Once upon a time' -n 16 -c "$context" -t "$threads" -s 1 \
-            $memory >/dev/null 2>"$work/run" || {
+        "$sluice" run -m "$model" -f "$work/prompt" -n 16 -c "$context" -t "$threads" -s 1 \
+            --ignore-eos $memory >/dev/null 2>"$work/run" || {
         cat "$work/errors" "$work/run" >&2
         exit 1
     }

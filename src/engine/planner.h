@@ -22,6 +22,7 @@ typedef struct planner_subject {
     const program *p;
     uint64_t budget;
     uint64_t base_bytes, tokenizer_bytes;
+    uint64_t opening_bytes;    /* taken by tables while they are made; 0: not known */
     uint64_t file_table_bytes; /* of the file, what lies before the weights */
     uint64_t file_bytes;       /* mapped, where all fits */
     bool rearrange;            /* wanted; done where the processor prefers it and memory has room */

@@ -115,7 +115,7 @@ uint64_t residency_packable_bytes(const residency *r) {
 }
 
 uint64_t residency_packing_bytes(const residency *r) {
-    return r->packed_size ? r->padding + SLACK : 0;
+    return r->packed_size ? r->padding + size_min(SLACK, r->packed_size) : 0;
 }
 
 uint64_t residency_plan_packing(const program *p) {
