@@ -164,9 +164,9 @@ static sl_status arrange(const planner_subject *s, const sl_session_options *ses
     if (s->opening_bytes > s->budget) {
         return error_set(error, SL_ERR_MEMORY, "the vocabulary's tables would not fit memory");
     }
-    const sl_status placed = place_weights(s, a, error);
+    const sl_status outcome = place_weights(s, a, error);
     a->peak = a->peak > s->opening_bytes ? a->peak : s->opening_bytes;
-    return placed;
+    return outcome;
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
