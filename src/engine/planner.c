@@ -424,7 +424,8 @@ static double load_seconds(const planner_subject *s, const sl_figures *figures,
                            const arrangement *a) {
     const uint64_t streamed = a->place == SL_PLACE_STREAMED ? a->streamed : 0;
     const uint64_t read = s->file_bytes > streamed ? s->file_bytes - streamed : 0;
-    return seconds_at((double)read, figures->disk.median);
+    const sl_spread *const first = &figures->disk_first;
+    return seconds_at((double)read, first->median > 0 ? first->median : figures->disk.median);
 }
 
 static void fill_group(const planner_subject *s, const sl_figures *figures, size_t sequences,

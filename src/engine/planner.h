@@ -9,6 +9,9 @@
  *        sum over matrices of weights * s(type, order, n)  +  sum over attention of keys * a
  *          +  operations * fixed )
  *
+ * The disk is taken as fast as it is with bytes that it read before, since each pass reads what the
+ * last one did; loading is taken at the speed of a first reading.
+ *
  * s(n), the seconds of a weight with n rows, lies on straight lines between the numbers of rows
  * that were measured. What limits is the disk, or of memory and arithmetic the one that would take
  * longer at its bare limit.

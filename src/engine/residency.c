@@ -245,7 +245,8 @@ static void pack_matrix(residency *r, weight_id id) {
         placed_copy_rows(ref, r->copies[ref->type] == COPY_PANELS, count, from,
                          m->panels + first * row_bytes);
         atomic_store_explicit(&m->rows, first + count, memory_order_release);
-        drop_copied(r, from, (count - 1) * ref->row_stride + row_bytes, first + count == ref->n_out);
+        drop_copied(r, from, (count - 1) * ref->row_stride + row_bytes,
+                    first + count == ref->n_out);
         atomic_fetch_add(&r->packed_bytes, count * row_bytes);
     }
 }
