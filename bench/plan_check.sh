@@ -4,7 +4,9 @@
 # How near `sluice plan` comes: for each case the machine is measured anew and the plan is made, then
 # `sluice bench` and `sluice run` are timed and their peak memory is read, then the machine is
 # measured once more. BUDGET is as for --memory, or "all" for what is available; CONTEXT is in
-# positions; the prompt takes all of them, at most 512.
+# positions; the prompt that is timed takes all of them, at most 512. The one of `run` fills the
+# context but for the 16 tokens that are generated: what nothing touches would say nothing of the
+# peak. Words of one token each are assumed.
 #
 # Printed is a table: what was predicted from the figures before and after (their mean), what was
 # measured, and predicted over measured. A machine whose figures move in between is named.
@@ -43,12 +45,27 @@ plan() {
     }
 }
 
+# Sets $peak to KiB: what the process had at most when it was looked at last.
+run_to_the_end() {
+    # shellcheck disable=SC2086
+    "$sluice" run -m "$model" -f "$work/prompt" -n 16 -c "$context" -t "$threads" -s 1 \
+        --ignore-eos $memory >/dev/null 2>"$work/run" &
+    job=$!
+    peak=0
+    while kill -0 $job 2>"$work/gone"; do
+        now=$(awk '$1 == "VmHWM:" { print $2 }' /proc/$job/status 2>"$work/gone") || :
+        [ "${now:-0}" -le "$peak" ] || peak=$now
+        sleep 0.1
+    done
+    wait $job
+}
+
 measure() {
+    awk -v n=$((context - 20)) 'BEGIN { for (i = 0; i < n; i++) printf " the" }' >"$work/prompt"
     # shellcheck disable=SC2086
     "$sluice" bench -m "$model" -p "$prompt" -n 16 -d 0 -t "$threads" -r 1 -o csv -q $memory \
         >"$work/bench" 2>"$work/errors" &&
-        "$sluice" run -m "$model" -p 'Once upon a time' -n 16 -c "$context" -t "$threads" -s 1 \
-            $memory >/dev/null 2>"$work/run" || {
+        run_to_the_end || {
         cat "$work/errors" "$work/run" >&2
         exit 1
     }
@@ -67,8 +84,6 @@ for case in "$@"; do
     prompt=$(number "$work/before" prompt_tokens)
     measure
     plan "$work/after"
-    peak=$(awk '$1 == "memory" { print $2 * ($3 == "GB" ? 1e9 : $3 == "MB" ? 1e6 : 1) / 1048576 }' \
-        "$work/run")
     echo "$(basename "$model") $budget $context" \
         "$(awk -F, '$1 ~ /^pp/ { print $2 }' "$work/bench")" \
         "$(number "$work/before" prompt tokens_per_second)" \
@@ -78,11 +93,11 @@ for case in "$@"; do
         "$(number "$work/after" generation tokens_per_second)" \
         "$(number "$work/before" disk_gb_per_second median)" \
         "$(number "$work/after" disk_gb_per_second median)" \
-        "$peak $(number "$work/before" peak)" | awk '{
+        "$((peak * 1024)) $(number "$work/before" peak)" | awk '{
             prompt = ($5 + $6) / 2
             generation = ($8 + $9) / 2
             printf "| %s | %s | %s | %.1f | %.1f (%.1f, %.1f) | %.2f | %.2f | %.2f (%.2f, %.2f) | %.2f | %.2f, %.2f | %.0f | %.0f | %.2f |\n",
                 $1, $2, $3, $4, prompt, $5, $6, prompt / $4, $7, generation, $8, $9,
-                generation / $7, $10, $11, $12, $13 / 1048576, $13 / 1048576 / $12
+                generation / $7, $10, $11, $12 / 1048576, $13 / 1048576, $13 / $12
         }'
 done

@@ -617,7 +617,10 @@ typedef struct sl_figures {
     size_t threads;               /* and so many threads */
     uint64_t disk_device;         /* number of the file system that `disk` is of */
     sl_spread read;               /* bytes of memory read per second */
-    sl_spread disk;               /* bytes of files read per second, past the page cache */
+    sl_spread disk;               /* bytes of files read per second, past the page cache, where they
+                                     were read a moment before: what each pass over weights meets */
+    sl_spread disk_first;         /* the same where they were not: what loading may meet; all 0:
+                                     as `disk` */
     sl_spread int8, bf16, f32;    /* limits of arithmetic, as sl_machine_limits has them */
     sl_spread operation;          /* seconds that an operation of a program takes beside its work */
     size_t n_kernel, n_attention; /* the latest ones, at the front of: */

@@ -43,7 +43,7 @@ static void given_figures(const cli_options *o, figures_cache *cache) {
     sl_figures *const f = &cache->figures;
     sl_figures_init(f, (size_t)o->threads);
     f->read = exactly(o->bandwidth * 1e9);
-    f->disk = exactly(o->disk * 1e9);
+    f->disk = f->disk_first = exactly(o->disk * 1e9);
     f->int8 = f->bf16 = f->f32 = exactly(o->flops * 1e9);
 }
 

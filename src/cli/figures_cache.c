@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, PATH_BYTES = 4096, MOST_BYTES = 1 << 20, MOST_MACHINES = 16 };
+enum { VERSION = 2, PATH_BYTES = 4096, MOST_BYTES = 1 << 20, MOST_MACHINES = 16 };
 
 static const char *const kv_names[] = {"f16", "f32", "bf16", "q8_0", "q4_0"};
 
@@ -21,9 +21,13 @@ static const struct {
     const char *name;
     size_t offset;
 } spreads[] = {
-    {"read", offsetof(sl_figures, read)}, {"disk", offsetof(sl_figures, disk)},
-    {"int8", offsetof(sl_figures, int8)}, {"bf16", offsetof(sl_figures, bf16)},
-    {"f32", offsetof(sl_figures, f32)},   {"operation", offsetof(sl_figures, operation)},
+    {"read", offsetof(sl_figures, read)},
+    {"disk", offsetof(sl_figures, disk)},
+    {"disk_first", offsetof(sl_figures, disk_first)},
+    {"int8", offsetof(sl_figures, int8)},
+    {"bf16", offsetof(sl_figures, bf16)},
+    {"f32", offsetof(sl_figures, f32)},
+    {"operation", offsetof(sl_figures, operation)},
 };
 
 enum { SPREADS = sizeof spreads / sizeof spreads[0] };

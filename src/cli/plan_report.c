@@ -54,6 +54,8 @@ static void print_machine(const plan_report *r) {
     print_rate(&f->read, 1 / giga, "GB/s");
     output_text("\n  disk      ");
     print_rate(&f->disk, 1 / giga, "GB/s");
+    output_text(" of what was read before, else ");
+    print_rate(&f->disk_first, 1 / giga, "GB/s");
     output_text("\n  int8      ");
     print_rate(&f->int8, 1 / giga, "GOP/s");
     output_text("\n  bf16      ");
@@ -310,6 +312,7 @@ static json_t *machine_as_json(const figures_cache *cache) {
     json_put(object, "measured", given ? json_null() : json_string(cache->measured));
     json_put(object, "memory_gb_per_second", spread_as_json(&f->read, 1 / giga));
     json_put(object, "disk_gb_per_second", spread_as_json(&f->disk, 1 / giga));
+    json_put(object, "disk_first_gb_per_second", spread_as_json(&f->disk_first, 1 / giga));
     json_put(object, "int8_gop_per_second", spread_as_json(&f->int8, 1 / giga));
     json_put(object, "bf16_gop_per_second", spread_as_json(&f->bf16, 1 / giga));
     json_put(object, "f32_gop_per_second", spread_as_json(&f->f32, 1 / giga));

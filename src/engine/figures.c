@@ -165,22 +165,21 @@ static sl_status measure_limits(measuring *m, sl_error *error) {
 
 /* A disk that cannot be measured stays unknown, which is noted. */
 static void measure_disk(measuring *m, const needs *n) {
-    double rates[OS_DISK_RUNS];
-    bool direct;
+    os_disk_rates rates;
     sl_error error = {0};
     char line[sizeof error.message + 64] = "";
-    const sl_status status = n->disk_in_folder
-                                 ? os_disk_measure_in(n->disk_path, rates, &direct, &error)
-                                 : os_disk_measure(n->disk_path, rates, &direct, &error);
-    m->figures->disk = (sl_spread){0};
+    const sl_status status = n->disk_in_folder ? os_disk_measure_in(n->disk_path, &rates, &error)
+                                               : os_disk_measure(n->disk_path, &rates, &error);
+    m->figures->disk = m->figures->disk_first = (sl_spread){0};
     m->figures->disk_device = 0;
     if (status != SL_OK) {
         snprintf(line, sizeof line, "how fast the disk is stays unknown: %s", error.message);
     } else {
-        m->figures->disk = measure_spread(rates, OS_DISK_RUNS);
+        m->figures->disk = measure_spread(rates.again, OS_DISK_RUNS);
+        m->figures->disk_first = measure_spread(rates.first, OS_DISK_RUNS);
         m->figures->disk_device = os_device_of(n->disk_path);
     }
-    if (status == SL_OK && !direct) {
+    if (status == SL_OK && !rates.direct) {
         snprintf(line, sizeof line,
                  "the disk was measured through the page cache, since the file "
                  "system refuses direct reads");

@@ -43,6 +43,9 @@ void model_notify(const sl_model *model, const sl_model_options *options);
  * and the process. */
 uint64_t model_memory(const sl_model *model);
 
+/* Bytes that opening the model takes before any weight is in memory. */
+uint64_t model_opening_memory(const sl_model *model);
+
 /* The least that the model can do with if it reads its weights from the file for each pass;
  * UINT64_MAX if they are in no file. */
 uint64_t model_least_memory(const sl_model *model);

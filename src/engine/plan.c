@@ -103,6 +103,7 @@ static planner_subject subject_of(const plan_subject *s, const sl_plan_options *
         .budget = m->memory_budget,
         .base_bytes = model_memory(m) - m->mapping.size - words,
         .tokenizer_bytes = s->tokenizer_bytes,
+        .opening_bytes = m->words ? model_opening_memory(m) : 0,
         .file_table_bytes = size_min((size_t)m->file.data_offset, m->file.size),
         .file_bytes = m->file.size,
         .rearrange = !options->no_rearrange,

@@ -137,6 +137,18 @@ static sl_status place_streamed(const planner_subject *s, arrangement *a, sl_err
     return SL_OK;
 }
 
+/* Where weights lie, once the session's need is known. */
+static sl_status place_weights(const planner_subject *s, arrangement *a, sl_error *error) {
+    if (a->whole > s->budget) {
+        return place_streamed(s, a, error);
+    }
+    const bool packed = a->packing > 0 && a->whole + a->packing <= s->budget;
+    a->place = packed ? SL_PLACE_REARRANGED : SL_PLACE_MAPPED;
+    a->kept = s->file_bytes + (packed ? a->packing : 0);
+    a->peak = a->whole + (packed ? a->packing : 0);
+    return SL_OK;
+}
+
 /* SL_ERR_MEMORY: `a` has need, fixed and whole all the same. */
 static sl_status arrange(const planner_subject *s, const sl_session_options *session, size_t count,
                          arrangement *a, sl_error *error) {
@@ -153,14 +165,12 @@ static sl_status arrange(const planner_subject *s, const sl_session_options *ses
     if (a->need.kv_bytes > UINT64_MAX / 8 || a->need.buffer_bytes > UINT64_MAX / 8) {
         return error_set(error, SL_ERR_MEMORY, "keys and values would not fit any memory");
     }
-    if (a->whole > s->budget) {
-        return place_streamed(s, a, error);
+    if (s->opening_bytes > s->budget) {
+        return error_set(error, SL_ERR_MEMORY, "the vocabulary's tables would not fit memory");
     }
-    const bool packed = a->packing > 0 && a->whole + a->packing <= s->budget;
-    a->place = packed ? SL_PLACE_REARRANGED : SL_PLACE_MAPPED;
-    a->kept = s->file_bytes + (packed ? a->packing : 0);
-    a->peak = a->whole + (packed ? a->packing : 0);
-    return SL_OK;
+    const sl_status outcome = place_weights(s, a, error);
+    a->peak = a->peak > s->opening_bytes ? a->peak : s->opening_bytes;
+    return outcome;
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
@@ -345,7 +355,8 @@ static size_t largest_context(const planner_subject *s, size_t most, bool whole)
 /* The least budget that works, to a MiB; the whole model's needs no streaming. */
 static uint64_t least_budget(const planner_subject *s, const arrangement *failed) {
     planner_subject other = *s;
-    uint64_t low = failed->fixed >> 20, high = (failed->whole >> 20) + 1;
+    const uint64_t enough = failed->whole > s->opening_bytes ? failed->whole : s->opening_bytes;
+    uint64_t low = failed->fixed >> 20, high = (enough >> 20) + 1;
     while (low < high) {
         const uint64_t middle = low + (high - low) / 2;
         arrangement a;
@@ -417,7 +428,8 @@ static double load_seconds(const planner_subject *s, const sl_figures *figures,
                            const arrangement *a) {
     const uint64_t streamed = a->place == SL_PLACE_STREAMED ? a->streamed : 0;
     const uint64_t read = s->file_bytes > streamed ? s->file_bytes - streamed : 0;
-    return seconds_at((double)read, figures->disk.median);
+    const sl_spread *const first = &figures->disk_first;
+    return seconds_at((double)read, first->median > 0 ? first->median : figures->disk.median);
 }
 
 static void fill_group(const planner_subject *s, const sl_figures *figures, size_t sequences,

@@ -9,6 +9,9 @@
  *        sum over matrices of weights * s(type, order, n)  +  sum over attention of keys * a
  *          +  operations * fixed )
  *
+ * The disk is taken as fast as it is with bytes that it read before, since each pass reads what the
+ * last one did; loading is taken at the speed of a first reading.
+ *
  * s(n), the seconds of a weight with n rows, lies on straight lines between the numbers of rows
  * that were measured. What limits is the disk, or of memory and arithmetic the one that would take
  * longer at its bare limit.
@@ -22,6 +25,7 @@ typedef struct planner_subject {
     const program *p;
     uint64_t budget;
     uint64_t base_bytes, tokenizer_bytes;
+    uint64_t opening_bytes;    /* taken by tables while they are made; 0: not known */
     uint64_t file_table_bytes; /* of the file, what lies before the weights */
     uint64_t file_bytes;       /* mapped, where all fits */
     bool rearrange;            /* wanted; done where the processor prefers it and memory has room */

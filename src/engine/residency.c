@@ -15,6 +15,7 @@ enum {
     CHUNK = 4 << 20,   /* bytes packed at a time, before their pages in the file are dropped */
     SLACK = 4 * CHUNK, /* packed, but still in memory as the file has them: a chunk, and what other
                           threads have touched again */
+    FOLIO = 2 << 20,   /* as much of a file as one touched page may bring into a process */
     LINE = 64,
     DELAY = 200000000, /* nanoseconds in which a short prompt has its first token undisturbed */
 };
@@ -92,7 +93,7 @@ uint64_t residency_packable_bytes(const residency *r) {
 }
 
 uint64_t residency_packing_bytes(const residency *r) {
-    return r->packed_size ? r->padding + SLACK : 0;
+    return r->packed_size ? r->padding + size_min(SLACK, r->packed_size) : 0;
 }
 
 uint64_t residency_plan_packing(const program *p) {
@@ -194,6 +195,20 @@ static void place_matrix(residency *r, weight_id id) {
     }
 }
 
+/* Gives back the file's pages of rows that were copied, and those around them that touching them has
+ * mapped again: copied ones before, and behind the last rows of a matrix maybe those of another one
+ * that was copied before. Pages in no file have nothing but their own content to come back from. */
+static void drop_copied(const residency *r, const uint8_t *from, size_t bytes, bool last) {
+    const uint8_t *const file = r->mapping ? r->mapping->bytes : NULL;
+    if (!file || from < file || from > file + r->mapping->size) {
+        os_pages_drop(from, bytes);
+        return;
+    }
+    const size_t before = size_min((size_t)(from - file), FOLIO);
+    const size_t behind = r->mapping->size - (size_t)(from - file) - bytes;
+    os_pages_drop(from - before, before + bytes + (last ? size_min(behind, FOLIO) : 0));
+}
+
 static void pack_matrix(residency *r, weight_id id) {
     packed_matrix *m = &r->matrices[id];
     const weight_ref *ref = program_weight(r->p, id);
@@ -207,7 +222,8 @@ static void pack_matrix(residency *r, weight_id id) {
         packed_fill(ref->type, count, ref->n_in, from, ref->row_stride,
                     m->panels + first * row_bytes);
         atomic_store_explicit(&m->rows, first + count, memory_order_release);
-        os_pages_drop(from, count * ref->row_stride);
+        drop_copied(r, from, (count - 1) * ref->row_stride + row_bytes,
+                    first + count == ref->n_out);
         atomic_fetch_add(&r->packed_bytes, count * row_bytes);
     }
 }

@@ -65,8 +65,9 @@ static void start_piece(disk_run *run, size_t slot) {
     os_reader_start(run->reader, slot, piece * PIECE, PIECE, run->buffers + slot * PIECE);
 }
 
-/* Pieces in the file's order, round and round until the time is over. */
-static sl_status run_once(disk_run *run, double *rate, sl_error *error) {
+/* Pieces in the file's order, round and round: *count of them, or if that is 0 until the time is
+ * over, which *count then tells. */
+static sl_status run_once(disk_run *run, uint64_t *count, double *rate, sl_error *error) {
     sl_status status = SL_OK;
     uint64_t done = 0, now;
     const uint64_t started = os_now();
@@ -84,19 +85,19 @@ static sl_status run_once(disk_run *run, double *rate, sl_error *error) {
             start_piece(run, slot);
             under_way++;
         }
-    } while (status == SL_OK && now - started < run_time);
+    } while (status == SL_OK && (*count ? done < *count : now - started < run_time));
     while (under_way-- > 0) {
         size_t slot;
         const sl_status late = os_reader_wait(run->reader, &slot, NULL);
         status = status == SL_OK ? late : status;
     }
+    *count = done;
     *rate = (double)done * PIECE / ((double)(now - started) * 1e-9);
     return status;
 }
 
-/* Each run from another part of the file. */
-static sl_status run_all(const os_mapping *file, double rates[OS_DISK_RUNS], bool *direct,
-                         sl_error *error) {
+/* Each run from another part of the file, twice. */
+static sl_status run_all(const os_mapping *file, os_disk_rates *rates, sl_error *error) {
     const size_t bytes = (size_t)DEPTH * PIECE;
     disk_run run = {.pieces = file->size / PIECE, .buffers = os_pages_allocate(bytes)};
     if (!run.buffers) {
@@ -111,24 +112,29 @@ static sl_status run_all(const os_mapping *file, double rates[OS_DISK_RUNS], boo
         status = os_reader_open(file, &options, &run.reader, error);
     }
     for (size_t i = 0; i < OS_DISK_RUNS && status == SL_OK; i++) {
-        run.next = run.pieces * i / OS_DISK_RUNS;
-        status = run_once(&run, &rates[i], error);
+        const uint64_t part = run.pieces * i / OS_DISK_RUNS;
+        uint64_t count = 0;
+        run.next = part;
+        status = run_once(&run, &count, &rates->first[i], error);
+        run.next = part;
+        if (status == SL_OK) {
+            status = run_once(&run, &count, &rates->again[i], error);
+        }
     }
-    *direct = run.reader && os_reader_is_direct(run.reader);
+    rates->direct = run.reader && os_reader_is_direct(run.reader);
     os_reader_close(run.reader);
     os_pages_free(run.buffers, bytes);
     return status;
 }
 
-sl_status os_disk_measure(const char *path, double rates[OS_DISK_RUNS], bool *direct,
-                          sl_error *error) {
+sl_status os_disk_measure(const char *path, os_disk_rates *rates, sl_error *error) {
     os_mapping file;
     sl_error inner = {0};
     sl_status status = os_map(path, &file, error);
     if (status != SL_OK) {
         return status;
     }
-    status = run_all(&file, rates, direct, &inner);
+    status = run_all(&file, rates, &inner);
     if (status != SL_OK) {
         status = error_set(error, status, "%s: %s", path, inner.message);
     }
@@ -161,8 +167,7 @@ static int write_noise(int fd) {
     return failure ? failure : fsync(fd) == 0 ? 0 : errno;
 }
 
-sl_status os_disk_measure_in(const char *folder, double rates[OS_DISK_RUNS], bool *direct,
-                             sl_error *error) {
+sl_status os_disk_measure_in(const char *folder, os_disk_rates *rates, sl_error *error) {
     char path[4096];
     const int length = snprintf(path, sizeof path, "%s/measured.XXXXXX", folder);
     if (length < 0 || (size_t)length >= sizeof path) {
@@ -179,7 +184,7 @@ sl_status os_disk_measure_in(const char *folder, double rates[OS_DISK_RUNS], boo
                                : os_map(path, &file, error);
     unlink(path);
     if (status == SL_OK) {
-        status = run_all(&file, rates, direct, error);
+        status = run_all(&file, rates, error);
         os_unmap(&file);
     }
     return status;

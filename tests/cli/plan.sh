@@ -119,7 +119,7 @@ run 0 plan -m "$model" -t 1
 cmp -s "$cache" "$scratch/first" || fail "the second time is measured again"
 grep -qE 'measured [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC' "$out" || fail "no date"
 grep -qE '^  memory +[0-9.]+ GB/s' "$out" || fail "no bandwidth"
-grep -qE '^  disk +[0-9.]+ GB/s' "$out" || fail "no disk"
+grep -qE '^  disk +[0-9.]+ GB/s .*of what was read before, else [0-9.]+ GB/s' "$out" || fail "no disk"
 grep -qE 'one row [0-9.]+ GB/s.* 512 [0-9.]+ GOP/s' "$out" || fail "no kernels"
 # `run` prints the plan now, in one line, unless it is to be quiet.
 run 0 run -m "$model" -p Once -n 2 -t 1
@@ -148,7 +148,7 @@ damaged() {
 }
 : >"$cache"
 damaged "empty"
-sed 's/"version": 1/"version": 2/' "$scratch/first" >"$cache"
+sed 's/"version": 2/"version": 3/' "$scratch/first" >"$cache"
 damaged "another version"
 sed 's/"threads": 1/"threads": -1/' "$scratch/first" >"$cache"
 damaged "a negative number"
@@ -166,7 +166,7 @@ head -c 700 "$scratch/first" >"$cache"
 damaged "cut short"
 run 0 plan -m "$model" -t 1 -q
 grep -qF "$cache is damaged" "$err" || fail "damage is not said"
-grep -q '"version": 1' "$cache" || fail "not written anew"
+grep -q '"version": 2' "$cache" || fail "not written anew"
 run 0 plan -m "$model" -t 1
 [ ! -s "$err" ] || fail "still damaged"
 

@@ -232,7 +232,9 @@ static void what_does_not_fit_is_read(void **state) {
     /* Of two batches, one reads no output matrix. */
     sl_figures slow = f;
     slow.disk = flat(1e6);
+    slow.disk_first = flat(2e6); /* of loading alone */
     const sl_plan q = plan_of(&o, &slow);
+    is_near(q.load_seconds, (double)(q.file_bytes - q.streamed_bytes) / 2e6);
     const double read = 1024 / q.prompt_full.tokens_per_second * 1e6;
     assert_true(l.output_bytes > 16 << 20);
     is_within(2 * (double)p.streamed_bytes - read, (double)l.output_bytes, 4 << 20);
