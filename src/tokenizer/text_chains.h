@@ -16,7 +16,7 @@
 typedef struct text_chains {
     uint32_t *begins; /* of each text: the longest other that begins it, or CHAIN_END */
     uint32_t *ends;   /* the longest other that ends it */
-    /* Of each text, in bytes. Who walks along a chain needs little else, and has it together here. */
+    /* Of each text, in bytes: who walks along a chain needs little else, and has it together. */
     uint32_t *lengths;
 } text_chains;
 
