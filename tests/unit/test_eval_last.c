@@ -309,7 +309,6 @@ static void cancelling_leaves_a_valid_prefix(void **state) {
     sl_session_free(s);
 }
 
-/* What the caller says that it takes beside a session counts. */
 /* ---- work on logits ------------------------------------------------------------------------- */
 
 enum { MOST_WORK = 1000 };
@@ -371,6 +370,7 @@ static void work_is_spread(void **state) {
     }
 }
 
+/* What the caller says that it takes beside a session counts. */
 static void reserved_memory_is_planned(void **state) {
     (void)state;
     sl_error error;
