@@ -215,6 +215,8 @@ typedef struct sl_session_options {
     const char *spill_directory; /* where the file for suspended sessions is made, which has no name
                                     and goes with the group; NULL: no session can be suspended */
     uint64_t reserved;           /* bytes of the budget that the caller takes beside it: lookups */
+    bool placement_told;         /* the caller has said how much of the weights stays in memory: it
+                                    is noted only if reading the rest is not by io_uring, direct */
     bool keep_weights;           /* refuse rather than have weights give way that fit into memory */
     sl_progress_fn progress; /* may be NULL; "loading" a model larger than the memory left for it */
     sl_notice_fn notice;     /* may be NULL */

@@ -60,6 +60,9 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan) {
     plan->notice = print_notice;
 }
 
+/* Whether the plan's line has said what of the weights stays in memory. */
+static bool placement_told;
+
 void open_tell_plan(const cli_options *options, size_t n_ctx) {
     figures_cache cache;
     sl_plan_options wanted;
@@ -78,6 +81,7 @@ void open_tell_plan(const cli_options *options, size_t n_ctx) {
     if (sl_plan_make(&wanted, &cache.figures, &plan, NULL) == SL_OK &&
         (known || plan.place == SL_PLACE_STREAMED)) {
         plan_report_line(&plan);
+        placement_told = plan.place == SL_PLACE_STREAMED;
     }
 }
 
@@ -120,6 +124,7 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.n_batch = (size_t)options->batch;
     how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows(model) : 1;
     how.keep_weights = flags & OPEN_KEEP_WEIGHTS;
+    how.placement_told = placement_told;
     if (options->lookup) {
         const sl_lookup_options lookup = open_lookup_options(options, n_ctx);
         how.n_logits = lookup.n_draft + 1;

@@ -125,6 +125,7 @@ sl_status model_place(sl_model *model, uint64_t session, const sl_session_option
         .file_order = model->file_order,
         .progress = options->progress,
         .notice = options->notice,
+        .told = options->placement_told,
         .user = options->user,
     };
     const uint64_t start = os_now();

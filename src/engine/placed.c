@@ -150,13 +150,16 @@ static void tell(const placed *w, const os_reader *reader, const placed_options 
     if (!o->notice) {
         return;
     }
+    const char *const how = os_reader_how(reader);
     snprintf(line, sizeof line,
              "%llu of %llu MiB of weights stay in memory, %llu are read from the file for each "
              "pass: %s",
              (unsigned long long)(where->matrix_bytes - where->streamed_bytes) >> 20,
              (unsigned long long)where->matrix_bytes >> 20,
-             (unsigned long long)where->streamed_bytes >> 20, os_reader_how(reader));
-    o->notice(o->user, line);
+             (unsigned long long)where->streamed_bytes >> 20, how);
+    if (!o->told || strcmp(how, "io_uring, direct") != 0) {
+        o->notice(o->user, line);
+    }
     if (os_swap_total() > 0 && where->kept_bytes > 0 &&
         !os_pages_lock(w->kept, (size_t)where->kept_bytes, &reason)) {
         snprintf(line, sizeof line,

@@ -15,6 +15,7 @@ typedef struct placed_options {
     bool file_order;         /* keep rows as they lie in the file, whatever the kernels prefer */
     sl_progress_fn progress; /* may be NULL */
     sl_notice_fn notice;     /* may be NULL */
+    bool told; /* where weights lie is known: noted only if reading is not at its best */
     void *user;
 } placed_options;
 

@@ -195,9 +195,9 @@ static void place_matrix(residency *r, weight_id id) {
     }
 }
 
-/* Gives back the file's pages of rows that were copied, and those around them that touching them has
- * mapped again: copied ones before, and behind the last rows of a matrix maybe those of another one
- * that was copied before. Pages in no file have nothing but their own content to come back from. */
+/* Gives back the file's pages of rows that were copied, and those around them that touching them
+ * has mapped again: copied ones before, and behind the last rows of a matrix maybe those of another
+ * one. Pages in no file have nothing but their own content to come back from. */
 static void drop_copied(const residency *r, const uint8_t *from, size_t bytes, bool last) {
     const uint8_t *const file = r->mapping ? r->mapping->bytes : NULL;
     if (!file || from < file || from > file + r->mapping->size) {
