@@ -150,14 +150,13 @@ static void tell(const placed *w, const os_reader *reader, const placed_options 
     if (!o->notice) {
         return;
     }
-    const char *const how = os_reader_how(reader);
     snprintf(line, sizeof line,
              "%llu of %llu MiB of weights stay in memory, %llu are read from the file for each "
              "pass: %s",
              (unsigned long long)(where->matrix_bytes - where->streamed_bytes) >> 20,
              (unsigned long long)where->matrix_bytes >> 20,
-             (unsigned long long)where->streamed_bytes >> 20, how);
-    if (!o->told || strcmp(how, "io_uring, direct") != 0) {
+             (unsigned long long)where->streamed_bytes >> 20, os_reader_how(reader));
+    if (!o->told || !os_reader_is_best(reader)) {
         o->notice(o->user, line);
     }
     if (os_swap_total() > 0 && where->kept_bytes > 0 &&

@@ -336,6 +336,10 @@ bool os_reader_is_direct(const os_reader *r) {
     return r->direct != NULL;
 }
 
+bool os_reader_is_best(const os_reader *r) {
+    return r->uring && r->fixed && r->direct;
+}
+
 void os_reader_start(os_reader *r, size_t tag, uint64_t offset, size_t size, void *buffer) {
     const size_t number = take(&r->unused);
     const size_t before = (size_t)(offset % OS_READER_ALIGN);

@@ -37,6 +37,7 @@ void os_reader_close(os_reader *r);
  * direct". Lives as long as the reader. */
 const char *os_reader_how(const os_reader *r);
 bool os_reader_is_direct(const os_reader *r);
+bool os_reader_is_best(const os_reader *r); /* none of the means was refused or hidden */
 
 /* Starts a read of the `size` bytes at `offset` into the mapping, of any alignment, all of one
  * file, which ends early only at the end of the file. It is widened to multiples of
