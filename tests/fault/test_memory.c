@@ -256,8 +256,8 @@ static void peak_is_within_the_smallest_budget(void **state) {
         print_message("%s: smallest budget %" PRIu64 " MiB, peak %.1f MiB\n", settings[which].name,
                       budget, (double)o.number / MIB);
         assert_true(o.number <= budget * MIB);
-        /* The estimate is no guess far off, either: it allows 8 MiB for the process, and as many may
-         * be slots of the ring that a short run came without. */
+        /* The estimate is no guess far off, either: it allows 8 MiB for the process, and as many
+         * may be slots of the ring that a short run came without. */
         assert_true(o.number + 16 * MIB >= budget * MIB);
         assert_false(try_budget(file.path, (budget - 1) * MIB, which).accepted);
         /* From almost nothing of the weights in memory to all of them, mapped. */
