@@ -1,5 +1,6 @@
 /* inspect.c - sl_file: a model file's tables for looking at; and the machine. */
 #include "engine/inspect.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
 
@@ -79,10 +80,7 @@ void sl_file_metadata(const sl_file *file, size_t index, sl_metadata *metadata) 
 
 static void read_number(const uint8_t *at, meta_type type, sl_value *value) {
     const size_t bytes = meta_type_bytes(type);
-    uint64_t raw = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        raw |= (uint64_t)at[i] << (8 * i);
-    }
+    const uint64_t raw = bytes_number(at, bytes);
     value->u = raw;
     const unsigned unused = 64 - 8 * (unsigned)bytes;
     value->i = (int64_t)(raw << unused) >> unused;

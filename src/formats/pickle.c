@@ -1,5 +1,6 @@
 #include "formats/pickle.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -46,11 +47,7 @@ static const uint8_t *take(machine *m, uint64_t bytes) {
 
 static uint64_t take_number(machine *m, size_t bytes) {
     const uint8_t *at = take(m, bytes);
-    uint64_t n = 0;
-    for (size_t i = 0; at && i < bytes; i++) {
-        n |= (uint64_t)at[i] << (8 * i);
-    }
-    return n;
+    return at ? bytes_number(at, bytes) : 0;
 }
 
 static str take_text(machine *m, uint64_t bytes) {
@@ -274,10 +271,7 @@ static void push_long(machine *m, uint64_t bytes) {
         push_text(m, PICKLE_LONG, digits);
         return;
     }
-    uint64_t n = 0;
-    for (size_t i = 0; i < digits.len; i++) {
-        n |= (uint64_t)(uint8_t)digits.ptr[i] << (8 * i);
-    }
+    uint64_t n = digits.len > 0 ? bytes_number((const uint8_t *)digits.ptr, digits.len) : 0;
     if (digits.len > 0 && digits.len < 8 && digits.ptr[digits.len - 1] & 0x80) {
         n |= ~(uint64_t)0 << (8 * digits.len);
     }

@@ -1,5 +1,6 @@
 #include "formats/safetensors.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -23,17 +24,10 @@ static const struct {
     {"F64", 64, RAW_OTHER},    {"C64", 64, RAW_OTHER},
 };
 
-static uint64_t header_bytes(const uint8_t *bytes) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < LENGTH_BYTES; i++) {
-        n |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return n;
-}
-
 bool safetensors_detect(const uint8_t *bytes, size_t size) {
     return size > LENGTH_BYTES && bytes[LENGTH_BYTES] == '{' &&
-           header_bytes(bytes) <= size - LENGTH_BYTES && header_bytes(bytes) <= HEADER_LIMIT;
+           bytes_number(bytes, LENGTH_BYTES) <= size - LENGTH_BYTES &&
+           bytes_number(bytes, LENGTH_BYTES) <= HEADER_LIMIT;
 }
 
 /* ---- one tensor ----------------------------------------------------------------------------- */
@@ -191,7 +185,7 @@ sl_status safetensors_parse(const uint8_t *bytes, size_t size, raw_tensors *list
                          "a safetensors file begins with a length of 8 bytes, found %zu bytes",
                          size);
     }
-    const uint64_t length = header_bytes(bytes);
+    const uint64_t length = bytes_number(bytes, LENGTH_BYTES);
     if (length > HEADER_LIMIT || length > size - LENGTH_BYTES) {
         return error_set(error, SL_ERR_FORMAT,
                          "the header is said to have %" PRIu64

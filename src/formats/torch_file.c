@@ -1,5 +1,6 @@
 #include "formats/torch_file.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -437,10 +438,8 @@ static sl_status place_old_storage(torch_reader *r, const pickle_value *key, siz
                                "twice");
     }
     const size_t left = r->size - *at, element = facts[s->global].bytes;
-    uint64_t count = 0, bytes;
-    for (size_t i = 0; i < 8 && left >= 8; i++) {
-        count |= (uint64_t)r->bytes[*at + i] << (8 * i);
-    }
+    const uint64_t count = left >= 8 ? bytes_number(r->bytes + *at, 8) : 0;
+    uint64_t bytes;
     if (left < 8 || count != s->count || !u64_mul(count, element, &bytes) || bytes > left - 8) {
         return error_set(r->error, SL_ERR_FORMAT,
                          "byte %zu: storage \"%.*s\" is said to have %" PRIu64

@@ -1,5 +1,6 @@
 #include "formats/zip_archive.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/size.h"
@@ -20,16 +21,8 @@ enum {
 static const uint32_t local_mark = 0x04034b50, central_mark = 0x02014b50, end_mark = 0x06054b50,
                       end64_mark = 0x06064b50, locator_mark = 0x07064b50;
 
-static uint64_t little(const uint8_t *at, size_t bytes) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        n |= (uint64_t)at[i] << (8 * i);
-    }
-    return n;
-}
-
 bool zip_detect(const uint8_t *bytes, size_t size) {
-    return size >= 4 && little(bytes, 4) == local_mark;
+    return size >= 4 && bytes_number(bytes, 4) == local_mark;
 }
 
 /* ---- where the directory is ----------------------------------------------------------------- */
@@ -46,7 +39,8 @@ static size_t find_end(const uint8_t *bytes, size_t size) {
     const size_t farthest = size_min(size - END_BYTES, UINT16_MAX);
     for (size_t comment = 0; comment <= farthest; comment++) {
         const size_t at = size - END_BYTES - comment;
-        if (little(bytes + at, 4) == end_mark && little(bytes + at + 20, 2) == comment) {
+        if (bytes_number(bytes + at, 4) == end_mark &&
+            bytes_number(bytes + at + 20, 2) == comment) {
             return at;
         }
     }
@@ -56,20 +50,21 @@ static size_t find_end(const uint8_t *bytes, size_t size) {
 /* `end`: place of the record, which bounds the directory. */
 static sl_status read_directory(const uint8_t *bytes, size_t end, directory *d, sl_error *error) {
     const uint8_t *record = bytes + end;
-    *d = (directory){little(record + 16, 4), little(record + 12, 4), little(record + 10, 2)};
-    uint64_t limit = end, disks = little(record + 4, 2) | little(record + 6, 2);
-    if (end >= LOCATOR_BYTES && little(record - LOCATOR_BYTES, 4) == locator_mark) {
-        const uint64_t at = little(record - LOCATOR_BYTES + 8, 8);
+    *d = (directory){bytes_number(record + 16, 4), bytes_number(record + 12, 4),
+                     bytes_number(record + 10, 2)};
+    uint64_t limit = end, disks = bytes_number(record + 4, 2) | bytes_number(record + 6, 2);
+    if (end >= LOCATOR_BYTES && bytes_number(record - LOCATOR_BYTES, 4) == locator_mark) {
+        const uint64_t at = bytes_number(record - LOCATOR_BYTES + 8, 8);
         if (end < LOCATOR_BYTES + END64_BYTES || at > end - LOCATOR_BYTES - END64_BYTES ||
-            little(bytes + at, 4) != end64_mark) {
+            bytes_number(bytes + at, 4) != end64_mark) {
             return error_set(error, SL_ERR_FORMAT,
                              "byte %zu: the zip archive's 64-bit end record is not where it is "
                              "said to be",
                              end - LOCATOR_BYTES);
         }
-        disks = little(bytes + at + 16, 4) | little(bytes + at + 20, 4);
-        *d = (directory){little(bytes + at + 48, 8), little(bytes + at + 40, 8),
-                         little(bytes + at + 32, 8)};
+        disks = bytes_number(bytes + at + 16, 4) | bytes_number(bytes + at + 20, 4);
+        *d = (directory){bytes_number(bytes + at + 48, 8), bytes_number(bytes + at + 40, 8),
+                         bytes_number(bytes + at + 32, 8)};
         limit = at;
     }
     if (disks != 0) {
@@ -119,14 +114,14 @@ typedef struct central_header {
 static bool read_zip64(const uint8_t *extra, size_t bytes, central_header *h) {
     uint64_t *const wide[] = {&h->size, &h->stored, &h->begin};
     for (size_t at = 0; at + 4 <= bytes;) {
-        const size_t length = (size_t)little(extra + at + 2, 2);
+        const size_t length = (size_t)bytes_number(extra + at + 2, 2);
         if (length > bytes - at - 4) {
             return false;
         }
         size_t used = 0;
-        for (size_t i = 0; i < COUNT_OF(wide) && little(extra + at, 2) == EXTRA_ZIP64; i++) {
+        for (size_t i = 0; i < COUNT_OF(wide) && bytes_number(extra + at, 2) == EXTRA_ZIP64; i++) {
             if (*wide[i] == UINT32_MAX && used + 8 <= length) {
-                *wide[i] = little(extra + at + 4 + used, 8);
+                *wide[i] = bytes_number(extra + at + 4 + used, 8);
                 used += 8;
             }
         }
@@ -138,13 +133,13 @@ static bool read_zip64(const uint8_t *extra, size_t bytes, central_header *h) {
 /* `at`: the header; `left`: bytes from there to the directory's end. */
 static sl_status read_central(const uint8_t *at, size_t left, size_t number, central_header *h,
                               sl_error *error) {
-    if (left < CENTRAL_BYTES || little(at, 4) != central_mark) {
+    if (left < CENTRAL_BYTES || bytes_number(at, 4) != central_mark) {
         return error_set(error, SL_ERR_FORMAT,
                          "the zip archive's directory ends at entry %zu, or has no entry there",
                          number);
     }
-    const size_t name = (size_t)little(at + 28, 2), extra = (size_t)little(at + 30, 2);
-    h->bytes = CENTRAL_BYTES + name + extra + (size_t)little(at + 32, 2);
+    const size_t name = (size_t)bytes_number(at + 28, 2), extra = (size_t)bytes_number(at + 30, 2);
+    h->bytes = CENTRAL_BYTES + name + extra + (size_t)bytes_number(at + 32, 2);
     if (h->bytes > left) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry %zu of the zip archive: its name or extra fields pass the "
@@ -152,9 +147,9 @@ static sl_status read_central(const uint8_t *at, size_t left, size_t number, cen
                          number);
     }
     h->name = (str){(const char *)at + CENTRAL_BYTES, name};
-    h->stored = little(at + 20, 4);
-    h->size = little(at + 24, 4);
-    h->begin = little(at + 42, 4);
+    h->stored = bytes_number(at + 20, 4);
+    h->size = bytes_number(at + 24, 4);
+    h->begin = bytes_number(at + 42, 4);
     if (!name_is_safe(h->name)) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry %zu of the zip archive: the name \"%.*s\" is empty, absolute, "
@@ -166,8 +161,8 @@ static sl_status read_central(const uint8_t *at, size_t left, size_t number, cen
                          "entry \"%.*s\" of the zip archive: an extra field passes their end",
                          STR_ARG(h->name));
     }
-    const unsigned method = (unsigned)little(at + 10, 2);
-    if (method != 0 || little(at + 8, 2) & FLAG_ENCRYPTED || h->stored != h->size) {
+    const unsigned method = (unsigned)bytes_number(at + 10, 2);
+    if (method != 0 || bytes_number(at + 8, 2) & FLAG_ENCRYPTED || h->stored != h->size) {
         return error_set(error, SL_ERR_UNSUPPORTED,
                          "entry \"%.*s\" of the zip archive is compressed (method %u) or "
                          "encrypted; torch.save stores entries as they are",
@@ -181,13 +176,13 @@ static sl_status find_data(const uint8_t *bytes, uint64_t limit, const central_h
                            zip_entry *entry, sl_error *error) {
     const bool inside = h->begin <= limit && limit - h->begin >= LOCAL_BYTES;
     const uint8_t *local = inside ? bytes + h->begin : bytes;
-    if (!inside || little(local, 4) != local_mark) {
+    if (!inside || bytes_number(local, 4) != local_mark) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry \"%.*s\" of the zip archive: there is no entry at byte %" PRIu64,
                          STR_ARG(h->name), h->begin);
     }
-    const uint64_t left = limit - h->begin - LOCAL_BYTES, name = little(local + 26, 2),
-                   extra = little(local + 28, 2);
+    const uint64_t left = limit - h->begin - LOCAL_BYTES, name = bytes_number(local + 26, 2),
+                   extra = bytes_number(local + 28, 2);
     if (name + extra > left || h->size > left - name - extra) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry \"%.*s\" of the zip archive: its %" PRIu64
@@ -195,7 +190,7 @@ static sl_status find_data(const uint8_t *bytes, uint64_t limit, const central_h
                          STR_ARG(h->name), h->size);
     }
     if (!str_equal(h->name, (str){(const char *)local + LOCAL_BYTES, (size_t)name}) ||
-        little(local + 8, 2) != 0 || little(local + 6, 2) & FLAG_ENCRYPTED) {
+        bytes_number(local + 8, 2) != 0 || bytes_number(local + 6, 2) & FLAG_ENCRYPTED) {
         return error_set(error, SL_ERR_FORMAT,
                          "entry \"%.*s\" of the zip archive: its two headers do not agree",
                          STR_ARG(h->name));

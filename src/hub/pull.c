@@ -1,5 +1,6 @@
 #include "hub/pull.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 #ifdef SLUICE_CURL
@@ -306,10 +307,7 @@ static sl_status safetensors_head(const part_file *f, uint64_t *end, sl_error *e
     if (reason) {
         return part_file_failed(f, reason, error);
     }
-    uint64_t length = 0;
-    for (size_t i = sizeof bytes; i-- > 0;) {
-        length = length << 8 | (got == sizeof bytes ? bytes[i] : 0);
-    }
+    const uint64_t length = got == sizeof bytes ? bytes_number(bytes, sizeof bytes) : 0;
     if (length > LIMIT_JSON_BYTES || length + sizeof bytes > f->listed->size) {
         return error_set(error, SL_ERR_FORMAT, "%s: its table has %" PRIu64 " bytes",
                          f->listed->path, length);

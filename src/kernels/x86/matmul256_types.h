@@ -1,27 +1,11 @@
-/* matmul256_types.h - the table's products of the types of 256 values with 8-bit activations, with
- * each type as a constant.
- *
- * A file that includes this has defined LANES, the weight rows that its vectors hold, and
- * rows_times_one: y[0 .. LANES - 1] = rows of n_block blocks, `stride` bytes apart, times one
- * activation row. Products with many activation rows are packed.h's affair.
+/* matmul256_types.h - the table's products of the types of 256 values with 8-bit activations:
+ * file_rows.h with each type as a constant, after LANES and rows_times_one.
  */
-#include "kernels/x86/file_rows.h"
+enum { BLOCK = 256 };
 
-/* kernel_matmul for rows as the file has them. */
-X86_INLINE void rows_times_rows(const blocks256 type, size_t n_out, size_t n_row, size_t n_in,
-                                const void *w, size_t w_stride, const void *x, size_t x_stride,
-                                float *y, size_t y_stride) {
-    const q8_rows rows = q8_rows_view(x, x_stride, n_in, 256);
-    for (size_t r = 0, next; r < n_out; r = next) {
-        const file_rows lanes = file_rows_at(w, w_stride, n_out, r, LANES, &next);
-        for (size_t i = 0; i < n_row; i++) {
-            float out[LANES];
-            const q8_rows row = q8_rows_from(&rows, i);
-            rows_times_one(type, lanes.w, lanes.stride, n_in / 256, &row, out);
-            memcpy(y + i * y_stride + lanes.first, out, lanes.count * sizeof *y);
-        }
-    }
-}
+typedef blocks256 file_blocks;
+
+#include "kernels/x86/file_rows.h"
 
 static void matmul_q2_k(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
