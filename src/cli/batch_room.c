@@ -107,23 +107,44 @@ bool room_is_there(schedule *s, size_t wanted) {
 
 /* ---- suspending ----------------------------------------------------------------------------- */
 
+/* Empties a slot that is away, which is computed anew when it comes back. */
+static void give_up(schedule *s, slot *l) {
+    room_cut(l, 0);
+    s->job->counts.given_up++;
+}
+
 static int suspend(schedule *s, slot *l) {
+    l->state = SLOT_AWAY;
+    if (s->spill_failed) {
+        give_up(s, l);
+        return CLI_DONE;
+    }
     sl_error error = {0};
     if (sl_session_suspend(l->session, &error) != SL_OK) {
         return library_error(&error);
     }
-    l->state = SLOT_AWAY;
     s->job->counts.suspended++;
     return CLI_DONE;
 }
 
-static int settle(const slot *l, bool wait, sl_session_place *place) {
+/* Where a slot that is away is by now; if `wait`, once it moves no more. One that could not be
+ * moved is given up. */
+static sl_session_place settle(schedule *s, slot *l, bool wait) {
+    sl_session_place place;
     sl_error error = {0};
-    if (sl_session_settle(l->session, wait, place, &error) != SL_OK) {
-        (void)library_error(&error);
-        return CLI_FAILED;
+    if (sl_session_settle(l->session, wait, &place, &error) != SL_OK) {
+        if (!s->spill_failed) {
+            message("%s; from here on, requests that must wait for room are computed anew",
+                    error.message);
+        }
+        s->spill_failed = true;
+        give_up(s, l);
     }
-    return CLI_DONE;
+    return place;
+}
+
+static bool is_moving(sl_session_place place) {
+    return place == SL_SESSION_LEAVING || place == SL_SESSION_RETURNING;
 }
 
 /* Pages for a slot that is away to come back and go on. */
@@ -146,12 +167,8 @@ static bool make_room_to_return(schedule *s, const slot *l) {
 /* Rule 3. */
 int room_bring_back(schedule *s) {
     for (slot *l; (l = extreme(s, SLOT_AWAY, false));) {
-        sl_session_place place;
-        int status = settle(l, false, &place);
-        if (status != CLI_DONE) {
-            return status;
-        }
-        if (place == SL_SESSION_LEAVING || place == SL_SESSION_RETURNING) {
+        const sl_session_place place = settle(s, l, false);
+        if (is_moving(place)) {
             return CLI_DONE;
         }
         if (place == SL_SESSION_HERE && l->position > 0) {
@@ -171,24 +188,25 @@ int room_bring_back(schedule *s) {
     return CLI_DONE;
 }
 
-int room_wait_for_move(const schedule *s, bool *waited) {
-    *waited = false;
-    for (size_t i = 0; i < s->n_slot && !*waited; i++) {
-        const slot *const l = &s->slots[i];
-        sl_session_place place = SL_SESSION_HERE;
-        int status = l->state == SLOT_AWAY ? settle(l, false, &place) : CLI_DONE;
-        if (status == CLI_DONE && (place == SL_SESSION_LEAVING || place == SL_SESSION_RETURNING)) {
-            *waited = true;
-            status = settle(l, true, &place);
+bool room_wait_for_move(schedule *s) {
+    for (size_t i = 0; i < s->n_slot; i++) {
+        slot *const l = &s->slots[i];
+        if (l->state != SLOT_AWAY) {
+            continue;
         }
-        if (status != CLI_DONE) {
-            return status;
+        const uint64_t given_up = s->job->counts.given_up;
+        if (is_moving(settle(s, l, false))) {
+            (void)settle(s, l, true);
+            return true;
+        }
+        if (s->job->counts.given_up > given_up) {
+            return true; /* its move had failed */
         }
     }
-    return CLI_DONE;
+    return false;
 }
 
-bool room_give_up_last(const schedule *s) {
+bool room_give_up_last(schedule *s) {
     slot *last = NULL;
     for (size_t i = 0; i < s->n_slot; i++) {
         slot *const l = &s->slots[i];
@@ -197,7 +215,7 @@ bool room_give_up_last(const schedule *s) {
         }
     }
     if (last) {
-        room_cut(last, 0);
+        give_up(s, last);
     }
     return last;
 }
@@ -215,12 +233,7 @@ int room_make(schedule *s) {
             }
             continue;
         }
-        bool waited;
-        const int status = room_wait_for_move(s, &waited);
-        if (status != CLI_DONE) {
-            return status;
-        }
-        if (waited) {
+        if (room_wait_for_move(s)) {
             continue;
         }
         if (!room_give_up_last(s)) {

@@ -13,6 +13,9 @@
  *      always goes on, and all end.
  *   3. Suspended slots come back, the oldest first, as soon as there is room for them and a little
  *      more, and before any new request begins.
+ *
+ * If the spill file cannot be written or read (the disk is full, say), what had to be in it is
+ * given up and computed anew, and so is all that is suspended later: it costs time, not results.
  */
 #ifndef CLI_BATCH_ROOM_H
 #define CLI_BATCH_ROOM_H
@@ -56,7 +59,8 @@ typedef struct schedule {
     slot **running;               /* n_slot: whose they are */
     size_t page, n_page;
     uint64_t turn;
-    size_t next; /* request in line, maybe done already */
+    bool spill_failed; /* nothing more is put into the spill file */
+    size_t next;       /* request in line, maybe done already */
     /* The request in line, parsed, where it could not begin yet. */
     bool has_pending;
     batch_request pending;
@@ -95,12 +99,12 @@ int room_bring_back(schedule *s);
 /* Rules 1 and 2: afterwards the pool has pages for all that run. Returns as above. */
 int room_make(schedule *s);
 
-/* Waits for one of the moves under way; *waited: whether there was one. Returns as above. */
-int room_wait_for_move(const schedule *s, bool *waited);
+/* Waits for one of the moves under way. Returns false if there was none. */
+bool room_wait_for_move(schedule *s);
 
 /* Slots that are away hold pages that they share with each other. Where those are in the way, the
  * last one gives up all that it has, and computes it anew one day. Returns false if none has any.
  */
-bool room_give_up_last(const schedule *s);
+bool room_give_up_last(schedule *s);
 
 #endif

@@ -431,12 +431,10 @@ static int turn(schedule *s) {
     }
     const size_t n = status == CLI_DONE ? room_collect_running(s) : 0;
     if (status == CLI_DONE && n == 0) {
-        bool waited;
-        status = room_wait_for_move(s, &waited);
-        if (status == CLI_DONE && !waited) {
+        if (!room_wait_for_move(s)) {
             room_give_up_last(s);
         }
-        return status;
+        return CLI_DONE;
     }
     if (status == CLI_DONE) {
         status = run_pass(s, n);
@@ -464,6 +462,7 @@ static int loop(schedule *s) {
     const int written = batch_results_write(results, true);
     return status == CLI_DONE ? written : status;
 }
+
 int batch_compute(batch_job *job) {
     schedule s = {.job = job};
     int status = group_open(&s);

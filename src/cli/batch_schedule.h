@@ -19,6 +19,7 @@ typedef struct batch_counts {
     uint64_t generated;        /* tokens chosen that are part of a text */
     uint64_t passes, together; /* over the weights; sequences in them, added up */
     uint64_t suspended;        /* how often a sequence went to the spill file */
+    uint64_t given_up;         /* how often one was emptied instead, and computed anew */
     size_t parallel;           /* most sequences at once */
     size_t pool;               /* positions of keys and values */
     uint64_t planned_memory;

@@ -187,8 +187,9 @@ static void print_statistics(const batch_job *job, size_t done_before) {
             c->generated, c->seconds, (double)c->generated / seconds);
     fprintf(stderr, "%-11s %8" PRIu64 " of %.1f sequences on average, at most %zu\n", "passes",
             c->passes, c->passes ? (double)c->together / (double)c->passes : 0.0, c->parallel);
-    fprintf(stderr, "%-11s %8zu positions, %" PRIu64 " sequences put into the spill file\n", "pool",
+    fprintf(stderr, "%-11s %8zu positions, %" PRIu64 " sequences put into the spill file", "pool",
             c->pool, c->suspended);
+    fprintf(stderr, c->given_up ? ", %" PRIu64 " given up and computed anew\n" : "\n", c->given_up);
     fprintf(stderr, "%-11s %s at its peak, of %s planned\n", "memory",
             units_bytes(a, sl_peak_memory()), units_bytes(b, c->planned_memory));
 }

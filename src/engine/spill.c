@@ -56,21 +56,26 @@ static size_t pages_of(const spill *s, size_t sequence) {
     return pages_for(kv_length(s->kv, sequence));
 }
 
-/* Returns 0 or an errno. */
+/* Returns 0 or an errno. What was written of a sequence that does not fit on the disk is taken back
+ * at once, for others may have to write there. */
 static int move_pages(spill *s, size_t sequence) {
     const kv_layout layout = kv_get_layout(s->kv);
     const uint32_t *const pages = kv_pages(s->kv, sequence);
     const size_t bytes = layout.page_bytes;
+    const uint64_t begin = (uint64_t)(sequence * s->n_page) * bytes;
+    const bool leaving = s->sequences[sequence].place == SPILL_LEAVING;
     int failure = 0;
     for (size_t i = 0; i < pages_of(s, sequence) && failure == 0; i++) {
         if (!away_of(s, sequence)[i]) {
             continue;
         }
-        const uint64_t offset = (uint64_t)(sequence * s->n_page + i) * bytes;
+        const uint64_t offset = begin + (uint64_t)i * bytes;
         uint8_t *const page = layout.pool + pages[i] * bytes;
-        failure = s->sequences[sequence].place == SPILL_LEAVING
-                      ? os_scratch_write(s->file, offset, page, bytes)
-                      : os_scratch_read(s->file, offset, page, bytes);
+        failure = leaving ? os_scratch_write(s->file, offset, page, bytes)
+                          : os_scratch_read(s->file, offset, page, bytes);
+    }
+    if (leaving && failure != 0) {
+        os_scratch_discard(s->file, begin, (uint64_t)s->n_page * bytes);
     }
     return failure;
 }

@@ -88,6 +88,10 @@ void os_scratch_close(os_scratch *scratch); /* NULL is allowed */
 int os_scratch_write(os_scratch *scratch, uint64_t offset, const void *bytes, size_t size);
 int os_scratch_read(os_scratch *scratch, uint64_t offset, void *bytes, size_t size);
 
+/* Gives the disk back what a range takes of it, which holds zeros then; where the filesystem cannot
+ * do that, nothing happens. */
+void os_scratch_discard(os_scratch *scratch, uint64_t offset, uint64_t size);
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 /* Installs the SIGBUS handler: a fault inside a guarded range puts zeros from there on and sets the

@@ -102,3 +102,10 @@ int os_scratch_read(os_scratch *scratch, uint64_t offset, void *bytes, size_t si
     }
     return 0;
 }
+
+void os_scratch_discard(os_scratch *scratch, uint64_t offset, uint64_t size) {
+    if (offset <= INT64_MAX && size <= INT64_MAX - offset) {
+        (void)fallocate(scratch->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                        (off_t)size);
+    }
+}

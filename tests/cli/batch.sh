@@ -280,12 +280,28 @@ same results.jsonl "after a full disk"
 rm -f results.jsonl
 (
     ulimit -f 40 # room for all results, not for a page
-    "$sluice" batch -m "$model" -i many.jsonl -o results.jsonl -q -np 24 --pool 300 -b 40 2>"$err"
+    "$sluice" batch -m "$model" -i many.jsonl -o results.jsonl -np 24 --pool 300 -b 40 2>"$err"
 )
-[ $? -eq 1 ] || fail "a spill file that may not grow"
-grep -q 'cannot write the spill file' "$err" || fail "a full spill disk: $(cat "$err")"
-batch 0 -i many.jsonl -q
-same results.jsonl "after a full spill disk"
+[ $? -eq 0 ] || fail "a spill file that may not grow: $(cat "$err")"
+[ "$(grep -c 'cannot write the spill file.*: File too large; from here on' "$err")" -eq 1 ] ||
+    fail "not one word of a full spill disk: $(cat "$err")"
+grep -qE 'pool .* [1-9][0-9]* given up and computed anew$' "$err" || fail "nothing given up"
+same results.jsonl "with a full spill disk"
+# A disk that the spill file fills, where this user may mount one; the results are on it too.
+if can_mount; then
+    for size in 64k 600k; do
+        unshare -rm sh -c '
+            mount -t tmpfs -o size="$1" none "$2" || exit 77
+            "$3" batch -m "$4" -i many.jsonl -o "$2/results.jsonl" -np 24 --pool 300 -b 40 2>"$5"
+            got=$?
+            cp "$2/results.jsonl" results.jsonl
+            exit $got' - $size "$scratch/small" "$sluice" "$model" "$err" ||
+            fail "a spill disk of $size: status $?: $(cat "$err")"
+        grep -q 'cannot write the spill file.*: No space left on device; from here' "$err" ||
+            fail "a spill disk of $size is not full: $(cat "$err")"
+        same results.jsonl "with a spill disk of $size"
+    done
+fi
 
 # A model file that is cut short meanwhile: the job fails, and goes on with the whole file.
 cp "$model" model.gguf

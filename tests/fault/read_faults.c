@@ -1,6 +1,7 @@
 /* read_faults.c - a library to preload, behind which reads of one file fail, fall short or hang.
  *
- *   READ_FAULTS_FILE   path of the file; reads of others are left alone
+ *   READ_FAULTS_FILE   path of the file, or "nameless" for those that have no name; reads of others
+ *                      are left alone
  *   READ_FAULTS_KIND   eio: the read fails; end: it finds the end of the file; short: it gives half
  *                      of the bytes, and the other half of the buffer is wrong; slow: it takes a
  *                      second; none: it is only counted
@@ -37,8 +38,14 @@ static unsigned long number_of(const char *name, unsigned long otherwise) {
 static bool is_the_file(int fd) {
     const char *path = getenv("READ_FAULTS_FILE");
     struct stat wanted, found;
-    return path && stat(path, &wanted) == 0 && fstat(fd, &found) == 0 &&
-           wanted.st_dev == found.st_dev && wanted.st_ino == found.st_ino;
+    if (!path || fstat(fd, &found) != 0) {
+        return false;
+    }
+    if (strcmp(path, "nameless") == 0) {
+        return S_ISREG(found.st_mode) && found.st_nlink == 0;
+    }
+    return stat(path, &wanted) == 0 && wanted.st_dev == found.st_dev &&
+           wanted.st_ino == found.st_ino;
 }
 
 static fault kind_of_fault(void) {

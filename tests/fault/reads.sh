@@ -110,4 +110,33 @@ faulty short 1 0
 same_text
 faulty eio $middle 1
 refused 'Input/output error'
+
+# What batch put into its spill file and cannot read back is computed anew.
+for i in 1 2 3 4 5 6; do
+    printf '{"custom_id":"%d","method":"POST","url":"/v1/completions","body":' $i
+    printf '{"prompt":"it was %d","max_tokens":60,"temperature":0}}\n' $i
+done >"$scratch/in.jsonl"
+# complete FILE ARGUMENT... : the results, but for what hangs on the clock, in FILE.
+complete() {
+    results=$1
+    shift
+    rm -f "$scratch/out.jsonl"
+    env "$@" "$command" batch -m "$model" -i "$scratch/in.jsonl" -o "$scratch/out.jsonl" \
+        --ignore-eos -c 80 -np 6 --pool "$pool" --spill-dir "$scratch" 2>"$scratch/err" ||
+        fail "batch: exit status $?"
+    sed -E 's/"created":[0-9]+,//' "$scratch/out.jsonl" | sort >"$results"
+}
+pool=480
+complete "$scratch/wanted"
+pool=128
+for kind in none eio end; do
+    complete "$scratch/found" LD_PRELOAD="$preload" READ_FAULTS_FILE=nameless \
+        READ_FAULTS_KIND=$kind READ_FAULTS_AT=2 READ_FAULTS_LOG="$scratch/log"
+    cmp -s "$scratch/wanted" "$scratch/found" || fail "batch, $kind: other results"
+    [ $kind = none ] || {
+        grep -q ', 1 faulty' "$scratch/log" || fail "batch, $kind: $(cat "$scratch/log")"
+        grep -q 'cannot read the spill file.*: Input/output error; from here' "$scratch/err" ||
+            fail "batch, $kind: no word of it"
+    }
+done
 exit 0

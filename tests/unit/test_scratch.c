@@ -56,6 +56,27 @@ static void what_is_not_there(void **state) {
     os_scratch_close(scratch);
 }
 
+static void what_is_given_back_is_zeros(void **state) {
+    (void)state;
+    sl_error error;
+    os_scratch *scratch = NULL;
+    uint8_t bytes[100], zeros[100] = {0};
+    memset(bytes, 7, sizeof bytes);
+    assert_int_equal(os_scratch_open("/tmp", &scratch, &error), SL_OK);
+    for (uint64_t at = 0; at <= 8192; at += 4096) {
+        assert_int_equal(os_scratch_write(scratch, at, bytes, sizeof bytes), 0);
+    }
+    os_scratch_discard(scratch, 4096, 4096);
+    os_scratch_discard(scratch, UINT64_MAX, 1);
+    os_scratch_discard(scratch, INT64_MAX, INT64_MAX);
+    uint8_t read[100];
+    for (uint64_t at = 0; at <= 8192; at += 4096) {
+        assert_int_equal(os_scratch_read(scratch, at, read, sizeof read), 0);
+        assert_memory_equal(read, at == 4096 ? zeros : bytes, sizeof read);
+    }
+    os_scratch_close(scratch);
+}
+
 /* It has no name from the first moment on, or none any more. */
 static void a_folder_stays_empty(void **state) {
     (void)state;
@@ -81,6 +102,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_comes_back),
         cmocka_unit_test(what_is_not_there),
+        cmocka_unit_test(what_is_given_back_is_zeros),
         cmocka_unit_test(a_folder_stays_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
