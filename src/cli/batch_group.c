@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where -np does not say: beyond it arithmetic counts, not reading. */
-enum { MOST_PARALLEL = 128 };
+enum {
+    MOST_PARALLEL = 128,   /* where -np does not say: beyond it arithmetic counts, not reading */
+    LEAST_PASS_ROWS = 128, /* about what most disks leave time for */
+};
 
 static int descending(const void *a, const void *b) {
     const size_t x = *(const size_t *)a, y = *(const size_t *)b;
@@ -40,6 +42,17 @@ static char *folder_of(const char *path) {
     return folder;
 }
 
+enum { NOTICE_BYTES = 512 };
+
+/* An sl_notice_fn: what each try says again is told once. `user`: the last that was told. */
+static void tell_once(void *user, const char *line) {
+    char *const last = user;
+    if (strncmp(last, line, NOTICE_BYTES - 1) != 0) {
+        snprintf(last, NOTICE_BYTES, "%s", line);
+        print_notice(NULL, line);
+    }
+}
+
 /* Opens the group with the largest pool that fits the budget, and at least half of what its slots
  * may come to need; with fewer slots where that is too much. `wanted` slots at most, and `least`
  * positions at least. */
@@ -58,7 +71,6 @@ static sl_status try_sizes(schedule *s, sl_session_options *how, const size_t *n
             how->pool_positions = pool > least ? pool : least;
             how->spill_directory = how->pool_positions < full ? folder : NULL;
             status = sl_session_create_group(s->job->model, how, n, s->sessions, error);
-            how->notice = status == SL_ERR_MEMORY ? NULL : how->notice; /* once is enough */
             if (status != SL_ERR_MEMORY) {
                 s->n_slot = status == SL_OK ? n : 0;
                 how->spill_directory = folder;
@@ -81,8 +93,10 @@ static int open_sessions(schedule *s, const size_t *needs, size_t count, const c
     how.type_k = (sl_kv_type)o->type_k;
     how.type_v = (sl_kv_type)o->type_v;
     how.spill_directory = folder;
+    char told[NOTICE_BYTES] = "";
     how.progress = progress_update;
-    how.notice = print_notice;
+    how.notice = tell_once;
+    how.user = told;
     const size_t least = most_positions(needs, count, 1);
     if (o->pool > 0 && (size_t)o->pool < least) {
         message("--pool: one request may take up to %zu positions; the pool has %zu", s->job->n_ctx,
@@ -96,7 +110,6 @@ static int open_sessions(schedule *s, const size_t *needs, size_t count, const c
     sl_status status = try_sizes(s, &how, needs, wanted, least, &error);
     if (status == SL_ERR_MEMORY) {
         how.keep_weights = false;
-        how.notice = print_notice;
         status = try_sizes(s, &how, needs, wanted, least, &error);
     }
     progress_end();
@@ -111,6 +124,27 @@ static int open_sessions(schedule *s, const size_t *needs, size_t count, const c
         message("memory has room for %zu sequences at a time, not for %zu", s->n_slot, asked);
     }
     return CLI_DONE;
+}
+
+/* Rows of a pass over weights that are read from the disk, so that the disk and the computation are
+ * both at work from the first pass to the last. As many requests as the pool holds take turns in
+ * generating; in each pass they get a token each, and meanwhile as much of new prompts is computed
+ * as keeps their number. Prompts by whole batches would be done too early, in passes that take many
+ * times as long as the disk needs, and behind them would come passes that wait for the disk. */
+static size_t rows_of_pass(const batch_job *job, const sl_session_info *info, size_t n_slot,
+                           size_t pool) {
+    sl_model_info model;
+    sl_model_get_info(job->model, &model);
+    if (model.streamed_bytes == 0 || job->text_tokens == 0) {
+        return SIZE_MAX;
+    }
+    const double tokens = (double)job->prompt_tokens + (double)job->text_tokens;
+    const double room = (double)pool * (double)job->to_do / tokens;
+    const double together = room < (double)n_slot ? room : (double)n_slot;
+    const double rows = together * tokens / (double)job->text_tokens;
+    return rows >= (double)info->n_batch ? SIZE_MAX
+           : rows < LEAST_PASS_ROWS      ? LEAST_PASS_ROWS
+                                         : (size_t)rows;
 }
 
 static int open_slots(schedule *s) {
@@ -135,6 +169,7 @@ static int open_slots(schedule *s) {
     sl_session_get_info(s->sessions[0], &info);
     s->page = pool.page;
     s->n_page = pool.total / pool.page;
+    s->pass_rows = rows_of_pass(job, &info, s->n_slot, pool.total);
     counts->parallel = s->n_slot;
     counts->pool = pool.total;
     counts->planned_memory = info.planned_bytes;

@@ -58,6 +58,7 @@ typedef struct schedule {
     sl_session_content *contents; /* n_slot: of the pass */
     slot **running;               /* n_slot: whose they are */
     size_t page, n_page;
+    size_t pass_rows; /* of a pass, where prompts are spread over several; SIZE_MAX: they are not */
     uint64_t turn;
     bool spill_failed; /* nothing more is put into the spill file */
     size_t next;       /* request in line, maybe done already */

@@ -7,7 +7,7 @@
  *
  * A slot is one of the group's sessions and the request that it computes. Each turn of the loop is
  * one pass over the weights for all slots that run: those that generate have one row in it, what
- * is left of the batch goes to prompts. A request begins as soon as there is a slot and its prompt
+ * is left of the batch goes to prompts, or less (batch_group.c: rows_of_pass). A request begins as soon as there is a slot and its prompt
  * finds room in the pool of keys and values; how long its text will be nobody knows, so that the
  * pool may become full later; batch_room.h says what happens then.
  *
@@ -400,11 +400,35 @@ static bool show_progress(void *user, const char *what, uint64_t done, uint64_t 
     return progress_update(NULL, "batch", s->job->results->n_done, s->job->input->count);
 }
 
+/* Gives those of the n slots of s->running that have prompts left what rows of the pass the others
+ * do not take, in order. Returns how many are in s->contents then: at least one. */
+static size_t spread_prompts(schedule *s, size_t n) {
+    size_t left = s->pass_rows, count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const slot *const l = s->running[i];
+        left -= l->count - l->position <= 1 && left > 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const slot *const l = s->running[i];
+        size_t rows = l->count - l->position;
+        if (rows > 1) {
+            rows = rows < left ? rows : left;
+            left -= rows;
+            if (rows == 0) {
+                continue;
+            }
+        }
+        s->contents[count++] = (sl_session_content){l->session, l->tokens, l->position + rows};
+    }
+    return count;
+}
+
 /* One pass for the n slots of s->running. */
 static int run_pass(schedule *s, size_t n) {
     batch_counts *const counts = &s->job->counts;
     sl_error error = {0};
-    if (sl_session_step_group(s->contents, n, show_progress, s, &error) != SL_OK) {
+    const size_t n_content = spread_prompts(s, n);
+    if (sl_session_step_group(s->contents, n_content, show_progress, s, &error) != SL_OK) {
         return error.status == SL_ERR_CANCELLED ? CLI_SIGNALLED + console_interrupted()
                                                 : library_error(&error);
     }

@@ -34,6 +34,8 @@ typedef struct batch_job {
     batch_results *results;
     size_t *needs; /* by request: positions that it takes at most; 0: it is refused */
     size_t n_ctx;  /* the most of them */
+    /* Of all requests that are not done: how many, and their tokens, of texts at most. */
+    uint64_t to_do, prompt_tokens, text_tokens;
     batch_counts counts;
 } batch_job;
 

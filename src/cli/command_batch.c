@@ -141,6 +141,9 @@ static int measure(batch_job *job, size_t index) {
         const size_t most = job->options->ctx > 0 ? (size_t)job->options->ctx : own;
         const size_t need = r.max_tokens < most - count ? count + r.max_tokens : most;
         job->needs[index] = need;
+        job->to_do++;
+        job->prompt_tokens += count;
+        job->text_tokens += need - count;
         job->n_ctx = need > job->n_ctx ? need : job->n_ctx;
     }
     free(tokens);

@@ -114,7 +114,8 @@ refused 'Input/output error'
 # What batch put into its spill file and cannot read back is computed anew.
 for i in 1 2 3 4 5 6; do
     printf '{"custom_id":"%d","method":"POST","url":"/v1/completions","body":' $i
-    printf '{"prompt":"it was %d","max_tokens":60,"temperature":0}}\n' $i
+    printf '{"prompt":"%d it was the best of times, it was the worst of times, it was the age",' $i
+    printf '"max_tokens":60,"temperature":0}}\n'
 done >"$scratch/in.jsonl"
 # complete FILE ARGUMENT... : the results, but for what hangs on the clock, in FILE.
 complete() {
@@ -122,13 +123,20 @@ complete() {
     shift
     rm -f "$scratch/out.jsonl"
     env "$@" "$command" batch -m "$model" -i "$scratch/in.jsonl" -o "$scratch/out.jsonl" \
-        --ignore-eos -c 80 -np 6 --pool "$pool" --spill-dir "$scratch" 2>"$scratch/err" ||
+        --ignore-eos -c 160 -b 150 -np 6 --pool "$pool" --spill-dir "$scratch" $memory 2>"$scratch/err" ||
         fail "batch: exit status $?"
     sed -E 's/"created":[0-9]+,//' "$scratch/out.jsonl" | sort >"$results"
 }
-pool=480
+pool=1200
+memory=
 complete "$scratch/wanted"
-pool=128
+# Weights that are read for each pass, in which prompts are computed bit by bit.
+memory="--memory $((least + 5))M"
+complete "$scratch/found"
+grep -q 'are read from the file for each pass' "$scratch/err" || fail "batch: not streamed"
+cmp -s "$scratch/wanted" "$scratch/found" || fail "batch within memory: other results"
+memory=
+pool=320
 for kind in none eio end; do
     complete "$scratch/found" LD_PRELOAD="$preload" READ_FAULTS_FILE=nameless \
         READ_FAULTS_KIND=$kind READ_FAULTS_AT=2 READ_FAULTS_LOG="$scratch/log"
