@@ -8,6 +8,9 @@
 # context but for the 16 tokens that are generated: what nothing touches would say nothing of the
 # peak. Words of one token each are assumed.
 #
+#   -t  threads (as many as cores)
+#   -s  our command (build/release/sluice)
+#
 # Printed is a table: what was predicted from the figures before and after (their mean), what was
 # measured, and predicted over measured. A machine whose figures move in between is named.
 set -eu
