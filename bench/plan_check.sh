@@ -1,25 +1,27 @@
 #!/bin/sh
-# bench/plan_check.sh [-t THREADS] [-s COMMAND] MODEL:BUDGET:CONTEXT ...
+# bench/plan_check.sh [-r ROUNDS] [-t THREADS] [-s COMMAND] MODEL:BUDGET:CONTEXT ...
 #
 # How near `sluice plan` comes: for each case the machine is measured anew and the plan is made, then
-# `sluice bench` and `sluice run` are timed and their peak memory is read, then the machine is
-# measured once more. BUDGET is as for --memory, or "all" for what is available; CONTEXT is in
-# positions; the prompt that is timed takes all of them, at most 512. The one of `run` fills the
-# context but for the 16 tokens that are generated: what nothing touches would say nothing of the
-# peak. Words of one token each are assumed.
+# `sluice bench` is timed, ROUNDS (5) times in turn, and the machine is measured once more; the peak
+# memory of one `sluice run` is read. BUDGET is as for --memory, or "all" for what is available;
+# CONTEXT is in positions; the prompt that is timed takes all of them, at most 512. The one of `run`
+# fills the context but for the 16 tokens that are generated: what nothing touches would say nothing
+# of the peak. Words of one token each are assumed.
 #
 #   -t  threads (as many as cores)
 #   -s  our command (build/release/sluice)
 #
-# Printed is a table: what was predicted from the figures before and after (their mean), what was
-# measured, and predicted over measured. A machine whose figures move in between is named.
+# Printed is a table: medians of what was measured and of what was predicted (least to most), and
+# predicted over measured. Where both move much from round to round, the machine was not quiet.
 set -eu
 
 # shellcheck source=bench/common.sh
 . "$(dirname -- "$0")/common.sh"
 
-while getopts t:s: option; do
+rounds=5
+while getopts r:t:s: option; do
     case $option in
+    r) rounds=$OPTARG ;;
     t) threads=$OPTARG ;;
     s) sluice=$OPTARG ;;
     *) usage ;;
@@ -27,6 +29,7 @@ while getopts t:s: option; do
 done
 shift $((OPTIND - 1))
 [ $# -ge 1 ] || usage
+need_numbers "$rounds" "$threads"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -38,14 +41,19 @@ number() {
     tr -d ' \n' <"$1" | sed "s/.*\"$2\":${3:+{[^\}]*\"$3\":}\([0-9.e+-]*\).*/\1/"
 }
 
-# plan OUT: measured anew.
+# Measures the machine anew; lines "KIND predicted VALUE" in $work/figures.
 plan() {
     # shellcheck disable=SC2086 # $memory is two words or none
-    "$sluice" plan -m "$model" -c "$context" -t "$threads" $memory --remeasure --json -q >"$1" \
-        2>"$work/errors" || {
+    "$sluice" plan -m "$model" -c "$context" -t "$threads" $memory --remeasure --json -q \
+        >"$work/plan" 2>"$work/errors" || {
         cat "$work/errors" >&2
         exit 1
     }
+    {
+        echo "prompt predicted $(number "$work/plan" prompt tokens_per_second)"
+        echo "generation predicted $(number "$work/plan" generation tokens_per_second)"
+        echo "disk measured $(number "$work/plan" disk_gb_per_second median)"
+    } >>"$work/figures"
 }
 
 # Sets $peak to KiB: what the process had at most when it was looked at last.
@@ -63,15 +71,20 @@ run_to_the_end() {
     wait $job
 }
 
-measure() {
+fill_prompt() {
     awk -v n=$((context - 20)) 'BEGIN { for (i = 0; i < n; i++) printf " the" }' >"$work/prompt"
+}
+
+# The same with "KIND measured VALUE".
+measure() {
     # shellcheck disable=SC2086
-    "$sluice" bench -m "$model" -p "$prompt" -n 16 -d 0 -t "$threads" -r 1 -o csv -q $memory \
-        >"$work/bench" 2>"$work/errors" &&
-        run_to_the_end || {
-        cat "$work/errors" "$work/run" >&2
+    "$sluice" bench -m "$model" -p "$(number "$work/plan" prompt_tokens)" -n 16 -d 0 -t "$threads" \
+        -r 1 -o csv -q $memory >"$work/bench" 2>"$work/errors" || {
+        cat "$work/errors" >&2
         exit 1
     }
+    awk -F, '$1 ~ /^pp/ { print "prompt measured", $2 }
+             $1 ~ /^tg/ { print "generation measured", $2 }' "$work/bench" >>"$work/figures"
 }
 
 echo "| model | budget | context | prompt | predicted | ratio | generation | predicted | ratio | disk, GB/s | peak, MiB | predicted | ratio |"
@@ -83,24 +96,40 @@ for case in "$@"; do
     context=${rest#*:}
     memory=
     [ "$budget" = all ] || memory="--memory $budget"
-    plan "$work/before"
-    prompt=$(number "$work/before" prompt_tokens)
-    measure
-    plan "$work/after"
-    echo "$(basename "$model") $budget $context" \
-        "$(awk -F, '$1 ~ /^pp/ { print $2 }' "$work/bench")" \
-        "$(number "$work/before" prompt tokens_per_second)" \
-        "$(number "$work/after" prompt tokens_per_second)" \
-        "$(awk -F, '$1 ~ /^tg/ { print $2 }' "$work/bench")" \
-        "$(number "$work/before" generation tokens_per_second)" \
-        "$(number "$work/after" generation tokens_per_second)" \
-        "$(number "$work/before" disk_gb_per_second median)" \
-        "$(number "$work/after" disk_gb_per_second median)" \
-        "$((peak * 1024)) $(number "$work/before" peak)" | awk '{
-            prompt = ($5 + $6) / 2
-            generation = ($8 + $9) / 2
-            printf "| %s | %s | %s | %.1f | %.1f (%.1f, %.1f) | %.2f | %.2f | %.2f (%.2f, %.2f) | %.2f | %.2f, %.2f | %.0f | %.0f | %.2f |\n",
-                $1, $2, $3, $4, prompt, $5, $6, prompt / $4, $7, generation, $8, $9,
-                generation / $7, $10, $11, $12 / 1048576, $13 / 1048576, $13 / $12
-        }'
+    : >"$work/figures"
+    round=0
+    while [ "$round" -lt "$rounds" ]; do
+        plan
+        measure
+        round=$((round + 1))
+    done
+    plan
+    fill_prompt
+    run_to_the_end || {
+        cat "$work/run" >&2
+        exit 1
+    }
+    awk -v name="$(basename "$model") | $budget | $context" -v peak=$((peak * 1024)) \
+        -v planned="$(number "$work/plan" peak)" "$statistics"'
+        { key = $1 " " $2; list[key, ++count[key]] = $3 }
+        function middle(key, i, a) {
+            for (i = 1; i <= count[key]; i++)
+                a[i] = list[key, i] + 0
+            sort(a, count[key])
+            text = spread(a, count[key])
+            return median(a, count[key])
+        }
+        function pair(kind, measured, is, was) {
+            measured = middle(kind " measured")
+            is = text
+            was = middle(kind " predicted")
+            return sprintf("%s | %s | %.2f", is, text, was / measured)
+        }
+        END {
+            prompt = pair("prompt")
+            generation = pair("generation")
+            middle("disk measured")
+            printf "| %s | %s | %s | %s | %.0f | %.0f | %.2f |\n", name, prompt, generation, text,
+                peak / 1048576, planned / 1048576, planned / peak
+        }' "$work/figures"
 done

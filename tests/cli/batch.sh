@@ -287,7 +287,8 @@ rm -f results.jsonl
     fail "not one word of a full spill disk: $(cat "$err")"
 grep -qE 'pool .* [1-9][0-9]* given up and computed anew$' "$err" || fail "nothing given up"
 same results.jsonl "with a full spill disk"
-# A disk that the spill file fills, where this user may mount one; the results are on it too.
+# A disk without room for a page, or for a few (how many there are depends on the moment), where
+# this user may mount one; the results are on it too.
 if can_mount; then
     for size in 64k 600k; do
         unshare -rm sh -c '
@@ -297,7 +298,8 @@ if can_mount; then
             cp "$2/results.jsonl" results.jsonl
             exit $got' - $size "$scratch/small" "$sluice" "$model" "$err" ||
             fail "a spill disk of $size: status $?: $(cat "$err")"
-        grep -q 'cannot write the spill file.*: No space left on device; from here' "$err" ||
+        [ $size != 64k ] ||
+            grep -q 'cannot write the spill file.*: No space left on device; from here' "$err" ||
             fail "a spill disk of $size is not full: $(cat "$err")"
         same results.jsonl "with a spill disk of $size"
     done

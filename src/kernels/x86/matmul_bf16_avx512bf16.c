@@ -52,7 +52,17 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        FLOAT_GROUP_512, 2 * FLOAT_GROUP_512, 2, 2, 64, direct, fill_w, fill_x, multiply, finish};
+        .group = FLOAT_GROUP_512,
+        .few = 2 * FLOAT_GROUP_512,
+        .w_bytes = 2,
+        .x_bytes = 2,
+        .step = 64,
+        .direct = direct,
+        .fill_w = fill_w,
+        .fill_x = fill_x,
+        .multiply = multiply,
+        .finish = finish,
+    };
     float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
 }
 
