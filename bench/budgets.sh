@@ -7,7 +7,7 @@
 # in turn. The disk is probed before and after each of ours. Needs root, for control groups and for dropping caches.
 #
 #   -r  rounds (3), -n tokens (16), -t threads (as many as cores)
-#   -b  budgets in MiB: "1280 2560 3584" (a fifth, two fifths ... of the model, and all of it)
+#   -b  budgets in MiB: "1280 2560 3584" (a fifth, two fifths ... six fifths of the model, and 128)
 #   -s  our command (build/release/sluice)
 #   -x  more options for the peer
 #   -o  draws a picture of the medians

@@ -8,6 +8,7 @@
 # not quiet and the round is repeated. Printed are medians over ROUNDS (at least 5) rounds, least
 # and most, and the ratio of the medians, with the least and the most that any round had.
 #
+#   -t      threads (as many as cores)
 #   -p, -n  tokens of the prompt and of the generation (512, 128; 0: none)
 #   -d      tokens before both, which are not measured (0; PEER must know -d unless it is 0)
 #   -k, -v  types in which keys and values are kept (f16)

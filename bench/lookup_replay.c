@@ -5,9 +5,9 @@
  * The first PROMPT tokens of the file TEXT are the prompt. The COUNT tokens behind them are taken
  * as if the model chose them: every position is evaluated and sampled, but the text decides. So a
  * model of random weights tells the speed of a real one, at that text's own repetition. Without and
- * with drafts in turn, ROUNDS times (default 5), on the physical cores; the first of both is a
- * warm-up more. MEBIBYTES is the memory budget: below what the
- * model takes, weights are read from the disk.
+ * with drafts in turn, ROUNDS times (default 5), on the physical cores, after one more of each to
+ * warm up. MEBIBYTES is the memory budget: below what the model takes, weights are read from the
+ * disk. Built with the tests, as build/release/tests/lookup_replay.
  */
 #include <sluice.h>
 

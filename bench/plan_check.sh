@@ -8,6 +8,9 @@
 # fills the context but for the 16 tokens that are generated: what nothing touches would say nothing
 # of the peak. Words of one token each are assumed.
 #
+#   -t  threads (as many as cores)
+#   -s  our command (build/release/sluice)
+#
 # Printed is a table: medians of what was measured and of what was predicted (least to most), and
 # predicted over measured. Where both move much from round to round, the machine was not quiet.
 set -eu

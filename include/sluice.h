@@ -4,6 +4,7 @@
  *                any number of threads and sessions may use one at the same time.
  *   sl_session   one sequence being computed with a model: its keys and values, its threads, which
  *                it may share with others, its group. A group is private to one thread at a time.
+ *   sl_decoder   tokens to text, character by character. Private to one thread at a time.
  *   sl_sampler   a chain that picks the next token from logits. Private to one thread at a time.
  *   sl_lookup    drafts the next tokens from what came before in the same text. Private to one
  *                thread at a time.
@@ -11,6 +12,7 @@
  *   sl_reference   what a model said of a text, saved in a file. Read-only.
  *   sl_file      a model file opened for inspection only: metadata and tensor table, no weights
  *                read.
+ *   sl_conversion  a model on its way into GGUF files. Private to one thread at a time.
  *
  * Conventions. Every function that can fail returns an sl_status and takes an sl_error (may be
  * NULL) into which it writes one line for a person. On failure the caller holds nothing new: each
@@ -64,8 +66,9 @@ SL_API const char *sl_version(void);
 
 /* ---- callbacks ------------------------------------------------------------------------------ */
 
-/* Called now and then during anything that takes long, from the calling thread.
- * `what` is a short noun ("loading"), done/total are bytes or tokens. Return false to cancel. */
+/* Called now and then during anything that takes long, from the calling thread. `what` is a short
+ * word ("loading"); done and total are bytes, tokens, or steps of measuring. Return false to
+ * cancel: the function ends with SL_ERR_CANCELLED. */
 typedef bool (*sl_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
 
 /* Notes for a person: fallbacks taken, slow paths, what was left out. One line, no newline. */
@@ -90,13 +93,15 @@ typedef struct sl_model_options {
     void *user;              /* handed to both */
 } sl_model_options;
 
+/* All zero. So are the defaults of all options below that say no others. */
 SL_API void sl_model_options_init(sl_model_options *options);
 
-/* Maps and checks the file at `path`: GGUF (of a model in several files any one), a file of ggml's
- * first formats, or a checkpoint of llama2.c. A model over the memory budget is not loaded yet, but
- * by its first session; it is refused, with the number, where not even that can be. options may be
- * NULL. The model keeps the file mapped until sl_model_free; a file that is cut short meanwhile
- * raises SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's. */
+/* Maps and checks the model at `path`: GGUF (of a model in several files any one), a Hugging Face
+ * folder or the file of weights in it, a file of ggml's first formats, or a checkpoint of llama2.c.
+ * A model over the memory budget is not loaded yet, but by its first session; it is refused, with
+ * the number, where not even that can be. options may be NULL; its texts are not needed afterwards.
+ * The model keeps the files mapped until sl_model_free; one that is cut short meanwhile raises
+ * SIGBUS unless sl_guard_mappings() ran. On success *model is the caller's, for sl_model_free. */
 SL_API SL_CHECK sl_status sl_model_load(const char *path, const sl_model_options *options,
                                         sl_model **model, sl_error *error);
 
@@ -141,8 +146,8 @@ SL_API void sl_model_get_info(const sl_model *model, sl_model_info *info);
  * and compute meanwhile. */
 SL_API void sl_model_wait(const sl_model *model);
 
-/* Calls `emit` for each line of the model's program, the list of operations that computes a token.
- */
+/* Calls `emit` for each line of the model's program, the list of operations that computes a token;
+ * a line has no newline and is valid during the call. */
 SL_API void sl_model_print_program(const sl_model *model,
                                    void (*emit)(void *user, const char *line), void *user);
 
@@ -153,10 +158,12 @@ typedef enum sl_tokenize_flags {
     SL_TOKENIZE_SPECIAL = 2, /* "<|eot|>" in the text means that token, not its characters */
 } sl_tokenize_flags;
 
-/* Splits `length` bytes of text (any bytes) into tokens. On success *tokens is an array of *count
- * tokens that the caller frees with sl_free; there are at most length + 3. What it works with
- * meanwhile is little but for words of very many characters: if it does not fit into what the
- * memory budget leaves now, this is SL_ERR_MEMORY. Text and tokens are the caller's memory. */
+/* Splits `length` bytes of text (any bytes, at most 2^30) into tokens; `flags` are those of
+ * sl_tokenize_flags. On success *tokens is an array of *count tokens that the caller frees with
+ * sl_free; there are at most length + 3, or more where the tokenizer takes characters apart before
+ * (normal forms of Unicode). What it works with meanwhile is little but for words of very many
+ * characters: if it does not fit into what the memory budget leaves now, this is SL_ERR_MEMORY.
+ * Text and tokens are the caller's memory. SL_ERR_ARGUMENT if the model has no tokenizer. */
 SL_API SL_CHECK sl_status sl_tokenize(const sl_model *model, const char *text, size_t length,
                                       unsigned flags, int32_t **tokens, size_t *count,
                                       sl_error *error);
@@ -179,19 +186,20 @@ SL_API size_t sl_token_piece(const sl_model *model, int32_t token, bool special,
  * Bytes that cannot be completed become U+FFFD. */
 typedef struct sl_decoder sl_decoder;
 
-/* special: whether control tokens are shown as their text. */
+/* special: whether control tokens are shown as their text. The model must outlive the decoder,
+ * which on success is the caller's. SL_ERR_ARGUMENT if the model has no tokenizer. */
 SL_API SL_CHECK sl_status sl_decoder_create(const sl_model *model, bool special,
                                             sl_decoder **decoder, sl_error *error);
-SL_API void sl_decoder_free(sl_decoder *decoder);
+SL_API void sl_decoder_free(sl_decoder *decoder); /* NULL is allowed */
 
 /* Adds one token; *text points to what can be shown now (maybe empty), valid until the next call.
  * Returns its length in bytes. An id outside the vocabulary gives nothing. Allocates nothing. */
 SL_API size_t sl_decoder_add(sl_decoder *decoder, int32_t token, const char **text);
 
-/* Ends the stream: gives out what is held back, and starts anew. */
+/* Ends the stream: gives out what is held back, as sl_decoder_add does, and starts anew. */
 SL_API size_t sl_decoder_finish(sl_decoder *decoder, const char **text);
 
-/* Frees what a function of this header said to free so. */
+/* Frees what a function of this header said to free so. NULL is allowed. */
 SL_API void sl_free(void *pointer);
 
 /* ---- sessions ------------------------------------------------------------------------------- */
@@ -225,8 +233,9 @@ typedef struct sl_session_options {
 
 SL_API void sl_session_options_init(sl_session_options *options);
 
-/* Computes what the session needs, refuses with the number if that and the model's other sessions
- * are over its memory budget, else allocates all of it: computing tokens later allocates nothing.
+/* Computes what the session needs, refuses with the number (SL_ERR_MEMORY) if that and the model's
+ * other sessions are over its memory budget, else allocates all of it: computing tokens later
+ * allocates nothing. On success *session is the caller's, to be freed before the model.
  * If the model does not fit beside it, and has no other session, then as much of it as fits is
  * loaded now, and the rest is read from the file for each pass over the model; sessions after that
  * have what is left. options may be NULL. */
@@ -360,7 +369,7 @@ SL_API SL_CHECK sl_status sl_session_settle(sl_session *session, bool wait, sl_s
 SL_API size_t sl_session_away(const sl_session *session);
 
 /* sl_session_eval from an empty session, with the logits of every token handed to `each`, in
- * order. */
+ * order, on the calling thread. */
 SL_API SL_CHECK sl_status sl_session_eval_all(sl_session *session, const int32_t *tokens,
                                               size_t count, sl_logits_fn each, void *user,
                                               sl_error *error);
@@ -410,10 +419,14 @@ typedef struct sl_sampler_options {
     size_t logit_bias_count;
 } sl_sampler_options;
 
+/* The values that stand beside the options. */
 SL_API void sl_sampler_options_init(sl_sampler_options *options);
+
+/* For logits of n_vocab tokens. options may be NULL; the list of biases is copied. SL_ERR_ARGUMENT
+ * for a number that cannot be meant. On success *sampler is the caller's. It needs no model. */
 SL_API SL_CHECK sl_status sl_sampler_create(size_t n_vocab, const sl_sampler_options *options,
                                             sl_sampler **sampler, sl_error *error);
-SL_API void sl_sampler_free(sl_sampler *sampler);
+SL_API void sl_sampler_free(sl_sampler *sampler); /* NULL is allowed */
 
 /* Tells the sampler that `token` is now part of the text (prompt tokens too). Allocates nothing. */
 SL_API void sl_sampler_accept(sl_sampler *sampler, int32_t token);
@@ -443,6 +456,7 @@ typedef struct sl_lookup_options {
                         is: near 0 where a pass mostly reads weights from a disk. */
 } sl_lookup_options;
 
+/* n_draft and row_cost as they stand there; n_ctx is the caller's to set. */
 SL_API void sl_lookup_options_init(sl_lookup_options *options);
 
 /* A guess of row_cost for a model, by how much of it is read from the file for each pass; to be
@@ -452,10 +466,10 @@ SL_API double sl_lookup_row_cost(const sl_model_info *model);
 /* What sl_lookup_create allocates, about 26 bytes for each token of n_ctx. */
 SL_API uint64_t sl_lookup_bytes(const sl_lookup_options *options);
 
-/* Allocates all that it will need. */
+/* Allocates all that it will need. On success *lookup is the caller's; it needs no model. */
 SL_API SL_CHECK sl_status sl_lookup_create(const sl_lookup_options *options, sl_lookup **lookup,
                                            sl_error *error);
-SL_API void sl_lookup_free(sl_lookup *lookup);
+SL_API void sl_lookup_free(sl_lookup *lookup); /* NULL is allowed */
 
 /* Tells that `token` is now part of the text (prompt tokens too). Takes the same time however long
  * the text is. */
@@ -473,9 +487,10 @@ SL_API void sl_lookup_timed(sl_lookup *lookup, size_t rows, double seconds);
 
 typedef struct sl_file sl_file;
 
-/* Opens and checks a model file's tables. *file is the caller's. */
+/* Opens and checks the tables of a model of any kind that sl_model_load takes; all are told in
+ * GGUF's words. On success *file is the caller's. */
 SL_API SL_CHECK sl_status sl_file_open(const char *path, sl_file **file, sl_error *error);
-SL_API void sl_file_close(sl_file *file);
+SL_API void sl_file_close(sl_file *file); /* NULL is allowed */
 
 typedef struct sl_file_info {
     const char *format; /* "GGUF v3" */
@@ -897,7 +912,9 @@ SL_API size_t sl_reference_row_bytes(size_t n_vocab);
  * of their exponentials; `row` is aligned for floats. */
 SL_API void sl_reference_make_row(const float *logits, size_t n_vocab, double log_sum, void *row);
 
-/* Peak resident memory of this process so far. */
+/* ---- the process ---------------------------------------------------------------------------- */
+
+/* The most memory that was resident in this process so far. */
 SL_API uint64_t sl_peak_memory(void);
 
 /* Installs a SIGBUS handler that turns a fault inside a model's mapping (its file was cut short)

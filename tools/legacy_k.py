@@ -1,7 +1,7 @@
 """Plain quantizers for the K types: the gguf package only reads them.
 
-Superblocks of 256; the bytes in the order of shared/formats/legacy-ggml.md,
-section 0.3. Each sub-block takes the nearest scale and least value that its
+Superblocks of 256; the bytes in the order that src/quant/block256.c describes.
+Each sub-block takes the nearest scale and least value that its
 packed bits allow, which is less than the best but true to the format; the
 script that calls this checks every block with gguf.quants.dequantize.
 """

@@ -5,7 +5,7 @@ checkpoints, and old ones that must be refused.
 
     python tools/make_legacy.py --text ../shared/data/text
 
-The layouts are written from their description (shared/formats/legacy-ggml.md;
+The layouts are written from their description (src/formats/legacy_ggml.c has it;
 for llama2.c see `write_llama2c`), not from another program's code. Models are
 trained for a few seconds; the logits beside each file are what transformers
 computes in float32 from the weights as they are stored, that is for quantized

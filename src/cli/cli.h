@@ -1,7 +1,8 @@
 /* cli.h - what the sub-commands share: exit status, messages, and their entry points.
  *
  * cli/ is the command `sluice`, one file per sub-command (command_*.c). It sees the engine only
- * through sluice.h and the system only through os/console. All of it runs on the first thread.
+ * through sluice.h and the system only through os/console and hub. All of it runs on the first
+ * thread.
  * What a sub-command was asked for goes to standard output (output.h), everything else to standard
  * error, through this header or progress.h.
  */

@@ -34,6 +34,18 @@ static int print_help(int count, char **names) {
     return output_finish(CLI_DONE);
 }
 
+/* Looks up models that are named as a hub has them; found[0] and found[1] are for free. */
+static int resolve_models(const command *c, cli_options *options, char *found[2]) {
+    if (c->bit & (COMMAND_PULL | COMMAND_RM)) {
+        return CLI_DONE; /* they mean the hub's names themselves */
+    }
+    int status = hub_settings_resolve(&options->model, &found[0]);
+    if (status == CLI_DONE && c->bit == COMMAND_INSPECT) {
+        status = hub_settings_resolve(&options->output, &found[1]); /* the other model */
+    }
+    return status;
+}
+
 static int run_command(const command *c, int count, char **arguments) {
     cli_options options;
     int status = options_parse(c, count, arguments, &options);
@@ -46,13 +58,13 @@ static int run_command(const command *c, int count, char **arguments) {
             if (options.quiet) {
                 progress_silence();
             }
-            char *found = NULL;
-            const bool of_hub = c->bit & (COMMAND_PULL | COMMAND_RM);
-            status = of_hub ? CLI_DONE : hub_settings_resolve(&options.model, &found);
+            char *found[2] = {NULL, NULL};
+            status = resolve_models(c, &options, found);
             if (status == CLI_DONE) {
                 status = c->run(&options);
             }
-            free(found);
+            free(found[0]);
+            free(found[1]);
         }
     }
     options_free(&options);

@@ -34,7 +34,7 @@ static const char kv_types[] = "f16 f32 bf16 q8_0 q4_0";
 /* clang-format off */
 const option option_table[] = {
     {{"-m", "--model"}, WITH_MODEL, OPTION_PATH, FIELD(model), "FILE",
-     .help = "the model file"},
+     .help = "the model: a file, a Hugging Face folder, or user/repo[:quant] as it was fetched"},
     {{"--tokenizer"}, WITH_MODEL, OPTION_PATH, FIELD(tokenizer), "FILE",
      .help = "a tokenizer's file, in place of the model's own (default: the model's, or else "
              "tokenizer.bin beside it)"},
@@ -138,16 +138,20 @@ const option option_table[] = {
              "background where that is faster and --memory has room (the results are the same)"},
     {{"-c", "--ctx-size"}, COMMAND_RUN, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: the prompt "
-             "plus -n, at most the model's own)"},
+             "plus -n, at most the model's own; without -n the model's own, or what memory has "
+             "room for)"},
     {{"-c", "--ctx-size"}, COMMAND_BATCH, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "most positions of a request, prompt and text together; 0: as many as the model was "
              "trained for (default 0)"},
     {{"-c", "--ctx-size"}, COMMAND_LOGITS, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "positions to reserve; 0: as many as the model was trained for (default: as many as "
              "there are tokens)"},
-    {{"-c", "--ctx-size"}, WINDOWED, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+    {{"-c", "--ctx-size"}, COMMAND_IMATRIX, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
      .help = "tokens of a window, at least 3; 0: as many as the model was trained for (default: "
              "512, at most the model's own)"},
+    {{"-c", "--ctx-size"}, COMMAND_PERPLEXITY, OPTION_INTEGER, FIELD(ctx), "N", 0, MOST_POSITIONS,
+     .help = "tokens of a window, at least 3; 0: as many as the model was trained for (default: "
+             "those of --reference, or 512, at most the model's own)"},
     {{"--chunks"}, WINDOWED, OPTION_INTEGER, FIELD(chunks), "N", 1, INT32_MAX,
      .help = "take the text's first N windows only (default: all)"},
     {{"--all"}, COMMAND_PERPLEXITY, OPTION_FLAG, FIELD(all),
@@ -249,7 +253,7 @@ const option option_table[] = {
              "tokens at a time: the same text, sooner where it repeats itself"},
     {{"--draft", "--draft-max", "--draft-n"}, COMMAND_RUN, OPTION_INTEGER, FIELD(draft), "N", 1,
      MOST_DRAFT,
-     .help = "with --lookup, most tokens to check at a time; fewer are where that pays better "
+     .help = "with --lookup, most tokens drafted at a time; fewer are where that pays better "
              "(default 16)"},
 
     {{"-s", "--seed"}, COMMAND_RUN, OPTION_INTEGER, FIELD(seed), "N", -1, INT64_MAX,
@@ -367,10 +371,10 @@ const command command_table[] = {
     {"quantize", COMMAND_QUANTIZE, command_quantize, "write a model with smaller weights",
      "SOURCE DEST.gguf TYPE [--imatrix FILE] [--tensor-type PATTERN=TYPE] [options]",
      "Writes a model of any kind that can be read as a GGUF file whose matrices have another type: "
-     "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, or a mix such as q4_k_m, which spares the "
-     "tensors that need it; an unknown one lists all. A line per tensor tells what it has become "
-     "and how far its values are from those before. Weights pass through a few MiB of memory. The "
-     "file appears whole or not at all.", "SOURCE", "DEST.gguf", "TYPE"},
+     "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, iq4_xs, mxfp4, or a mix such as "
+     "q4_k_m, which spares the tensors that need it; an unknown one lists all. A line per tensor "
+     "tells what it has become and how far its values are from those before. Weights pass through "
+     "a few MiB of memory. The file appears whole or not at all.", "SOURCE", "DEST.gguf", "TYPE"},
     {"imatrix", COMMAND_IMATRIX, command_imatrix, "gather what quantizing should be careful with",
      "-m MODEL -f FILE -o FILE [-c N] [--chunks N] [--process-output] [options]",
      "Gathers an importance matrix: computes a text in windows of -c tokens and adds up, for every "

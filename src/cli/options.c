@@ -31,6 +31,14 @@ static const option *find_option(const command *c, const char *name, size_t leng
     return NULL;
 }
 
+/* What an option that takes any name is about. */
+static const char *kind_of_name(const char *argument) {
+    return strcmp(argument, "FILE") == 0   ? "the name of a file"
+           : strcmp(argument, "DIR") == 0  ? "the name of a folder"
+           : strcmp(argument, "TYPE") == 0 ? "a type"
+                                           : "a name";
+}
+
 /* What a good value is, in words. */
 static const char *expected(const option *o, char *line, size_t size) {
     switch (o->type) {
@@ -59,7 +67,7 @@ static const char *expected(const option *o, char *line, size_t size) {
                  (long long)o->low, (long long)o->high);
         break;
     case OPTION_PATH:
-        snprintf(line, size, "the name of a file");
+        snprintf(line, size, "%s", kind_of_name(o->argument));
         break;
     case OPTION_FLAG:
         snprintf(line, size, "no value");

@@ -309,11 +309,44 @@ const char *sl_synthetic_type_at(size_t index) {
 }
 
 /* "a, b, c" */
-static void list_names(const char *(*name_at)(size_t index), char *text, size_t size) {
+static void list_types(char *text, size_t size) {
     size_t length = 0;
     text[0] = 0;
-    for (size_t i = 0; name_at(i) && length < size; i++) {
-        length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", name_at(i));
+    for (size_t i = 0; sl_synthetic_type_at(i) && length < size; i++) {
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "",
+                                   sl_synthetic_type_at(i));
+    }
+}
+
+/* Of a shape's name what its family shares: all up to the last '-'. */
+static size_t family_bytes(const char *name) {
+    const char *const dash = strrchr(name, '-');
+    return dash ? (size_t)(dash + 1 - name) : 0;
+}
+
+/* NULL is of no family. */
+static bool is_same_family(const char *a, const char *b) {
+    const size_t bytes = a && b ? family_bytes(a) : 0;
+    return bytes > 0 && family_bytes(b) == bytes && memcmp(a, b, bytes) == 0;
+}
+
+/* "gpt2-{117m,345m}, gpt-j-6b": all of them, each by itself, would not fit a message. */
+static void list_shapes(char *text, size_t size) {
+    size_t length = 0;
+    const char *before = NULL;
+    text[0] = 0;
+    for (size_t i = 0; sl_shape_at(i) && length < size; i++) {
+        const char *const name = sl_shape_at(i);
+        const char *const rest = name + family_bytes(name);
+        const bool goes_on = is_same_family(name, sl_shape_at(i + 1));
+        if (is_same_family(name, before)) {
+            length +=
+                (size_t)snprintf(text + length, size - length, ",%s%s", rest, goes_on ? "" : "}");
+        } else {
+            length += (size_t)snprintf(text + length, size - length, "%s%.*s%s%s", i ? ", " : "",
+                                       (int)(rest - name), name, goes_on ? "{" : "", rest);
+        }
+        before = name;
     }
 }
 
@@ -322,13 +355,15 @@ sl_status synthetic_find(const char *shape, const char *type, const model_shape 
     char known[400];
     *found_shape = shape_find(shape);
     if (!*found_shape) {
-        list_names(sl_shape_at, known, sizeof known);
-        return error_set(error, SL_ERR_ARGUMENT, "no shape is named '%s'; known: %s", shape, known);
+        list_shapes(known, sizeof known);
+        return error_set(error, SL_ERR_ARGUMENT, "no shape is named '%.40s'; known: %s", shape,
+                         known);
     }
     *found_type = synthetic_type_find(type);
     if (!*found_type) {
-        list_names(sl_synthetic_type_at, known, sizeof known);
-        return error_set(error, SL_ERR_ARGUMENT, "no type is named '%s'; known: %s", type, known);
+        list_types(known, sizeof known);
+        return error_set(error, SL_ERR_ARGUMENT, "no type is named '%.40s'; known: %s", type,
+                         known);
     }
     return SL_OK;
 }

@@ -17,7 +17,7 @@
 enum {
     MOST_HOPS = 10,           /* redirects of one request */
     MOST_TRIES = 8,           /* that bring next to nothing, in a row */
-    MOST_KNOCKS = 3,          /* the same where nobody answers at all */
+    MOST_KNOCKS = 4,          /* the same where nobody answers at all */
     ENOUGH_BYTES = 1 << 20,   /* a try that brought so many was none in vain */
     MOST_WAIT = 60,           /* seconds before another try, unless the server asks for more */
     BUFFER_BYTES = 256 << 10, /* of libcurl, for each connection */
@@ -356,7 +356,7 @@ static void try_again(task *t, const char *reason, double asked) {
     t->url = NULL;
     t->hops = 0;
     t->tries = t->job->have >= t->had + ENOUGH_BYTES ? 1 : t->tries + 1;
-    if (t->tries > MOST_TRIES) {
+    if (t->tries >= MOST_TRIES) {
         fail(t, SL_ERR_RUNTIME, "given up after %d tries: %s", MOST_TRIES, reason);
         return;
     }
@@ -445,7 +445,7 @@ static bool fails_for_good(task *t, CURLcode result) {
         fail(t, SL_ERR_RUNTIME, "%s", said);
     } else if ((result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT ||
                 result == CURLE_SSL_CONNECT_ERROR) &&
-               t->job->have == 0 && t->tries >= MOST_KNOCKS) {
+               t->job->have == 0 && t->tries + 1 >= MOST_KNOCKS) {
         fail(t, SL_ERR_RUNTIME, "%s cannot be reached: %s", origin, said);
     }
     return t->failed != SL_OK;

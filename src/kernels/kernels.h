@@ -5,7 +5,7 @@
  * nothing but replace entries of a table that was first filled with the plain ones. Every entry
  * gives the same bits as the plain one (tests/kernels holds them to it).
  *
- * The canonical order (bits are defined by it; DESIGN: section 4, ARCHITECTURE.md repeats it):
+ * The canonical order (bits are defined by it; ARCHITECTURE.md has it in short):
  *
  *   sum16   sixteen f32 partial sums s[0..15], element k goes to s[k mod 16] with one fma, k
  *           ascending; then s[i] += s[i + 8] for i < 8, then 4, 2, 1.

@@ -39,6 +39,9 @@ for option in -m -p -f -n -c -t -b -s -r -ctk --memory --temp --logit-bias --pre
 done
 refuse 2 "--echo: expected no value, found 'yes'" run $m --echo=yes
 refuse 2 "-m: expected the name of a file, found ''" run -m ''
+refuse 2 "--spill-dir: expected the name of a folder, found ''" batch $m --spill-dir ''
+refuse 2 "--type: expected a type, found nothing" bench --shape llama-7b --type
+refuse 2 "--shape: expected a name, found ''" plan --shape ''
 refuse 2 "-r: expected a text that is not empty, found ''" run $m -r ''
 
 # Whole numbers.

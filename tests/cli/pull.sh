@@ -64,6 +64,9 @@ for name in you/tiny you/tiny:q8_0 you/tiny:Q8_0; do
     cmp -s "$out" "$scratch/text" || fail "$name is another model"
 done
 run 0 inspect you/tiny
+run 0 inspect "$model" you/tiny
+grep -q '^metadata: [0-9]* the same$' "$out" || fail "inspect does not compare with you/tiny"
+refuse 2 "sluice pull you/none" inspect you/tiny you/none
 refuse 2 "sluice pull you/tiny:Q2_K" run -m you/tiny:Q2_K -p x
 refuse 2 "sluice pull you/none" run -m you/none -p x
 refuse 2 "No such file" run -m /you/none -p x
@@ -193,6 +196,7 @@ rules "store -1 reset 3000"
 forget
 run 1 pull --no-plan --timeout 0.3 you/bytes
 told "given up after 8 tries"
+asked 8 "store"
 part=$cache/you/bytes/$commit/bytes-Q4_0.gguf.part
 [ -s "$part" ] || fail "no part is left"
 run 0 list

@@ -259,7 +259,8 @@ static void expect_refusal(const char *shape, const char *type, uint64_t budget,
 static void what_cannot_be_is_refused(void **state) {
     (void)state;
     const uint64_t gib = 1 << 30;
-    expect_refusal("llama-8b", "q4_0", gib, SL_ERR_ARGUMENT, "'llama-8b'", "llama3-70b");
+    expect_refusal("llama-8b", "q4_0", gib, SL_ERR_ARGUMENT, "'llama-8b'", "llama3-{1b,3b,8b,70b}");
+    expect_refusal("", "q4_0", gib, SL_ERR_ARGUMENT, "gpt2-{117m,345m,", ", phi3-mini"); /* all */
     expect_refusal("llama-7b", "q4", gib, SL_ERR_ARGUMENT, "'q4'", "q4_k_m");
     /* 6738415616 parameters, 25.1 GiB in f32; q8_0 takes 6.7 GiB, q6_k 5.2. */
     expect_refusal("llama-7b", "f32", 6 * gib, SL_ERR_MEMORY, "6144 MiB", "q6_k");
