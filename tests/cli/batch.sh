@@ -177,6 +177,8 @@ none "expected one of auto jsonl text" $b -i one.jsonl --input-format xml
 none 'No such file' batch -m missing.gguf -o results.jsonl -i one.jsonl
 cp one.jsonl both.jsonl
 none 'are the same file' batch -m "$model" -i both.jsonl -o both.jsonl
+none 'would gather in ./both.jsonl' batch -m "$model" -i both.jsonl -o ./both --plain --restart
+cmp -s one.jsonl both.jsonl || fail "the requests were emptied"
 none 'expected the name of a plain file' batch -m "$model" -i one.jsonl -o /dev/null
 none 'No such file' batch -m "$model" -i one.jsonl -o missing/results.jsonl
 none 'MiB' $b -i one.jsonl --memory 1M
