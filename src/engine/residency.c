@@ -9,7 +9,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     CHUNK = 4 << 20,   /* bytes packed at a time, before their pages in the file are dropped */
@@ -31,11 +30,9 @@ struct residency {
     const model_file *file;
     const os_mapping *mapping; /* NULL: the weights are memory */
     placed *placed;            /* NULL: they are used where they lie, and what follows */
-    sl_error row_error;        /* of the first row that could not be read in this pass */
-    _Atomic uint32_t row_filling, row_failed; /* 1: row_error is somebody's; is filled */
-    bool packs[QUANT_TYPE_LIMIT];             /* matrices of that type are faster in panels */
-    float **vectors;                          /* by weight number; NULL for matrices */
-    packed_matrix *matrices;                  /* by weight number */
+    bool packs[QUANT_TYPE_LIMIT]; /* matrices of that type are faster in panels */
+    float **vectors;              /* by weight number; NULL for matrices */
+    packed_matrix *matrices;      /* by weight number */
     size_t bytes;
     uint8_t *packed; /* all panels, packed_size bytes; NULL: none are made */
     size_t packed_size;
@@ -300,7 +297,7 @@ void residency_begin(residency *r, bool logits) {
 }
 
 bool residency_failed(const residency *r) {
-    return atomic_load(&r->row_failed) || (r->placed && placed_failed(r->placed));
+    return r->placed && placed_failed(r->placed);
 }
 
 /* What the guard of the mapping does not see: a file of the same pages with other bytes. */
@@ -311,15 +308,9 @@ static sl_status check_file(const residency *r, sl_error *error) {
 sl_status residency_end(residency *r, bool whole, sl_error *error) {
     sl_error inner = {0};
     sl_status status = r->placed ? placed_end(r->placed, whole, &inner) : SL_OK;
-    if (status == SL_OK && atomic_load(&r->row_failed)) {
-        inner = r->row_error;
-        status = SL_ERR_FILE;
-    }
     if (status == SL_OK) {
         status = check_file(r, &inner);
     }
-    atomic_store(&r->row_failed, 0);
-    atomic_store(&r->row_filling, 0);
     return status == SL_OK ? SL_OK
                            : error_set(error, SL_ERR_RUNTIME, "the model file: %s", inner.message);
 }
@@ -366,25 +357,18 @@ size_t residency_slice_rows(const residency *r, weight_id id) {
 }
 
 /* From the file, but not by its mapping, whose pages would stay in memory. */
-static const void *read_row(residency *r, weight_id id, size_t row, void *room) {
-    sl_error error;
+static const void *read_row(const residency *r, weight_id id, size_t row, void *room,
+                            sl_error *error) {
     const weight_ref *ref = program_weight(r->p, id);
     const size_t bytes = quant_row_bytes(ref->type, ref->n_in);
     const uint64_t offset = (uint64_t)(mapped_row(r, id, row) - r->mapping->bytes);
-    if (os_mapping_read(r->mapping, offset, bytes, room, &error) != SL_OK) {
-        uint32_t expected = 0;
-        memset(room, 0, bytes);
-        if (atomic_compare_exchange_strong(&r->row_filling, &expected, 1)) {
-            r->row_error = error;
-            atomic_store(&r->row_failed, 1);
-        }
-    }
-    return room;
+    return os_mapping_read(r->mapping, offset, bytes, room, error) == SL_OK ? room : NULL;
 }
 
-const void *residency_row(residency *r, weight_id id, size_t row, void *room) {
+const void *residency_row(const residency *r, weight_id id, size_t row, void *room,
+                          sl_error *error) {
     if (r->placed) {
-        return placed_row(r->placed, id, row, room) ? room : read_row(r, id, row, room);
+        return placed_row(r->placed, id, row, room) ? room : read_row(r, id, row, room, error);
     }
     const weight_ref *ref = program_weight(r->p, id);
     size_t done;

@@ -46,8 +46,9 @@ linear_source residency_source(residency *r);
 size_t residency_slice_rows(const residency *r, weight_id id);
 
 /* One row of a matrix as the file has it, within a pass; `room` (of a row's bytes) may be used to
- * hold it. Zeros, and the pass is spoilt, if it cannot be read. */
-const void *residency_row(residency *r, weight_id id, size_t row, void *room);
+ * hold it. NULL, with *error filled, if it cannot be read. */
+const void *residency_row(const residency *r, weight_id id, size_t row, void *room,
+                          sl_error *error);
 
 /* A vector's floats; NULL for NO_WEIGHT. */
 const float *residency_vector(const residency *r, weight_id id);
