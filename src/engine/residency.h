@@ -85,11 +85,14 @@ uint64_t residency_packed_bytes(const residency *r);
 /* ---- where they do not ---------------------------------------------------------------------- */
 
 /* Places the weights, in place of whatever held them before; no pass may be going on, and those
- * that were packed are given up. On failure the weights are where they lie in the file. */
+ * that were packed are given up. On failure the weights are where they lie in the file. Meanwhile
+ * other threads may ask what follows. */
 SL_CHECK sl_status residency_place(residency *r, const placed_options *options, sl_error *error);
 
-/* NULL if the weights are not placed. */
-const placement *residency_placement(const residency *r);
+bool residency_is_placed(const residency *r);
+
+/* Bytes that a pass which ends in logits reads from the file; 0 if the weights are not placed. */
+uint64_t residency_streamed_bytes(const residency *r);
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 

@@ -208,12 +208,15 @@ static void placed_rows_are_the_files(void **state) {
             if (residency_place(r, &options, &error) != SL_OK) {
                 fail_msg("%s", error.message);
             }
-            assert_int_equal(residency_placement(r)->n_streamed > 0, room < w.mapping.size);
+            assert_true(residency_is_placed(r));
+            assert_int_equal(residency_streamed_bytes(r) > 0, room < w.mapping.size);
             assert_true(rows_are_the_files(&w, r, 0, 1));
             assert_int_equal(residency_end(r, true, &error), SL_OK);
         }
         const placed_options none = {.room = 1000};
         assert_int_equal(residency_place(r, &none, &error), SL_ERR_MEMORY);
+        assert_false(residency_is_placed(r));
+        assert_int_equal(residency_streamed_bytes(r), 0);
         assert_true(rows_are_the_files(&w, r, 0, 1)); /* in the file */
         residency_free(r);
         unmake(&w);
@@ -233,7 +236,7 @@ static void a_row_that_cannot_be_read(void **state) {
     sl_error error = {0};
     const placed_options all = {.room = 2 * w.mapping.size};
     assert_int_equal(residency_place(r, &all, &error), SL_OK);
-    assert_int_equal(residency_placement(r)->n_streamed, 0);
+    assert_int_equal(residency_streamed_bytes(r), 0);
     executor *e = NULL;
     const executor_options options = test_options(8);
     assert_int_equal(executor_create(&w.p, r, &options, &e, &error), SL_OK);
