@@ -466,11 +466,9 @@ static int run_model(run *r) {
     return status;
 }
 
-/* A guess at the context before there are tokens: texts have about four bytes for each. */
+/* A guess at the context before there are tokens, where neither -c nor the model bounds it: texts
+ * have about four bytes for each. 0: it is open. */
 static size_t likely_context(const cli_options *o, const text *prompt) {
-    if (o->ctx != OPTION_UNSET) {
-        return (size_t)o->ctx;
-    }
     return o->predict < 0 ? 0 : prompt->length / 4 + (size_t)o->predict + 1;
 }
 

@@ -63,13 +63,14 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan) {
 /* Whether the plan's line has said what of the weights stays in memory. */
 static bool placement_told;
 
-void open_tell_plan(const cli_options *options, size_t n_ctx) {
+void open_tell_plan(const cli_options *options, size_t n_ctx_most) {
     figures_cache cache;
     sl_plan_options wanted;
     sl_plan plan;
     open_plan_options(options, &wanted);
-    wanted.session.n_ctx = n_ctx;
-    wanted.n_ctx_most = n_ctx > 0 || options->ctx == 0 ? 0 : planned_context;
+    if (options->ctx == OPTION_UNSET && n_ctx_most > 0) {
+        wanted.n_ctx_most = n_ctx_most;
+    }
     wanted.quick = true;
     wanted.notice = NULL;
     const bool known = figures_cache_load(&cache, (size_t)options->threads, false) &&

@@ -23,10 +23,10 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan);
 
 /* Before a model is loaded: one line of what it will need, and how fast it will be, if that can be
  * told from figures kept by `sluice plan`; without them, only if the model is larger than memory.
- * Nothing is measured. n_ctx: about what the session will have, 0: the model's own. Sessions that
- * are opened later say no more of where weights lie, unless reading them is slower than it might
- * be. */
-void open_tell_plan(const cli_options *options, size_t n_ctx);
+ * Nothing is measured. n_ctx_most: where -c does not say, about the most that the session will have
+ * if the model's own context is not smaller; 0: not known. Sessions that are opened later say no
+ * more of where weights lie, unless reading them is slower than it might be. */
+void open_tell_plan(const cli_options *options, size_t n_ctx_most);
 
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
  * or a quarter of that. */
