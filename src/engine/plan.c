@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "engine/make_rows.h"
 #include "engine/planner.h"
 #include "engine/tokenizer_files.h"
 #include "kernels/kernels.h"
@@ -107,6 +108,7 @@ static planner_subject subject_of(const plan_subject *s, const sl_plan_options *
         .file_table_bytes = size_min((size_t)m->file.data_offset, m->file.size),
         .file_bytes = m->file.size,
         .rearrange = !options->no_rearrange,
+        .must_stay = make_rows_bytes(&m->file) > 0,
         .session = &options->session,
         .n_session = options->n_session ? options->n_session : 1,
     };

@@ -140,7 +140,8 @@ static sl_status place_streamed(const planner_subject *s, arrangement *a, sl_err
 /* Where weights lie, once the session's need is known. */
 static sl_status place_weights(const planner_subject *s, arrangement *a, sl_error *error) {
     if (a->whole > s->budget) {
-        return place_streamed(s, a, error);
+        return s->must_stay ? error_set(error, SL_ERR_MEMORY, "the weights would not fit memory")
+                            : place_streamed(s, a, error);
     }
     const bool packed = a->packing > 0 && a->whole + a->packing <= s->budget;
     a->place = packed ? SL_PLACE_REARRANGED : SL_PLACE_MAPPED;
@@ -387,13 +388,16 @@ static sl_status refuse(const planner_subject *s, const arrangement *a, sl_error
         snprintf(advice + length, sizeof advice - length, "; so would keys and values in q8_0");
     }
     const uint64_t base = s->base_bytes + s->tokenizer_bytes;
+    const char *const weights =
+        s->must_stay ? "with all weights, which do not lie in rows and cannot be read as they are "
+                       "used"
+                     : "even with weights read from the file as they are used";
     return error_set(error, SL_ERR_MEMORY,
-                     "needs at least %llu MiB of memory, even with weights read from the file as "
-                     "they are used (program and tokenizer %llu, keys and values of %zu positions "
-                     "%llu, buffers %llu), but the budget is %llu MiB%s",
-                     mebibytes(least_budget(s, a)), mebibytes(base), s->n_session * a->need.n_ctx,
-                     mebibytes(a->need.kv_bytes), mebibytes(a->need.buffer_bytes),
-                     mebibytes(s->budget), advice);
+                     "needs at least %llu MiB of memory, %s (program and tokenizer %llu, keys and "
+                     "values of %zu positions %llu, buffers %llu), but the budget is %llu MiB%s",
+                     mebibytes(least_budget(s, a)), weights, mebibytes(base),
+                     s->n_session * a->need.n_ctx, mebibytes(a->need.kv_bytes),
+                     mebibytes(a->need.buffer_bytes), mebibytes(s->budget), advice);
 }
 
 /* ---- the plan ------------------------------------------------------------------------------- */
