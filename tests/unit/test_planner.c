@@ -109,6 +109,22 @@ static void prompts_multiply(void **state) {
     assert_true(p.prompt_full.tokens_per_second == p.prompt.tokens_per_second);
 }
 
+/* Token by token, too, in no time: what a million passes cost is not added up one by one. */
+static void prompts_of_many_batches(void **state) {
+    (void)state;
+    const size_t n = (size_t)1 << 20;
+    const sl_figures f = bare_figures();
+    sl_plan_options o = tiny_llama("f16", n);
+    o.session.n_batch = 1;
+    o.memory_budget = (uint64_t)1 << 50;
+    const sl_plan p = plan_of(&o, &f);
+    const double keys = (double)n * ((double)n + 1) / 2;
+    const double read = 2 * ((double)n * layer_weights + output_weights) + KV_TOKEN_F16 * keys;
+    const double found = (double)n / p.prompt_full.tokens_per_second, wanted = read / bandwidth;
+    is_within(found / wanted, 1, 1e-6);
+    assert_int_equal(p.prompt_full.limit, SL_LIMIT_MEMORY);
+}
+
 static sl_kernel_figure kernel(const char *type, bool rearranged, double one) {
     sl_kernel_figure k = {.rearranged = rearranged};
     snprintf(k.type, sizeof k.type, "%s", type);
@@ -504,6 +520,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generation_reads_memory),
         cmocka_unit_test(prompts_multiply),
+        cmocka_unit_test(prompts_of_many_batches),
         cmocka_unit_test(measured_kernels_count),
         cmocka_unit_test(windows_bound_attention),
         cmocka_unit_test(what_does_not_fit_is_read),
