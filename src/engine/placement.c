@@ -125,10 +125,10 @@ static uint64_t all_slices_bytes(const placement *l, const program *p) {
 /* Cuts the matrices into slices of about `slice_bytes`, none of which has a place yet, and sets
  * slot_bytes to what any of them needs. */
 static sl_status cut_matrices(const program *p, size_t slice_bytes, placement *l, sl_error *error) {
-    *l = (placement){.slot_bytes = slice_bytes};
-    l->matrices = calloc(p->weights.count, sizeof *l->matrices);
+    *l = (placement){.slot_bytes = slice_bytes, .n_matrix = p->weights.count};
+    l->matrices = calloc(l->n_matrix, sizeof *l->matrices);
     if (!l->matrices) {
-        return error_memory(error, "the placement of weights", p->weights.count);
+        return error_memory(error, "the placement of weights", l->n_matrix * sizeof *l->matrices);
     }
     each_matrix(l, p, count_slices);
     l->slices = calloc(size_max(1, l->n_slice), sizeof *l->slices);
@@ -199,5 +199,5 @@ uint64_t placement_list_bytes(uint64_t file_bytes) {
 }
 
 size_t placement_bytes(const placement *l) {
-    return l->n_slice * sizeof *l->slices; /* those by weight number are counted with the others */
+    return l->n_matrix * sizeof *l->matrices + l->n_slice * sizeof *l->slices;
 }

@@ -35,7 +35,7 @@ typedef struct placement_slice {
 typedef struct placement {
     placement_matrix *matrices; /* by weight number */
     placement_slice *slices;    /* in the order of a pass */
-    size_t n_slice, n_streamed;
+    size_t n_matrix, n_slice, n_streamed;
     uint64_t matrix_bytes;   /* of all matrices that products use, as the file has them */
     uint64_t kept_bytes;     /* memory for the kept slices, padding included */
     uint64_t streamed_bytes; /* read from the file by a pass that ends in logits */
