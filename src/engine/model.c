@@ -342,8 +342,7 @@ void sl_model_free(sl_model *model) {
 
 /* ---- description ---------------------------------------------------------------------------- */
 
-/* The type that holds most bytes, of all tensors. */
-static const char *main_type(const model_file *file) {
+const char *model_main_type(const model_file *file) {
     uint64_t bytes[QUANT_TYPE_LIMIT] = {0};
     size_t most = QUANT_F32;
     for (size_t i = 0; i < file->tensor_count; i++) {
@@ -377,7 +376,7 @@ void sl_model_get_info(const sl_model *model, sl_model_info *info) {
     *info = (sl_model_info){
         .architecture = model->architecture,
         .name = model->name,
-        .type = main_type(&model->file),
+        .type = model_main_type(&model->file),
         .bytes_per_token = program_pass_bytes(&model->computation),
         .streamed_bytes = model->weights ? residency_streamed_bytes(model->weights) : 0,
         .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,

@@ -60,6 +60,9 @@ bool model_is_whole(const sl_model *model);
 SL_CHECK sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,
                                sl_error *error);
 
+/* The name of the type that holds most bytes, of all tensors of a file. Static storage. */
+const char *model_main_type(const model_file *file);
+
 /* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
 const char *model_reserved_text(const sl_model *model, char text[64]);
 
