@@ -173,8 +173,9 @@ static void tell(const placed *w, const os_reader *reader, const placed_options 
 
 /* Reads what is kept and leaves the reader to the stream, or closes it. */
 static sl_status fill(placed *w, const placed_options *o, sl_error *error) {
+    _Static_assert((int)PLACEMENT_MOST_SLOTS <= (int)OS_READER_DEPTH, "a read for each slot");
     const os_reader_options options = {
-        .depth = size_min(w->where.n_slot, OS_READER_DEPTH),
+        .depth = w->where.n_slot,
         .buffers = w->slots,
         .n_buffer = w->where.n_slot * w->where.slot_bytes,
     };

@@ -177,9 +177,8 @@ sl_status placement_make(const program *p, uint64_t room, placement *out, sl_err
     }
     l.n_slot = LEAST_SLOTS;
     if (all > room - least) {
-        const uint64_t part = room / RING_OF_ROOM / l.slot_bytes;
-        l.n_slot =
-            size_max(LEAST_SLOTS, size_min((size_t)part, PLACEMENT_RING_BYTES / l.slot_bytes));
+        const uint64_t part = size_min((size_t)(room / RING_OF_ROOM), PLACEMENT_RING_BYTES);
+        l.n_slot = size_max(LEAST_SLOTS, size_min(part / l.slot_bytes, PLACEMENT_MOST_SLOTS));
     }
     room -= (uint64_t)l.n_slot * l.slot_bytes;
     choose_slices(&l, p, room, all);

@@ -15,6 +15,7 @@
 
 enum {
     PLACEMENT_RING_BYTES = 64 << 20, /* the most that the ring takes */
+    PLACEMENT_MOST_SLOTS = 64,       /* of the ring: each may have a read under way */
     PLACEMENT_SLICE_BYTES = 2 << 20, /* of a slice, but for matrices with very long rows */
     PLACEMENT_PAGE = 4096,           /* direct reads begin and end at multiples of it */
 };

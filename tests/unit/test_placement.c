@@ -156,6 +156,38 @@ static void test_output(void **state) {
     drop(&w);
 }
 
+/* A ring has no more slots than there can be reads under way, however small its slices are. */
+static void test_small_matrices(void **state) {
+    (void)state;
+    enum { MATRICES = 2000, SIDE = 64 };
+    world w = {.p = program_new()};
+    sl_error error = {0};
+    const slot_id x = program_add_slot(&w.p, SIDE, &error), y = program_add_slot(&w.p, SIDE, &error);
+    for (uint32_t i = 0; i < MATRICES; i++) {
+        const weight_ref ref = {.tensor = i,
+                                .type = QUANT_F32,
+                                .n_in = SIDE,
+                                .n_out = SIDE,
+                                .row_stride = SIDE * sizeof(float)};
+        const op product = {.kind = OP_LINEAR,
+                            .in = x,
+                            .out = y,
+                            .as.linear = {.n_in = SIDE,
+                                          .n_weight = 1,
+                                          .weight = {program_add_weight(&w.p, &ref, &error)}}};
+        assert_int_equal(program_add_op(&w.p, &product, &error), SL_OK);
+    }
+    for (uint64_t room = 1 << 20; room < bytes_of_products(&w.p); room += 3 << 20) {
+        placement l;
+        assert_int_equal(placement_make(&w.p, room, &l, &error), SL_OK);
+        check(&w, &l, room);
+        assert_true(l.n_slot >= 4 && l.n_slot <= PLACEMENT_MOST_SLOTS);
+        assert_true(l.streamed_bytes > 0);
+        placement_free(&l);
+    }
+    program_free(&w.p);
+}
+
 static void test_too_small(void **state) {
     (void)state;
     world w = make(QUANT_F16, false);
@@ -172,6 +204,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rooms),
         cmocka_unit_test(test_output),
+        cmocka_unit_test(test_small_matrices),
         cmocka_unit_test(test_too_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
