@@ -11,7 +11,8 @@ enum {
     LEAST_SLOTS = 4,             /* a ring with less has the disk wait */
     LEAST_SLICE = 64 << 10,      /* of tiny models, whose rings are tiny too */
     SLICES_OF_ROOM = 64,         /* a slice is at most this part of the room, */
-    RING_OF_ROOM = 8,            /* and the ring at most this */
+    SLICES_OF_MODEL = 8192,      /* and at least this of the model, or lists of them would count */
+    RING_OF_ROOM = 8,            /* the ring is at most this part of the room */
     ROWS = PACKED_ROWS,          /* slices have a multiple of it */
     SLOT_EDGES = PLACEMENT_PAGE, /* of a slot, before and behind a slice */
 };
@@ -146,9 +147,18 @@ static sl_status cut_matrices(const program *p, size_t slice_bytes, placement *l
     return SL_OK;
 }
 
+/* Bytes of a slice where there is so much room. */
+static size_t choose_slice(const program *p, uint64_t room) {
+    const uint64_t least = program_pass_bytes(p) / SLICES_OF_MODEL, most = room / SLICES_OF_ROOM;
+    const uint64_t wanted = least > most ? least : most;
+    return wanted < LEAST_SLICE             ? LEAST_SLICE
+           : wanted < PLACEMENT_SLICE_BYTES ? (size_t)wanted
+                                            : PLACEMENT_SLICE_BYTES;
+}
+
 uint64_t placement_least_room(const program *p) {
     placement l;
-    if (cut_matrices(p, LEAST_SLICE, &l, NULL) != SL_OK) {
+    if (cut_matrices(p, choose_slice(p, 0), &l, NULL) != SL_OK) {
         return 0;
     }
     const uint64_t least = (uint64_t)LEAST_SLOTS * l.slot_bytes;
@@ -158,11 +168,7 @@ uint64_t placement_least_room(const program *p) {
 
 sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error) {
     placement l;
-    size_t slice = PLACEMENT_SLICE_BYTES;
-    if (room / SLICES_OF_ROOM < slice) {
-        slice = size_max(LEAST_SLICE, (size_t)(room / SLICES_OF_ROOM));
-    }
-    const sl_status status = cut_matrices(p, slice, &l, error);
+    const sl_status status = cut_matrices(p, choose_slice(p, room), &l, error);
     if (status != SL_OK) {
         return status;
     }
@@ -193,8 +199,9 @@ void placement_free(placement *l) {
     *l = (placement){0};
 }
 
+/* Slices have at least half the bytes that were chosen for them, for the sake of whole rows. */
 uint64_t placement_list_bytes(uint64_t file_bytes) {
-    return (1 << 20) + file_bytes / 32768;
+    return (1 << 20) + file_bytes / 16384;
 }
 
 size_t placement_bytes(const placement *l) {

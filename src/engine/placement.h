@@ -55,7 +55,8 @@ uint64_t placement_least_room(const program *p);
 SL_CHECK sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error);
 void placement_free(placement *l);
 
-/* An upper bound of what lists of slices take for a file of so many bytes. */
+/* An upper bound of what lists of slices, and of reads of those that are streamed, take for a file
+ * of so many bytes, of some thousands of matrices at most. */
 uint64_t placement_list_bytes(uint64_t file_bytes);
 
 /* Bytes held beside the matrices and the ring. */
