@@ -79,6 +79,10 @@ batch 0 -i one.txt --restart -q -n 12 --temp 0 -r "$middle"
 request a 'One' ',"max_tokens":0' >none.jsonl
 batch 0 -i none.jsonl --restart -q
 [ -z "$(value text)" ] || fail "no tokens are some"
+request zeros 'a' ',"logit_bias":{"1":1,"01":1}' >zeros.jsonl
+batch 0 -i zeros.jsonl --restart -q
+grep -qF '"message":"logit_bias: expected an object of tokens and numbers"' results.jsonl ||
+    fail "a token that is named twice: $(cat results.jsonl)"
 # A prompt that fills the context leaves no room for a text, as it does not in `run`.
 printf '{"custom_id":"full","method":"POST","url":"/v1/completions","body":{"prompt":%s}}\n' \
     '[5,6,7,8]' >full.jsonl
