@@ -253,11 +253,13 @@ static bool read_stops(batch_request *r, const json_t *value) {
     return true;
 }
 
+/* One way to write each number, so that no token is named twice. */
 static bool parse_token(const char *digits, int32_t *token) {
     char *end;
     const long number = strtol(digits, &end, 10);
     *token = (int32_t)number;
-    return digits[0] >= '0' && digits[0] <= '9' && !*end && number >= 0 && number <= INT32_MAX;
+    return digits[0] >= (digits[1] ? '1' : '0') && digits[0] <= '9' && !*end && number >= 0 &&
+           number <= INT32_MAX;
 }
 
 static bool read_biases(batch_request *r, json_t *value) {

@@ -106,11 +106,12 @@ static int open_file(batch_results *r, bool restart) {
     if (!r->file) {
         return usage_error("cannot write %s: %s", r->path, strerror(errno));
     }
-    r->created = kind == CONSOLE_FILE_NONE;
     int failure = console_lock(r->file);
     if (failure == EWOULDBLOCK) {
         return usage_error("%s is being written by another process", r->path);
     }
+    /* Not if another process has made it, or filled it, in the meantime. */
+    r->created = kind == CONSOLE_FILE_NONE && console_file_bytes(r->file) == 0;
     failure = failure || !restart ? failure : console_cut(r->file, 0);
     if (failure) {
         return usage_error("cannot write %s: %s", r->path, strerror(failure));

@@ -210,8 +210,8 @@ static int add_result(schedule *s, const batch_request *r, const batch_outcome *
     return batch_results_add(s->job->results, r, how) ? CLI_DONE : CLI_FAILED;
 }
 
-/* Parses the next request that is not done, and answers those that are refused. s->has_pending
- * tells whether there is one. */
+/* Parses the next request that is not done, and answers those that are refused or take no more than
+ * their prompts. s->has_pending tells whether there is one. */
 static int fetch_request(schedule *s) {
     batch_job *const job = s->job;
     while (!s->has_pending && s->next < job->input->count) {
@@ -226,7 +226,8 @@ static int fetch_request(schedule *s) {
         }
         int status =
             batch_tokenize(job->options, job->model, r, &s->pending_tokens, &s->pending_count);
-        s->has_pending = status == CLI_DONE && !r->problem[0] && r->max_tokens > 0;
+        /* One that has room for its prompt only, or wants no more, has its result already. */
+        s->has_pending = status == CLI_DONE && job->needs[s->next] > s->pending_count;
         if (status == CLI_DONE && !s->has_pending) {
             const batch_outcome how = {.index = s->next++,
                                        .problem = r->problem[0] ? r->problem : NULL,

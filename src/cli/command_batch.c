@@ -264,18 +264,33 @@ static int run_job(batch_job *job, const char *path) {
     return status;
 }
 
-static int check_options(const cli_options *options) {
+static bool is_same_file(const char *a, const char *b) {
+    char *const first = console_real_path(a);
+    char *const second = console_real_path(b);
+    const bool same = first && second && strcmp(first, second) == 0;
+    free(first);
+    free(second);
+    return same;
+}
+
+/* `path` is where results gather; NULL: there is no output, or memory is out. */
+static int check_options(const cli_options *options, const char *path) {
     if (!options->input || !options->output) {
         return usage_error("batch: no %s: give %s FILE (sluice batch --help)",
                            options->input ? "file for the results" : "requests",
                            options->input ? "-o" : "-i");
     }
-    char *const from = console_real_path(options->input);
-    char *const to = console_real_path(options->output);
-    const bool same = from && to && strcmp(from, to) == 0;
-    free(from);
-    free(to);
-    return same ? usage_error("-i and -o are the same file, %s", options->output) : CLI_DONE;
+    if (!path) {
+        return usage_error("out of memory: the command line");
+    }
+    if (is_same_file(options->input, options->output)) {
+        return usage_error("-i and -o are the same file, %s", options->output);
+    }
+    if (is_same_file(options->input, path)) {
+        return usage_error("the results of --plain would gather in %s, which holds the requests",
+                           path);
+    }
+    return CLI_DONE;
 }
 
 /* What is held of the requests: the text, two lists by request, and of the one in line its values,
@@ -293,10 +308,7 @@ int command_batch(const cli_options *options) {
     batch_input input = {0};
     batch_job job = {.options = options, .input = &input};
     char *const path = options->output ? results_path(options) : NULL;
-    int status = check_options(options);
-    if (status == CLI_DONE && !path) {
-        status = usage_error("out of memory: the command line");
-    }
+    int status = check_options(options, path);
     if (status == CLI_DONE) {
         status = batch_input_read(options, &input);
     }

@@ -39,6 +39,7 @@ typedef struct run {
     size_t evaluated; /* tokens, with those drafted behind the text, up to where they are right */
     size_t prompt_count;
     size_t n_ctx;
+    bool placement_told; /* the plan's line has said that weights are read from the file */
     sl_session *session;
     sl_logit_bias *biases;
     sl_sampler *sampler;
@@ -127,11 +128,12 @@ static void tell_of_short_context(const run *r) {
 static int make_session(run *r) {
     const bool free_choice = r->options->ctx == OPTION_UNSET && r->options->predict < 0;
     const size_t wanted = r->n_ctx;
-    unsigned how = free_choice ? OPEN_KEEP_WEIGHTS : 0;
+    const unsigned told = r->placement_told ? OPEN_PLACEMENT_TOLD : 0;
+    unsigned keep = free_choice ? OPEN_KEEP_WEIGHTS : 0;
     sl_error error = {0};
     for (;;) {
         const sl_status status =
-            open_session(r->options, r->model, r->n_ctx, how, &r->session, &error);
+            open_session(r->options, r->model, r->n_ctx, told | keep, &r->session, &error);
         if (status == SL_OK) {
             break;
         }
@@ -139,8 +141,8 @@ static int make_session(run *r) {
         if (status == SL_ERR_MEMORY && free_choice && half >= least_context &&
             half > r->prompt_count) {
             r->n_ctx = half;
-        } else if (status == SL_ERR_MEMORY && how != 0) {
-            how = 0;
+        } else if (status == SL_ERR_MEMORY && keep != 0) {
+            keep = 0;
         } else {
             return library_error(&error);
         }
@@ -466,11 +468,9 @@ static int run_model(run *r) {
     return status;
 }
 
-/* A guess at the context before there are tokens: texts have about four bytes for each. */
+/* A guess at the context before there are tokens, where neither -c nor the model bounds it: texts
+ * have about four bytes for each. 0: it is open. */
 static size_t likely_context(const cli_options *o, const text *prompt) {
-    if (o->ctx != OPTION_UNSET) {
-        return (size_t)o->ctx;
-    }
     return o->predict < 0 ? 0 : prompt->length / 4 + (size_t)o->predict + 1;
 }
 
@@ -485,7 +485,7 @@ int command_run(const cli_options *options) {
         status = read_prompt(&r);
     }
     if (status == CLI_DONE && !options->quiet) {
-        open_tell_plan(options, likely_context(options, &r.prompt));
+        r.placement_told = open_tell_plan(options, likely_context(options, &r.prompt));
     }
     if (status == CLI_DONE) {
         status = open_model(options, OPEN_WEIGHTS, open_text_bytes(&r.prompt), &r.model);

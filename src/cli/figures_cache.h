@@ -1,8 +1,8 @@
 /* figures_cache.h - figures of this machine, kept in a file between runs of the command.
  *
  *   $XDG_CACHE_HOME/sluice/machine.json, or ~/.cache/sluice/machine.json
- *   {"version": 1, "machines": [{"processor", "features", "threads", "measured", "read": [median,
- *    least, most], ..., "kernels": [...], "attentions": [...]}, ...]}
+ *   {"version": 2, "machines": [{"processor", "features", "threads", "measured", "disk_device",
+ *    "read": [median, least, most], ..., "kernels": [...], "attentions": [...]}, ...]}
  *
  * An entry is used only if processor, features and threads are those of now. What cannot be read as
  * such a file is left out of account, which is said, and written anew.

@@ -60,16 +60,14 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan) {
     plan->notice = print_notice;
 }
 
-/* Whether the plan's line has said what of the weights stays in memory. */
-static bool placement_told;
-
-void open_tell_plan(const cli_options *options, size_t n_ctx) {
+bool open_tell_plan(const cli_options *options, size_t n_ctx_most) {
     figures_cache cache;
     sl_plan_options wanted;
     sl_plan plan;
     open_plan_options(options, &wanted);
-    wanted.session.n_ctx = n_ctx;
-    wanted.n_ctx_most = n_ctx > 0 || options->ctx == 0 ? 0 : planned_context;
+    if (options->ctx == OPTION_UNSET && n_ctx_most > 0) {
+        wanted.n_ctx_most = n_ctx_most;
+    }
     wanted.quick = true;
     wanted.notice = NULL;
     const bool known = figures_cache_load(&cache, (size_t)options->threads, false) &&
@@ -78,11 +76,12 @@ void open_tell_plan(const cli_options *options, size_t n_ctx) {
         sl_figures_init(&cache.figures, (size_t)options->threads);
     }
     /* What is wrong with the model, loading will say. */
-    if (sl_plan_make(&wanted, &cache.figures, &plan, NULL) == SL_OK &&
-        (known || plan.place == SL_PLACE_STREAMED)) {
-        plan_report_line(&plan);
-        placement_told = plan.place == SL_PLACE_STREAMED;
+    if (sl_plan_make(&wanted, &cache.figures, &plan, NULL) != SL_OK ||
+        (!known && plan.place != SL_PLACE_STREAMED)) {
+        return false;
     }
+    plan_report_line(&plan);
+    return plan.place == SL_PLACE_STREAMED;
 }
 
 uint64_t open_text_bytes(const text *t) {
@@ -124,14 +123,14 @@ sl_status open_session(const cli_options *options, sl_model *model, size_t n_ctx
     how.n_batch = (size_t)options->batch;
     how.n_logits = flags & OPEN_ALL_LOGITS ? logits_rows(model) : 1;
     how.keep_weights = flags & OPEN_KEEP_WEIGHTS;
-    how.placement_told = placement_told;
+    how.placement_told = flags & OPEN_PLACEMENT_TOLD;
     if (options->lookup) {
         const sl_lookup_options lookup = open_lookup_options(options, n_ctx);
         how.n_logits = lookup.n_draft + 1;
-        how.reserved = sl_lookup_bytes(&lookup);
+        how.reserved += sl_lookup_bytes(&lookup);
     }
     if (flags & OPEN_IMPORTANCE) {
-        how.reserved = sl_importance_bytes(model, how.n_batch);
+        how.reserved += sl_importance_bytes(model, how.n_batch);
     }
     if (flags & (OPEN_READS_SCORES | OPEN_SAVES_SCORES)) {
         how.reserved += score_room(model, flags);

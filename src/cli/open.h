@@ -23,10 +23,10 @@ void open_plan_options(const cli_options *options, sl_plan_options *plan);
 
 /* Before a model is loaded: one line of what it will need, and how fast it will be, if that can be
  * told from figures kept by `sluice plan`; without them, only if the model is larger than memory.
- * Nothing is measured. n_ctx: about what the session will have, 0: the model's own. Sessions that
- * are opened later say no more of where weights lie, unless reading them is slower than it might
- * be. */
-void open_tell_plan(const cli_options *options, size_t n_ctx);
+ * Nothing is measured. n_ctx_most: where -c does not say, about the most that the session will have
+ * if the model's own context is not smaller; 0: not known. Returns whether the line has said that
+ * weights are read from the file: a session with OPEN_PLACEMENT_TOLD does not say it again. */
+bool open_tell_plan(const cli_options *options, size_t n_ctx_most);
 
 /* What a text and its tokens hold: there is at most one for each byte, and most texts have a third
  * or a quarter of that. */
@@ -36,11 +36,12 @@ uint64_t open_text_bytes(const text *t);
 sl_lookup_options open_lookup_options(const cli_options *options, size_t n_ctx);
 
 typedef enum open_flags {
-    OPEN_ALL_LOGITS = 1,    /* logits of every token are wanted */
-    OPEN_KEEP_WEIGHTS = 2,  /* refuse rather than have weights leave memory */
-    OPEN_IMPORTANCE = 4,    /* an sl_importance comes to it, and has its room in the plan */
-    OPEN_READS_SCORES = 8,  /* rows of a reference are read, and have their room in the plan */
-    OPEN_SAVES_SCORES = 16, /* the same for rows that are saved */
+    OPEN_ALL_LOGITS = 1,      /* logits of every token are wanted */
+    OPEN_KEEP_WEIGHTS = 2,    /* refuse rather than have weights leave memory */
+    OPEN_IMPORTANCE = 4,      /* an sl_importance comes to it, and has its room in the plan */
+    OPEN_READS_SCORES = 8,    /* rows of a reference are read, and have their room in the plan */
+    OPEN_SAVES_SCORES = 16,   /* the same for rows that are saved */
+    OPEN_PLACEMENT_TOLD = 32, /* where weights lie is noted only if reading them might be faster */
 } open_flags;
 
 /* A session of n_ctx positions with the options' batch, threads and types, and with --lookup room

@@ -46,6 +46,8 @@ struct executor {
     executor_poll_fn poll;
     void *user;
     _Atomic size_t stop_after; /* number of an operation; SIZE_MAX: run to the end */
+    _Atomic bool row_failed;   /* a row of an embedding could not be read: zeros stand for it */
+    sl_error row_error;        /* of the first such row; for when the run has ended */
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -287,7 +289,21 @@ float *executor_hidden(executor *e, size_t index) {
 
 /* ---- operations ----------------------------------------------------------------------------- */
 
-static void embed_row(const executor *e, const op *o, size_t row, float *scratch) {
+/* A row of a table. If it cannot be read the run is spoilt, which is told when it has ended. */
+static const void *read_row(executor *e, weight_id id, size_t row, void *room) {
+    sl_error error;
+    const void *const found = residency_row(e->weights, id, row, room, &error);
+    if (found) {
+        return found;
+    }
+    if (!atomic_exchange(&e->row_failed, true)) {
+        e->row_error = error;
+    }
+    const weight_ref *table = program_weight(e->p, id);
+    return memset(room, 0, quant_row_bytes(table->type, table->n_in));
+}
+
+static void embed_row(executor *e, const op *o, size_t row, float *scratch) {
     const batch_row *r = &e->batch[row];
     float *out = slot_row(e, o->out, row);
     if (o->as.embed.tokens != NO_WEIGHT) {
@@ -295,8 +311,7 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
         if (r->vector) {
             memcpy(out, r->vector, tokens->n_in * sizeof *out);
         } else {
-            const void *values =
-                residency_row(e->weights, o->as.embed.tokens, (size_t)r->token, scratch);
+            const void *values = read_row(e, o->as.embed.tokens, (size_t)r->token, scratch);
             e->kernels.decode[tokens->type](values, out, tokens->n_in);
             if (o->as.embed.scale > 0) {
                 e->kernels.scale(o->as.embed.scale, out, tokens->n_in);
@@ -306,8 +321,8 @@ static void embed_row(const executor *e, const op *o, size_t row, float *scratch
     if (o->as.embed.positions != NO_WEIGHT) {
         const weight_ref *positions = program_weight(e->p, o->as.embed.positions);
         /* Its floats come first, and the row of blocks they are made of behind them. */
-        const void *values = residency_row(e->weights, o->as.embed.positions, r->position,
-                                           scratch + positions->n_in);
+        const void *values =
+            read_row(e, o->as.embed.positions, r->position, scratch + positions->n_in);
         e->kernels.decode[positions->type](values, scratch, positions->n_in);
         e->kernels.add(scratch, out, positions->n_in);
     }
@@ -464,7 +479,7 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
 }
 
 /* Operations on one row, which need nothing from other rows. */
-static void run_row(const executor *e, const op *o, size_t row, size_t member) {
+static void run_row(executor *e, const op *o, size_t row, size_t member) {
     switch (o->kind) {
     case OP_EMBED:
         embed_row(e, o, row, (float *)(member_memory(e, member) + e->at.member_row));
@@ -515,7 +530,8 @@ static void run_op(executor *e, size_t index, size_t member) {
 }
 
 static bool must_stop(const executor *e, double done) {
-    return residency_failed(e->weights) || (e->poll && !e->poll(e->user, done));
+    return atomic_load(&e->row_failed) || residency_failed(e->weights) ||
+           (e->poll && !e->poll(e->user, done));
 }
 
 static void walk(void *context, size_t member) {
@@ -627,13 +643,16 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
     e->poll = poll;
     e->user = user;
     atomic_store(&e->stop_after, SIZE_MAX);
+    atomic_store(&e->row_failed, false);
     memset(e->memory + e->at.counters, 0,
            e->p->ops.count * COUNTERS_PER_OP * sizeof(_Atomic size_t));
     residency_begin(e->weights, e->n_chosen > 0);
     team_run(e->team, walk, e);
     const bool whole = atomic_load(&e->stop_after) == SIZE_MAX;
     status = residency_end(e->weights, whole, error);
-    if (status == SL_OK && !whole) {
+    if (status == SL_OK && atomic_load(&e->row_failed)) {
+        status = error_set(error, SL_ERR_RUNTIME, "the model file: %s", e->row_error.message);
+    } else if (status == SL_OK && !whole) {
         status = error_set(error, SL_ERR_CANCELLED, "interrupted");
     }
     if (status != SL_OK) {

@@ -49,6 +49,16 @@ static sl_status cancelled(sl_error *error) {
     return error_set(error, SL_ERR_CANCELLED, "interrupted");
 }
 
+/* All of it is going to be touched. */
+static sl_status check_room(size_t bytes, sl_error *error) {
+    const uint64_t available = os_memory_available();
+    return bytes <= available
+               ? SL_OK
+               : error_set(error, SL_ERR_MEMORY,
+                           "measuring takes %zu MiB of memory, but %llu MiB are available",
+                           bytes >> 20, (unsigned long long)available >> 20);
+}
+
 /* ---- products ------------------------------------------------------------------------------- */
 
 typedef struct product_bench {
@@ -194,11 +204,9 @@ static sl_status open_products(product_bench *b, team *t, quant_type type, bool 
     b->matrix_bytes = N_OUT * quant_row_bytes(type, N_IN);
     b->n_matrix = size_max(2, measure_bytes() / b->matrix_bytes + 1);
     b->memory_bytes = lay_out(b);
-    const uint64_t available = os_memory_available();
-    if (b->memory_bytes > available) {
-        return error_set(error, SL_ERR_MEMORY,
-                         "measuring takes %zu MiB of memory, but %llu MiB are available",
-                         b->memory_bytes >> 20, (unsigned long long)available >> 20);
+    const sl_status status = check_room(b->memory_bytes, error);
+    if (status != SL_OK) {
+        return status;
     }
     b->memory = os_pages_allocate(b->memory_bytes);
     if (!b->memory) {
@@ -379,11 +387,17 @@ static sl_status open_attention(attention_bench *b, team *t, const op_attention 
     b->scratch_bytes =
         size_round_up(attention_scratch_bytes(h->n_head, h->n_head_kv, h->head_k, h->head_v), LINE);
     b->floats = size_round_up(PROMPT_ROWS * width, 16);
+    const size_t scratch = b->scratch_bytes * team_size(t);
+    const size_t floats = (2 * b->floats + size_round_up(shared, 16)) * sizeof *b->q;
+    const sl_status status = check_room(b->pool_bytes + scratch + floats, error);
+    if (status != SL_OK) {
+        return status;
+    }
     b->pool = os_pages_allocate(b->pool_bytes);
-    b->scratch = aligned_alloc(LINE, b->scratch_bytes * team_size(t));
-    b->q = aligned_alloc(LINE, (2 * b->floats + size_round_up(shared, 16)) * sizeof *b->q);
+    b->scratch = aligned_alloc(LINE, scratch);
+    b->q = aligned_alloc(LINE, floats);
     if (!b->pool || !b->scratch || !b->q) {
-        return error_memory(error, "measuring attention", b->pool_bytes);
+        return error_memory(error, "measuring attention", b->pool_bytes + scratch + floats);
     }
     b->out = b->q + b->floats;
     const bool counted = PROMPT_ROWS * h->n_head_kv <= COUNT_OF(b->finished);

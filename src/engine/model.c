@@ -48,7 +48,7 @@ static uint64_t tables_in_file(const sl_model *model) {
 /* Of the files' pages all may come to be resident, unless the weights are placed: then only those
  * of the tables before them. Those that weights in memory of their own came from are given back. */
 static uint64_t mapping_memory(const sl_model *model) {
-    return model->weights && residency_placement(model->weights)
+    return model->weights && residency_is_placed(model->weights)
                ? tables_in_file(model)
                : model->mapping.size - size_min(model->mapping.size, model->page_bytes);
 }
@@ -113,8 +113,8 @@ static bool fits(const sl_model *model) {
 }
 
 bool model_is_whole(const sl_model *model) {
-    const placement *where = residency_placement(model->weights);
-    return where ? where->streamed_bytes == 0 : fits(model);
+    return residency_is_placed(model->weights) ? residency_streamed_bytes(model->weights) == 0
+                                               : fits(model);
 }
 
 sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,
@@ -130,7 +130,8 @@ sl_status model_place(sl_model *model, uint64_t session, const sl_session_option
     };
     const uint64_t start = os_now();
     const sl_status status = residency_place(model->weights, &wanted, error);
-    model->load_seconds += (double)(os_now() - start) * 1e-9;
+    const double seconds = (double)(os_now() - start) * 1e-9;
+    atomic_store(&model->load_seconds, atomic_load(&model->load_seconds) + seconds);
     return status;
 }
 
@@ -320,7 +321,7 @@ sl_status sl_model_load(const char *path, const sl_model_options *options, sl_mo
         sl_model_free(m);
         return status;
     }
-    m->load_seconds = (double)(os_now() - start) * 1e-9;
+    atomic_store(&m->load_seconds, (double)(os_now() - start) * 1e-9);
     *model = m;
     return SL_OK;
 }
@@ -341,8 +342,7 @@ void sl_model_free(sl_model *model) {
 
 /* ---- description ---------------------------------------------------------------------------- */
 
-/* The type that holds most bytes, of all tensors. */
-static const char *main_type(const model_file *file) {
+const char *model_main_type(const model_file *file) {
     uint64_t bytes[QUANT_TYPE_LIMIT] = {0};
     size_t most = QUANT_F32;
     for (size_t i = 0; i < file->tensor_count; i++) {
@@ -373,19 +373,18 @@ void sl_model_wait(const sl_model *model) {
 }
 
 void sl_model_get_info(const sl_model *model, sl_model_info *info) {
-    const placement *where = model->weights ? residency_placement(model->weights) : NULL;
     *info = (sl_model_info){
         .architecture = model->architecture,
         .name = model->name,
-        .type = main_type(&model->file),
+        .type = model_main_type(&model->file),
         .bytes_per_token = program_pass_bytes(&model->computation),
-        .streamed_bytes = where ? where->streamed_bytes : 0,
+        .streamed_bytes = model->weights ? residency_streamed_bytes(model->weights) : 0,
         .rearranged_bytes = model->weights ? residency_packed_bytes(model->weights) : 0,
         .n_ctx_train = model->computation.n_ctx_train,
         .n_vocab = model->weights ? model->computation.n_vocab : vocabulary_size(model),
         .n_layer = model->computation.n_layer,
         .n_embd = model->computation.n_embd,
-        .load_seconds = model->load_seconds,
+        .load_seconds = atomic_load(&model->load_seconds),
     };
     count_weights(&model->computation, &info->layer_weights, &info->output_weights);
     for (size_t i = 0; i < model->file.tensor_count; i++) {
@@ -411,7 +410,7 @@ static uint64_t room_left(const sl_model *model) {
     if (!model->weights) {
         return UINT64_MAX;
     }
-    const uint64_t weights = fits(model) || residency_placement(model->weights)
+    const uint64_t weights = fits(model) || residency_is_placed(model->weights)
                                  ? model_memory(model)
                                  : model_least_memory(model); /* they are not loaded yet */
     const uint64_t taken = weights + model->reserved + atomic_load(&model->session_bytes);

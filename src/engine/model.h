@@ -25,7 +25,7 @@ struct sl_model {
     _Atomic uint32_t placing;       /* 1: a session is making room for itself */
     bool file_order;                /* weights are not to be rearranged */
     char *architecture, *name;
-    double load_seconds;
+    _Atomic double load_seconds;
 };
 
 /* An empty one, with its budget; NULL if memory is out. Freed with sl_model_free. */
@@ -55,9 +55,13 @@ bool model_is_whole(const sl_model *model);
 
 /* Places the weights in what the budget leaves beside `session` bytes, in place of all that held
  * them before: what does not fit is read from the file for each pass. Refused with the number where
- * not even that can be done. Nobody else may use the model meanwhile. */
+ * not even that can be done. No session may be open; other threads may ask of the model and its
+ * tokenizer meanwhile. */
 SL_CHECK sl_status model_place(sl_model *model, uint64_t session, const sl_session_options *options,
                                sl_error *error);
+
+/* The name of the type that holds most bytes, of all tensors of a file. Static storage. */
+const char *model_main_type(const model_file *file);
 
 /* For a refusal: what the caller has reserved, "" if that is below 1 MiB. */
 const char *model_reserved_text(const sl_model *model, char text[64]);

@@ -143,11 +143,23 @@ static sl_status start_stream(placed *w, os_reader *reader, sl_error *error) {
     return stream_create(&plan, reader, &w->flow, error);
 }
 
+/* What stays in memory is to stay there, and not to be swapped out. */
+static void lock_kept(const placed *w, const placed_options *o) {
+    const char *reason;
+    char line[200];
+    if (os_swap_total() == 0 || w->where.kept_bytes == 0 ||
+        os_pages_lock(w->kept, (size_t)w->where.kept_bytes, &reason) || !o->notice) {
+        return;
+    }
+    snprintf(line, sizeof line,
+             "what stays in memory cannot be locked there (%s) and may be swapped out", reason);
+    o->notice(o->user, line);
+}
+
 static void tell(const placed *w, const os_reader *reader, const placed_options *o) {
     const placement *where = &w->where;
-    const char *reason;
     char line[400];
-    if (!o->notice) {
+    if (!o->notice || (o->told && os_reader_is_best(reader))) {
         return;
     }
     snprintf(line, sizeof line,
@@ -156,21 +168,14 @@ static void tell(const placed *w, const os_reader *reader, const placed_options 
              (unsigned long long)(where->matrix_bytes - where->streamed_bytes) >> 20,
              (unsigned long long)where->matrix_bytes >> 20,
              (unsigned long long)where->streamed_bytes >> 20, os_reader_how(reader));
-    if (!o->told || !os_reader_is_best(reader)) {
-        o->notice(o->user, line);
-    }
-    if (os_swap_total() > 0 && where->kept_bytes > 0 &&
-        !os_pages_lock(w->kept, (size_t)where->kept_bytes, &reason)) {
-        snprintf(line, sizeof line,
-                 "what stays in memory cannot be locked there (%s) and may be swapped out", reason);
-        o->notice(o->user, line);
-    }
+    o->notice(o->user, line);
 }
 
 /* Reads what is kept and leaves the reader to the stream, or closes it. */
 static sl_status fill(placed *w, const placed_options *o, sl_error *error) {
+    _Static_assert((int)PLACEMENT_MOST_SLOTS <= (int)OS_READER_DEPTH, "a read for each slot");
     const os_reader_options options = {
-        .depth = size_min(w->where.n_slot, OS_READER_DEPTH),
+        .depth = w->where.n_slot,
         .buffers = w->slots,
         .n_buffer = w->where.n_slot * w->where.slot_bytes,
     };
@@ -188,6 +193,7 @@ static sl_status fill(placed *w, const placed_options *o, sl_error *error) {
         return status;
     }
     tell(w, l.reader, o);
+    lock_kept(w, o);
     if (w->where.n_streamed > 0) {
         return start_stream(w, l.reader, error);
     }

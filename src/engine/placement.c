@@ -11,7 +11,8 @@ enum {
     LEAST_SLOTS = 4,             /* a ring with less has the disk wait */
     LEAST_SLICE = 64 << 10,      /* of tiny models, whose rings are tiny too */
     SLICES_OF_ROOM = 64,         /* a slice is at most this part of the room, */
-    RING_OF_ROOM = 8,            /* and the ring at most this */
+    SLICES_OF_MODEL = 8192,      /* and at least this of the model, or lists of them would count */
+    RING_OF_ROOM = 8,            /* the ring is at most this part of the room */
     ROWS = PACKED_ROWS,          /* slices have a multiple of it */
     SLOT_EDGES = PLACEMENT_PAGE, /* of a slot, before and behind a slice */
 };
@@ -125,10 +126,10 @@ static uint64_t all_slices_bytes(const placement *l, const program *p) {
 /* Cuts the matrices into slices of about `slice_bytes`, none of which has a place yet, and sets
  * slot_bytes to what any of them needs. */
 static sl_status cut_matrices(const program *p, size_t slice_bytes, placement *l, sl_error *error) {
-    *l = (placement){.slot_bytes = slice_bytes};
-    l->matrices = calloc(p->weights.count, sizeof *l->matrices);
+    *l = (placement){.slot_bytes = slice_bytes, .n_matrix = p->weights.count};
+    l->matrices = calloc(l->n_matrix, sizeof *l->matrices);
     if (!l->matrices) {
-        return error_memory(error, "the placement of weights", p->weights.count);
+        return error_memory(error, "the placement of weights", l->n_matrix * sizeof *l->matrices);
     }
     each_matrix(l, p, count_slices);
     l->slices = calloc(size_max(1, l->n_slice), sizeof *l->slices);
@@ -146,9 +147,18 @@ static sl_status cut_matrices(const program *p, size_t slice_bytes, placement *l
     return SL_OK;
 }
 
+/* Bytes of a slice where there is so much room. */
+static size_t choose_slice(const program *p, uint64_t room) {
+    const uint64_t least = program_pass_bytes(p) / SLICES_OF_MODEL, most = room / SLICES_OF_ROOM;
+    const uint64_t wanted = least > most ? least : most;
+    return wanted < LEAST_SLICE             ? LEAST_SLICE
+           : wanted < PLACEMENT_SLICE_BYTES ? (size_t)wanted
+                                            : PLACEMENT_SLICE_BYTES;
+}
+
 uint64_t placement_least_room(const program *p) {
     placement l;
-    if (cut_matrices(p, LEAST_SLICE, &l, NULL) != SL_OK) {
+    if (cut_matrices(p, choose_slice(p, 0), &l, NULL) != SL_OK) {
         return 0;
     }
     const uint64_t least = (uint64_t)LEAST_SLOTS * l.slot_bytes;
@@ -158,11 +168,7 @@ uint64_t placement_least_room(const program *p) {
 
 sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error) {
     placement l;
-    size_t slice = PLACEMENT_SLICE_BYTES;
-    if (room / SLICES_OF_ROOM < slice) {
-        slice = size_max(LEAST_SLICE, (size_t)(room / SLICES_OF_ROOM));
-    }
-    const sl_status status = cut_matrices(p, slice, &l, error);
+    const sl_status status = cut_matrices(p, choose_slice(p, room), &l, error);
     if (status != SL_OK) {
         return status;
     }
@@ -177,9 +183,8 @@ sl_status placement_make(const program *p, uint64_t room, placement *out, sl_err
     }
     l.n_slot = LEAST_SLOTS;
     if (all > room - least) {
-        const uint64_t part = room / RING_OF_ROOM / l.slot_bytes;
-        l.n_slot =
-            size_max(LEAST_SLOTS, size_min((size_t)part, PLACEMENT_RING_BYTES / l.slot_bytes));
+        const uint64_t part = size_min((size_t)(room / RING_OF_ROOM), PLACEMENT_RING_BYTES);
+        l.n_slot = size_max(LEAST_SLOTS, size_min(part / l.slot_bytes, PLACEMENT_MOST_SLOTS));
     }
     room -= (uint64_t)l.n_slot * l.slot_bytes;
     choose_slices(&l, p, room, all);
@@ -194,10 +199,11 @@ void placement_free(placement *l) {
     *l = (placement){0};
 }
 
+/* Slices have at least half the bytes that were chosen for them, for the sake of whole rows. */
 uint64_t placement_list_bytes(uint64_t file_bytes) {
-    return (1 << 20) + file_bytes / 32768;
+    return (1 << 20) + file_bytes / 16384;
 }
 
 size_t placement_bytes(const placement *l) {
-    return l->n_slice * sizeof *l->slices; /* those by weight number are counted with the others */
+    return l->n_matrix * sizeof *l->matrices + l->n_slice * sizeof *l->slices;
 }

@@ -15,6 +15,7 @@
 
 enum {
     PLACEMENT_RING_BYTES = 64 << 20, /* the most that the ring takes */
+    PLACEMENT_MOST_SLOTS = 64,       /* of the ring: each may have a read under way */
     PLACEMENT_SLICE_BYTES = 2 << 20, /* of a slice, but for matrices with very long rows */
     PLACEMENT_PAGE = 4096,           /* direct reads begin and end at multiples of it */
 };
@@ -35,7 +36,7 @@ typedef struct placement_slice {
 typedef struct placement {
     placement_matrix *matrices; /* by weight number */
     placement_slice *slices;    /* in the order of a pass */
-    size_t n_slice, n_streamed;
+    size_t n_matrix, n_slice, n_streamed;
     uint64_t matrix_bytes;   /* of all matrices that products use, as the file has them */
     uint64_t kept_bytes;     /* memory for the kept slices, padding included */
     uint64_t streamed_bytes; /* read from the file by a pass that ends in logits */
@@ -54,7 +55,8 @@ uint64_t placement_least_room(const program *p);
 SL_CHECK sl_status placement_make(const program *p, uint64_t room, placement *out, sl_error *error);
 void placement_free(placement *l);
 
-/* An upper bound of what lists of slices take for a file of so many bytes. */
+/* An upper bound of what lists of slices, and of reads of those that are streamed, take for a file
+ * of so many bytes, of some thousands of matrices at most. */
 uint64_t placement_list_bytes(uint64_t file_bytes);
 
 /* Bytes held beside the matrices and the ring. */

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "engine/make_rows.h"
 #include "engine/planner.h"
 #include "engine/tokenizer_files.h"
 #include "kernels/kernels.h"
@@ -107,6 +108,7 @@ static planner_subject subject_of(const plan_subject *s, const sl_plan_options *
         .file_table_bytes = size_min((size_t)m->file.data_offset, m->file.size),
         .file_bytes = m->file.size,
         .rearrange = !options->no_rearrange,
+        .must_stay = make_rows_bytes(&m->file) > 0,
         .session = &options->session,
         .n_session = options->n_session ? options->n_session : 1,
     };
@@ -125,20 +127,14 @@ static void copy_text(const model_file *file, const char *key, char *text, size_
 
 static void describe(const plan_subject *s, sl_plan *plan) {
     const model_file *file = &s->model->file;
-    uint64_t bytes[QUANT_TYPE_LIMIT] = {0};
-    size_t most = QUANT_F32;
     copy_text(file, "general.architecture", plan->architecture, sizeof plan->architecture);
     copy_text(file, "general.name", plan->name, sizeof plan->name);
     for (size_t i = 0; i < file->tensor_count; i++) {
         const tensor_entry *t = &file->tensors[i];
-        bytes[t->type] += t->bytes;
         plan->weight_bytes += t->bytes;
         plan->parameter_count += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
     }
-    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        most = bytes[type] > bytes[most] ? type : most;
-    }
-    snprintf(plan->type, sizeof plan->type, "%s", quant_format_of((uint32_t)most)->name);
+    snprintf(plan->type, sizeof plan->type, "%s", model_main_type(file));
 }
 
 /* The largest type in which all of the shape's weights would stay in memory. */

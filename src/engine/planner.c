@@ -12,8 +12,9 @@
 #include <string.h>
 
 enum {
-    PROMPT = 512, /* the prompt that is predicted */
-    FEW_ROWS = 4, /* so many rows of a sequence read its keys as one row does */
+    PROMPT = 512,        /* the prompt that is predicted */
+    FEW_ROWS = 4,        /* so many rows of a sequence read its keys as one row does */
+    MOST_BATCHES = 1024, /* of a prompt, about, that are predicted one by one */
 };
 
 const size_t planner_rows[SL_FIGURE_ROWS] = {1, 2, 4, 8, 16, 64, 512};
@@ -140,7 +141,8 @@ static sl_status place_streamed(const planner_subject *s, arrangement *a, sl_err
 /* Where weights lie, once the session's need is known. */
 static sl_status place_weights(const planner_subject *s, arrangement *a, sl_error *error) {
     if (a->whole > s->budget) {
-        return place_streamed(s, a, error);
+        return s->must_stay ? error_set(error, SL_ERR_MEMORY, "the weights would not fit memory")
+                            : place_streamed(s, a, error);
     }
     const bool packed = a->packing > 0 && a->whole + a->packing <= s->budget;
     a->place = packed ? SL_PLACE_REARRANGED : SL_PLACE_MAPPED;
@@ -255,7 +257,8 @@ static void add_attention(const predictor *t, const op *o, const pass_rows *rows
     cost->compute += rate > 0 ? keys / rate : larger(memory, arithmetic);
 }
 
-static void add_pass(const predictor *t, const pass_rows *rows, pass_cost *sum) {
+/* `times` passes that cost the same. */
+static void add_passes(const predictor *t, const pass_rows *rows, size_t times, pass_cost *sum) {
     pass_cost cost = {0};
     const program *p = t->s->p;
     const size_t n = rows->sequences * rows->count;
@@ -276,10 +279,10 @@ static void add_pass(const predictor *t, const pass_rows *rows, pass_cost *sum) 
     }
     const uint64_t streamed = t->a->streamed - (rows->outputs == 0 ? t->a->output : 0);
     const double disk = seconds_at((double)streamed, t->figures->disk.median);
-    sum->compute += cost.compute;
-    sum->waited += larger(0, disk - cost.compute);
-    sum->memory += cost.memory;
-    sum->arithmetic += cost.arithmetic;
+    sum->compute += (double)times * cost.compute;
+    sum->waited += (double)times * larger(0, disk - cost.compute);
+    sum->memory += (double)times * cost.memory;
+    sum->arithmetic += (double)times * cost.arithmetic;
 }
 
 static sl_speed speed_of(const predictor *t, const pass_cost *sum, size_t tokens) {
@@ -294,14 +297,21 @@ static sl_speed speed_of(const predictor *t, const pass_cost *sum, size_t tokens
     };
 }
 
-/* A prompt of n tokens from an empty context, in batches; the last token's logits are wanted. */
+/* A prompt of n > 0 tokens from an empty context, in batches; the last token's logits are wanted.
+ * Where there are very many batches, one stands for an odd number of neighbours, of which it is the
+ * middle: what they cost grows evenly. */
 static sl_speed prompt_speed(const predictor *t, size_t n) {
     pass_cost sum = {0};
-    for (size_t at = 0; at < n; at += t->a->need.n_batch) {
-        const size_t count = size_min(t->a->need.n_batch, n - at);
-        const pass_rows rows = {1, at, count, at + count == n};
-        add_pass(t, &rows, &sum);
+    const size_t batch = t->a->need.n_batch, before_last = (n - 1) / batch;
+    const size_t step = before_last / MOST_BATCHES / 2 * 2 + 1;
+    for (size_t i = 0; i < before_last; i += step) {
+        const size_t together = size_min(step, before_last - i);
+        const pass_rows rows = {1, (i + (together - 1) / 2) * batch, batch, 0};
+        add_passes(t, &rows, together, &sum);
     }
+    const size_t first = before_last * batch;
+    const pass_rows last = {1, first, n - first, 1};
+    add_passes(t, &last, 1, &sum);
     return speed_of(t, &sum, n);
 }
 
@@ -309,7 +319,7 @@ static sl_speed prompt_speed(const predictor *t, size_t n) {
 static sl_speed generation_speed(const predictor *t, size_t sequences, size_t depth) {
     pass_cost sum = {0};
     const pass_rows rows = {sequences, depth, 1, sequences};
-    add_pass(t, &rows, &sum);
+    add_passes(t, &rows, 1, &sum);
     return speed_of(t, &sum, sequences);
 }
 
@@ -387,13 +397,16 @@ static sl_status refuse(const planner_subject *s, const arrangement *a, sl_error
         snprintf(advice + length, sizeof advice - length, "; so would keys and values in q8_0");
     }
     const uint64_t base = s->base_bytes + s->tokenizer_bytes;
+    const char *const weights =
+        s->must_stay ? "with all weights, which do not lie in rows and cannot be read as they are "
+                       "used"
+                     : "even with weights read from the file as they are used";
     return error_set(error, SL_ERR_MEMORY,
-                     "needs at least %llu MiB of memory, even with weights read from the file as "
-                     "they are used (program and tokenizer %llu, keys and values of %zu positions "
-                     "%llu, buffers %llu), but the budget is %llu MiB%s",
-                     mebibytes(least_budget(s, a)), mebibytes(base), s->n_session * a->need.n_ctx,
-                     mebibytes(a->need.kv_bytes), mebibytes(a->need.buffer_bytes),
-                     mebibytes(s->budget), advice);
+                     "needs at least %llu MiB of memory, %s (program and tokenizer %llu, keys and "
+                     "values of %zu positions %llu, buffers %llu), but the budget is %llu MiB%s",
+                     mebibytes(least_budget(s, a)), weights, mebibytes(base),
+                     s->n_session * a->need.n_ctx, mebibytes(a->need.kv_bytes),
+                     mebibytes(a->need.buffer_bytes), mebibytes(s->budget), advice);
 }
 
 /* ---- the plan ------------------------------------------------------------------------------- */

@@ -29,6 +29,8 @@ typedef struct planner_subject {
     uint64_t file_table_bytes; /* of the file, what lies before the weights */
     uint64_t file_bytes;       /* mapped, where all fits */
     bool rearrange;            /* wanted; done where the processor prefers it and memory has room */
+    bool must_stay; /* weights that are put into rows when they are loaded, and so cannot be read
+                       from the file for each pass */
     const sl_session_options *session;
     size_t n_session;
 } planner_subject;

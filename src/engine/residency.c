@@ -9,7 +9,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     CHUNK = 4 << 20,   /* bytes packed at a time, before their pages in the file are dropped */
@@ -29,23 +28,25 @@ typedef struct packed_matrix {
 struct residency {
     const program *p;
     const model_file *file;
-    const os_mapping *mapping; /* NULL: the weights are memory */
-    placed *placed;            /* NULL: they are used where they lie, and what follows */
-    sl_error row_error;        /* of the first row that could not be read in this pass */
-    _Atomic uint32_t row_filling, row_failed; /* 1: row_error is somebody's; is filled */
-    bool packs[QUANT_TYPE_LIMIT];             /* matrices of that type are faster in panels */
-    float **vectors;                          /* by weight number; NULL for matrices */
-    packed_matrix *matrices;                  /* by weight number */
+    const os_mapping *mapping;    /* NULL: the weights are memory */
+    placed *placed;               /* NULL: they are used where they lie, and what follows */
+    bool packs[QUANT_TYPE_LIMIT]; /* matrices of that type are faster in panels */
+    float **vectors;              /* by weight number; NULL for matrices */
+    packed_matrix *matrices;      /* by weight number */
     size_t bytes;
     uint8_t *packed; /* all panels, packed_size bytes; NULL: none are made */
     size_t packed_size;
-    size_t padding;      /* of them, more than the file has */
-    size_t placed_bytes; /* of them, given to matrices */
+    size_t padding; /* of them, more than the file has */
+    size_t given;   /* of them, to matrices */
     os_thread *packer;
     _Atomic bool stop;
     _Atomic uint32_t hurry;   /* 1: somebody waits, or it should stop */
     _Atomic uint32_t packing; /* 1: the thread is at it, or about to be */
     _Atomic uint64_t packed_bytes;
+    /* How things are, for those who ask while they change. */
+    _Atomic bool is_placed;
+    _Atomic size_t held;       /* residency_bytes */
+    _Atomic uint64_t streamed; /* bytes, by each pass */
 };
 
 static const tensor_entry *tensor_of(const residency *r, weight_id id) {
@@ -105,6 +106,14 @@ uint64_t residency_plan_packing(const program *p) {
 
 /* ---- making and freeing --------------------------------------------------------------------- */
 
+static void publish(residency *r) {
+    const size_t packing = r->packed ? (size_t)residency_packing_bytes(r) : 0;
+    const size_t placing = r->placed ? (size_t)placed_bytes(r->placed) : 0;
+    atomic_store(&r->held, r->bytes + packing + placing);
+    atomic_store(&r->streamed, r->placed ? placed_placement(r->placed)->streamed_bytes : 0);
+    atomic_store(&r->is_placed, r->placed != NULL);
+}
+
 static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     const weight_ref *ref = program_weight(r->p, id);
     const size_t bytes = ref->n_in * sizeof(float);
@@ -144,6 +153,7 @@ sl_status residency_create(const program *p, const model_file *file, const os_ma
     }
     choose_packed(r);
     each_packable(r, count_matrix);
+    publish(r);
     *out = r;
     return SL_OK;
 }
@@ -167,7 +177,7 @@ static void unpack(residency *r) {
     }
     os_pages_free(r->packed, r->packed_size);
     r->packed = NULL;
-    r->placed_bytes = 0;
+    r->given = 0;
     atomic_store(&r->packed_bytes, 0);
 }
 
@@ -188,10 +198,10 @@ void residency_free(residency *r) {
 /* ---- packing -------------------------------------------------------------------------------- */
 
 /* A matrix that two operations use has one place. */
-static void place_matrix(residency *r, weight_id id) {
+static void give_panels(residency *r, weight_id id) {
     if (!r->matrices[id].panels) {
-        r->matrices[id].panels = r->packed + r->placed_bytes;
-        r->placed_bytes += matrix_packed_bytes(r, id);
+        r->matrices[id].panels = r->packed + r->given;
+        r->given += matrix_packed_bytes(r, id);
     }
 }
 
@@ -252,7 +262,7 @@ sl_status residency_pack(residency *r, sl_error *error) {
     if (!(r->packed = os_pages_allocate(r->packed_size))) {
         return error_memory(error, "weights that are rearranged", r->packed_size);
     }
-    each_packable(r, place_matrix);
+    each_packable(r, give_panels);
     atomic_store(&r->packing, 1);
     const sl_status status = os_thread_start(pack_all, r, &r->packer, error);
     if (status != SL_OK) {
@@ -260,6 +270,7 @@ sl_status residency_pack(residency *r, sl_error *error) {
         os_pages_free(r->packed, r->packed_size);
         r->packed = NULL; /* nobody looks at panels of which no row is done */
     }
+    publish(r);
     return status;
 }
 
@@ -283,12 +294,19 @@ sl_status residency_place(residency *r, const placed_options *options, sl_error 
     unpack(r);
     placed_free(r->placed);
     r->placed = NULL;
+    publish(r);
     os_pages_drop(r->mapping->bytes, r->mapping->size);
-    return placed_create(r->p, r->file, r->mapping, options, &r->placed, error);
+    const sl_status status = placed_create(r->p, r->file, r->mapping, options, &r->placed, error);
+    publish(r);
+    return status;
 }
 
-const placement *residency_placement(const residency *r) {
-    return r->placed ? placed_placement(r->placed) : NULL;
+bool residency_is_placed(const residency *r) {
+    return atomic_load(&r->is_placed);
+}
+
+uint64_t residency_streamed_bytes(const residency *r) {
+    return atomic_load(&r->streamed);
 }
 
 /* ---- where weights are ---------------------------------------------------------------------- */
@@ -300,7 +318,7 @@ void residency_begin(residency *r, bool logits) {
 }
 
 bool residency_failed(const residency *r) {
-    return atomic_load(&r->row_failed) || (r->placed && placed_failed(r->placed));
+    return r->placed && placed_failed(r->placed);
 }
 
 /* What the guard of the mapping does not see: a file of the same pages with other bytes. */
@@ -311,15 +329,9 @@ static sl_status check_file(const residency *r, sl_error *error) {
 sl_status residency_end(residency *r, bool whole, sl_error *error) {
     sl_error inner = {0};
     sl_status status = r->placed ? placed_end(r->placed, whole, &inner) : SL_OK;
-    if (status == SL_OK && atomic_load(&r->row_failed)) {
-        inner = r->row_error;
-        status = SL_ERR_FILE;
-    }
     if (status == SL_OK) {
         status = check_file(r, &inner);
     }
-    atomic_store(&r->row_failed, 0);
-    atomic_store(&r->row_filling, 0);
     return status == SL_OK ? SL_OK
                            : error_set(error, SL_ERR_RUNTIME, "the model file: %s", inner.message);
 }
@@ -366,25 +378,18 @@ size_t residency_slice_rows(const residency *r, weight_id id) {
 }
 
 /* From the file, but not by its mapping, whose pages would stay in memory. */
-static const void *read_row(residency *r, weight_id id, size_t row, void *room) {
-    sl_error error;
+static const void *read_row(const residency *r, weight_id id, size_t row, void *room,
+                            sl_error *error) {
     const weight_ref *ref = program_weight(r->p, id);
     const size_t bytes = quant_row_bytes(ref->type, ref->n_in);
     const uint64_t offset = (uint64_t)(mapped_row(r, id, row) - r->mapping->bytes);
-    if (os_mapping_read(r->mapping, offset, bytes, room, &error) != SL_OK) {
-        uint32_t expected = 0;
-        memset(room, 0, bytes);
-        if (atomic_compare_exchange_strong(&r->row_filling, &expected, 1)) {
-            r->row_error = error;
-            atomic_store(&r->row_failed, 1);
-        }
-    }
-    return room;
+    return os_mapping_read(r->mapping, offset, bytes, room, error) == SL_OK ? room : NULL;
 }
 
-const void *residency_row(residency *r, weight_id id, size_t row, void *room) {
+const void *residency_row(const residency *r, weight_id id, size_t row, void *room,
+                          sl_error *error) {
     if (r->placed) {
-        return placed_row(r->placed, id, row, room) ? room : read_row(r, id, row, room);
+        return placed_row(r->placed, id, row, room) ? room : read_row(r, id, row, room, error);
     }
     const weight_ref *ref = program_weight(r->p, id);
     size_t done;
@@ -401,8 +406,7 @@ const float *residency_vector(const residency *r, weight_id id) {
 }
 
 size_t residency_bytes(const residency *r) {
-    return r->bytes + (r->packed ? residency_packing_bytes(r) : 0) +
-           (r->placed ? (size_t)placed_bytes(r->placed) : 0);
+    return atomic_load(&r->held);
 }
 
 size_t residency_table_bytes(const residency *r) {

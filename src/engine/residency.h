@@ -46,8 +46,9 @@ linear_source residency_source(residency *r);
 size_t residency_slice_rows(const residency *r, weight_id id);
 
 /* One row of a matrix as the file has it, within a pass; `room` (of a row's bytes) may be used to
- * hold it. Zeros, and the pass is spoilt, if it cannot be read. */
-const void *residency_row(residency *r, weight_id id, size_t row, void *room);
+ * hold it. NULL, with *error filled, if it cannot be read. */
+const void *residency_row(const residency *r, weight_id id, size_t row, void *room,
+                          sl_error *error);
 
 /* A vector's floats; NULL for NO_WEIGHT. */
 const float *residency_vector(const residency *r, weight_id id);
@@ -84,11 +85,14 @@ uint64_t residency_packed_bytes(const residency *r);
 /* ---- where they do not ---------------------------------------------------------------------- */
 
 /* Places the weights, in place of whatever held them before; no pass may be going on, and those
- * that were packed are given up. On failure the weights are where they lie in the file. */
+ * that were packed are given up. On failure the weights are where they lie in the file. Meanwhile
+ * other threads may ask what follows. */
 SL_CHECK sl_status residency_place(residency *r, const placed_options *options, sl_error *error);
 
-/* NULL if the weights are not placed. */
-const placement *residency_placement(const residency *r);
+bool residency_is_placed(const residency *r);
+
+/* Bytes that a pass which ends in logits reads from the file; 0 if the weights are not placed. */
+uint64_t residency_streamed_bytes(const residency *r);
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 

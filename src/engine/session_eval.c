@@ -37,8 +37,9 @@ static void add_rows(sl_session *s, const int32_t *tokens, size_t n, row_output 
     }
 }
 
-/* Runs the group's first n rows. */
+/* Runs the group's first n rows, which have the pages of all that has left by now. */
 static sl_status run_rows(session_group *g, size_t n, batch_progress *progress, sl_error *error) {
+    session_collect_moves(g);
     g->n_run++;
     const bool told = progress && progress->progress;
     const sl_status status =

@@ -25,7 +25,8 @@ typedef struct stream_plan {
     size_t n_read;
     size_t n_optional; /* the last ones, which only some passes want */
     void *slots;       /* n_slot of slot_bytes, multiples of OS_READER_ALIGN; outlives the stream */
-    size_t n_slot, slot_bytes; /* a slot holds a read and OS_READER_ALIGN on both sides */
+    size_t n_slot, slot_bytes; /* at most the reader's depth; a slot holds a read and
+                                  OS_READER_ALIGN on both sides */
 } stream_plan;
 
 /* Any number of threads may use one, as the functions say. */

@@ -291,7 +291,7 @@ sl_status synthetic_create(const model_shape *shape, const synthetic_type *type,
         sl_model_free(m);
         return status;
     }
-    m->load_seconds = (double)(os_now() - start) * 1e-9;
+    atomic_store(&m->load_seconds, (double)(os_now() - start) * 1e-9);
     *model = m;
     return SL_OK;
 }

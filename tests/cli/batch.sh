@@ -79,6 +79,19 @@ batch 0 -i one.txt --restart -q -n 12 --temp 0 -r "$middle"
 request a 'One' ',"max_tokens":0' >none.jsonl
 batch 0 -i none.jsonl --restart -q
 [ -z "$(value text)" ] || fail "no tokens are some"
+request zeros 'a' ',"logit_bias":{"1":1,"01":1}' >zeros.jsonl
+batch 0 -i zeros.jsonl --restart -q
+grep -qF '"message":"logit_bias: expected an object of tokens and numbers"' results.jsonl ||
+    fail "a token that is named twice: $(cat results.jsonl)"
+# A prompt that fills the context leaves no room for a text, as it does not in `run`.
+printf '{"custom_id":"full","method":"POST","url":"/v1/completions","body":{"prompt":%s}}\n' \
+    '[5,6,7,8]' >full.jsonl
+for room in 0 1; do
+    batch 0 -i full.jsonl --restart -q -c $((4 + room)) --ignore-eos
+    grep -qF "\"prompt_tokens\":4,\"completion_tokens\":$room," results.jsonl ||
+        fail "a prompt of 4 tokens in a context of $((4 + room)): $(cat results.jsonl)"
+    [ "$(value finish_reason)" = length ] || fail "a full context: another reason"
+done
 { request a 'The' ',"seed":5' && request b 'The' ',"seed":5' && request c 'The' ',"seed":6'
     request d 'The' && request e 'The'; } >seeds.jsonl
 batch 0 -i seeds.jsonl --ordered --restart -q
@@ -168,6 +181,8 @@ none "expected one of auto jsonl text" $b -i one.jsonl --input-format xml
 none 'No such file' batch -m missing.gguf -o results.jsonl -i one.jsonl
 cp one.jsonl both.jsonl
 none 'are the same file' batch -m "$model" -i both.jsonl -o both.jsonl
+none 'would gather in ./both.jsonl' batch -m "$model" -i both.jsonl -o ./both --plain --restart
+cmp -s one.jsonl both.jsonl || fail "the requests were emptied"
 none 'expected the name of a plain file' batch -m "$model" -i one.jsonl -o /dev/null
 none 'No such file' batch -m "$model" -i one.jsonl -o missing/results.jsonl
 none 'MiB' $b -i one.jsonl --memory 1M

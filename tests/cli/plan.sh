@@ -125,6 +125,9 @@ grep -qE 'one row [0-9.]+ GB/s.* 512 [0-9.]+ GOP/s' "$out" || fail "no kernels"
 run 0 run -m "$model" -p Once -n 2 -t 1
 grep -qE '^sluice: plan: all .* of weights in memory: about [0-9.]+ tokens/s \((memory|arithmetic)\), peak' \
     "$err" || fail "no plan before a run"
+# -n beyond the model's context, which bounds the text, is no reason to plan for as much.
+run 0 run -m "$model" -p Once -n 200000000 -t 1 --temp 0 -r e -r a -r ' '
+grep -qE '^sluice: plan: all .* of weights in memory: ' "$err" || fail "no plan with a large -n"
 run 0 run -m "$model" -p Once -n 2 -t 1 -q
 [ ! -s "$err" ] || fail "-q prints a plan"
 

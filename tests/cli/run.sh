@@ -103,7 +103,8 @@ first=$("$sluice" run $m -p 'Once upon a time' -n 1 --temp 0 -q)
 id=$("$sluice" tokenize $m -p "Once upon a time$first" --ids | awk '{ print $NF }')
 run 0 run $m -p 'Once upon a time' -n 1 --temp 0 --logit-bias "$id-inf"
 [ "$(cat "$out")" != "$first" ] || fail "--logit-bias ID-inf"
-run 0 run $m -p 'Once upon a time' -n 1 --temp 0 --logit-bias "$id-inf" -l "$id+1e9"
+run 0 run $m -p 'Once upon a time' -n 3 --temp 100 --top-k 0 --top-p 1 --min-p 0 -l "$id+1e9"
+[ "$(cat "$out")" = "$first$first$first" ] || fail "--logit-bias ID+X: '$(cat "$out")'"
 refuse 2 "--logit-bias: expected a token from 0 to " run $m -p x --logit-bias 99999999+1
 
 # Memory: refused with its number, or a smaller context where that is our own choice. A copy of the

@@ -61,6 +61,22 @@ static void spreads_are_of_sorted_values(void **state) {
     assert_true(c.median == 7 && c.least == 7 && c.most == 7);
 }
 
+/* The largest heads that a file may have: keys and values of a terabyte. */
+static void what_does_not_fit_is_not_measured(void **state) {
+    (void)state;
+    const op_attention heads = {
+        .n_head = 16384, .n_head_kv = 16384, .head_k = 4096, .head_v = 4096};
+    sl_error error = {0};
+    sl_spread one, many;
+    team *t = NULL;
+    assert_int_equal(team_create(1, &t, &error), SL_OK);
+    assert_int_equal(
+        measure_attention(t, &heads, QUANT_F32, QUANT_F32, NULL, NULL, &one, &many, &error),
+        SL_ERR_MEMORY);
+    assert_non_null(strstr(error.message, " MiB are available"));
+    team_free(t);
+}
+
 static void a_machine_has_a_name(void **state) {
     (void)state;
     sl_figures f, g;
@@ -194,6 +210,7 @@ static void disks_are_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spreads_are_of_sorted_values),
+        cmocka_unit_test(what_does_not_fit_is_not_measured),
         cmocka_unit_test(a_machine_has_a_name),
         cmocka_unit_test(disks_are_read),
         cmocka_unit_test(measuring_stops_when_told),

@@ -3,6 +3,7 @@
 #include "engine/placement.h"
 
 #include "base/size.h"
+#include "engine/stream.h"
 #include "formats/gguf.h"
 #include "models/models.h"
 #include "support/gguf_builder.h"
@@ -156,6 +157,62 @@ static void test_output(void **state) {
     drop(&w);
 }
 
+/* A program of nothing but products of square matrices of floats, which are in no file. */
+static world squares(size_t count, size_t side) {
+    world w = {.p = program_new()};
+    sl_error error = {0};
+    const slot_id x = program_add_slot(&w.p, side, &error);
+    const slot_id y = program_add_slot(&w.p, side, &error);
+    for (uint32_t i = 0; i < count; i++) {
+        const weight_ref ref = {.tensor = i,
+                                .type = QUANT_F32,
+                                .n_in = side,
+                                .n_out = side,
+                                .row_stride = side * sizeof(float)};
+        const op product = {.kind = OP_LINEAR,
+                            .in = x,
+                            .out = y,
+                            .as.linear = {.n_in = side,
+                                          .n_weight = 1,
+                                          .weight = {program_add_weight(&w.p, &ref, &error)}}};
+        assert_int_equal(program_add_op(&w.p, &product, &error), SL_OK);
+    }
+    return w;
+}
+
+/* What lists take is foreseen, also where a large model meets little room. */
+static void test_lists(void **state) {
+    (void)state;
+    world w = squares(100, 12000); /* of 16 rows: 750 KiB */
+    const uint64_t all = bytes_of_products(&w.p);
+    for (uint64_t room = placement_least_room(&w.p); room < all; room *= 3) {
+        placement l;
+        sl_error error = {0};
+        assert_int_equal(placement_make(&w.p, room, &l, &error), SL_OK);
+        check(&w, &l, room);
+        assert_true(placement_bytes(&l) + l.n_streamed * sizeof(stream_read) <=
+                    placement_list_bytes(all));
+        placement_free(&l);
+    }
+    program_free(&w.p);
+}
+
+/* A ring has no more slots than there can be reads under way, however small its slices are. */
+static void test_small_matrices(void **state) {
+    (void)state;
+    world w = squares(2000, 64);
+    sl_error error = {0};
+    for (uint64_t room = 1 << 20; room < bytes_of_products(&w.p); room += 3 << 20) {
+        placement l;
+        assert_int_equal(placement_make(&w.p, room, &l, &error), SL_OK);
+        check(&w, &l, room);
+        assert_true(l.n_slot >= 4 && l.n_slot <= PLACEMENT_MOST_SLOTS);
+        assert_true(l.streamed_bytes > 0);
+        placement_free(&l);
+    }
+    program_free(&w.p);
+}
+
 static void test_too_small(void **state) {
     (void)state;
     world w = make(QUANT_F16, false);
@@ -170,8 +227,8 @@ static void test_too_small(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rooms),
-        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_rooms),     cmocka_unit_test(test_output),
+        cmocka_unit_test(test_lists),     cmocka_unit_test(test_small_matrices),
         cmocka_unit_test(test_too_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

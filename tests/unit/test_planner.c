@@ -109,6 +109,22 @@ static void prompts_multiply(void **state) {
     assert_true(p.prompt_full.tokens_per_second == p.prompt.tokens_per_second);
 }
 
+/* Token by token, too, in no time: what a million passes cost is not added up one by one. */
+static void prompts_of_many_batches(void **state) {
+    (void)state;
+    const size_t n = (size_t)1 << 20;
+    const sl_figures f = bare_figures();
+    sl_plan_options o = tiny_llama("f16", n);
+    o.session.n_batch = 1;
+    o.memory_budget = (uint64_t)1 << 50;
+    const sl_plan p = plan_of(&o, &f);
+    const double keys = (double)n * ((double)n + 1) / 2;
+    const double read = 2 * ((double)n * layer_weights + output_weights) + KV_TOKEN_F16 * keys;
+    const double found = (double)n / p.prompt_full.tokens_per_second, wanted = read / bandwidth;
+    is_within(found / wanted, 1, 1e-6);
+    assert_int_equal(p.prompt_full.limit, SL_LIMIT_MEMORY);
+}
+
 static sl_kernel_figure kernel(const char *type, bool rearranged, double one) {
     sl_kernel_figure k = {.rearranged = rearranged};
     snprintf(k.type, sizeof k.type, "%s", type);
@@ -357,6 +373,46 @@ static void what_cannot_work_is_refused(void **state) {
     assert_null(strstr(error.message, "context of"));
 }
 
+/* Weights that are put into rows are in memory or not at all, as when they are loaded. */
+static void weights_that_must_stay_do(void **state) {
+    (void)state;
+    const sl_plan_options o = tiny_llama("f16", 512);
+    const sl_figures f = bare_figures();
+    plan_subject s;
+    sl_plan plan = {0};
+    sl_error error = {0};
+    assert_int_equal(plan_open(&o, &s, &error), SL_OK);
+    planner_subject subject = {.p = &s.model->computation,
+                               .budget = (uint64_t)1 << 30,
+                               .file_bytes = s.model->file.size,
+                               .session = &o.session,
+                               .n_session = 1};
+    assert_int_equal(planner_make(&subject, &f, &plan, &error), SL_OK);
+    assert_int_equal(plan.place, SL_PLACE_STREAMED);
+    subject.must_stay = true;
+    assert_int_equal(planner_make(&subject, &f, &plan, &error), SL_ERR_MEMORY);
+    assert_non_null(strstr(error.message, "with all weights, which do not lie in rows"));
+    const unsigned long long least = number_after(error.message, "needs at least ");
+    assert_true(least << 20 > subject.file_bytes);
+    subject.budget = (uint64_t)(least - 1) << 20;
+    assert_int_equal(planner_make(&subject, &f, &plan, &error), SL_ERR_MEMORY);
+    subject.budget = (uint64_t)least << 20;
+    assert_int_equal(planner_make(&subject, &f, &plan, &error), SL_OK);
+    assert_int_not_equal(plan.place, SL_PLACE_STREAMED);
+    plan_close(&s);
+    /* Transposed matrices, and rows. */
+    for (int rows = 0; rows < 2; rows++) {
+        sl_plan_options of_file;
+        sl_plan_options_init(&of_file);
+        of_file.path = rows ? TEST_GOLDEN "/families/llama/hf" : TEST_GOLDEN "/families/gpt2/hf";
+        of_file.memory_budget = (uint64_t)1 << 30;
+        of_file.session.threads = 1;
+        of_file.memory_budget = plan_of(&of_file, &f).whole_bytes - 1;
+        assert_int_equal(sl_plan_make(&of_file, &f, &plan, &error), SL_ERR_MEMORY);
+        assert_int_equal(strstr(error.message, "do not lie in rows") != NULL, !rows);
+    }
+}
+
 static void wrong_arguments_are_refused(void **state) {
     (void)state;
     const sl_figures f = bare_figures();
@@ -464,6 +520,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generation_reads_memory),
         cmocka_unit_test(prompts_multiply),
+        cmocka_unit_test(prompts_of_many_batches),
         cmocka_unit_test(measured_kernels_count),
         cmocka_unit_test(windows_bound_attention),
         cmocka_unit_test(what_does_not_fit_is_read),
@@ -471,6 +528,7 @@ int main(void) {
         cmocka_unit_test(unknown_figures_stay_unknown),
         cmocka_unit_test(advice_works),
         cmocka_unit_test(what_cannot_work_is_refused),
+        cmocka_unit_test(weights_that_must_stay_do),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(a_session_takes_what_is_planned),
         cmocka_unit_test(contexts_are_chosen),

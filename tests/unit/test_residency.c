@@ -10,13 +10,16 @@
 #include "models/models.h"
 #include "os/os.h"
 #include "support/temp_file.h"
+#include "support/test_model.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -32,8 +35,7 @@ typedef struct world {
     bool packs; /* this processor's kernels want its matrices packed */
 } world;
 
-/* The embedding is the output matrix too, and takes several steps to pack. */
-static world make(quant_type type) {
+static world make_world(quant_type type, bool tied) {
     world w = {.p = program_new()};
     sl_error error = {0};
     gguf_tiny_options options = gguf_tiny_defaults();
@@ -41,7 +43,7 @@ static world make(quant_type type) {
     options.n_head = 8;
     options.n_ff = 1024;
     options.n_vocab = VOCAB;
-    options.tied = true;
+    options.tied = tied;
     options.type = type;
     w.on_disk = temp_file_llama(&options);
     if (os_map(w.on_disk.path, &w.mapping, &error) != SL_OK ||
@@ -56,6 +58,11 @@ static world make(quant_type type) {
     kernel_table_fill(&kernels, cpu_features());
     w.packs = kernels.prefers_packed && kernels.matmul_packed[type];
     return w;
+}
+
+/* The embedding is the output matrix too, and takes several steps to pack. */
+static world make(quant_type type) {
+    return make_world(type, true);
 }
 
 static void unmake(world *w) {
@@ -91,8 +98,10 @@ static bool rows_are_the_files(const world *w, residency *r, size_t first, size_
         const size_t at =
             (size_t)(w->file.tensors[ref->tensor].data - w->mapping.bytes) + ref->offset;
         for (size_t row = first; !ref->vector && row < ref->n_out; row += step) {
-            const void *found = residency_row(r, id, row, room);
-            if (bytes > sizeof room || memcmp(found, w->copy + at + row * ref->row_stride, bytes)) {
+            sl_error error;
+            const void *found = residency_row(r, id, row, room, &error);
+            if (!found || bytes > sizeof room ||
+                memcmp(found, w->copy + at + row * ref->row_stride, bytes)) {
                 return false;
             }
         }
@@ -199,16 +208,61 @@ static void placed_rows_are_the_files(void **state) {
             if (residency_place(r, &options, &error) != SL_OK) {
                 fail_msg("%s", error.message);
             }
-            assert_int_equal(residency_placement(r)->n_streamed > 0, room < w.mapping.size);
+            assert_true(residency_is_placed(r));
+            assert_int_equal(residency_streamed_bytes(r) > 0, room < w.mapping.size);
             assert_true(rows_are_the_files(&w, r, 0, 1));
             assert_int_equal(residency_end(r, true, &error), SL_OK);
         }
         const placed_options none = {.room = 1000};
         assert_int_equal(residency_place(r, &none, &error), SL_ERR_MEMORY);
+        assert_false(residency_is_placed(r));
+        assert_int_equal(residency_streamed_bytes(r), 0);
         assert_true(rows_are_the_files(&w, r, 0, 1)); /* in the file */
         residency_free(r);
         unmake(&w);
     }
+}
+
+static sl_status run_token(executor *e, size_t position, sl_error *error) {
+    const batch_row row = {.token = 7, .position = position, .output = ROW_LOGITS};
+    return executor_run(e, &row, 1, NULL, NULL, error);
+}
+
+/* It is told to whoever asks for it, and spoils no other pass that goes on meanwhile. */
+static void a_row_that_cannot_be_read(void **state) {
+    (void)state;
+    world w = make_world(QUANT_Q8_0, false); /* the embedding's rows are read one by one */
+    residency *r = open_weights(&w);
+    sl_error error = {0};
+    const placed_options all = {.room = 2 * w.mapping.size};
+    assert_int_equal(residency_place(r, &all, &error), SL_OK);
+    assert_int_equal(residency_streamed_bytes(r), 0);
+    executor *e = NULL;
+    const executor_options options = test_options(8);
+    assert_int_equal(executor_create(&w.p, r, &options, &e, &error), SL_OK);
+    assert_int_equal(run_token(e, 0, &error), SL_OK);
+
+    /* Open for writing only: the file is as it was, but cannot be read. */
+    const int descriptor = w.mapping.parts[0].descriptor, good = dup(descriptor);
+    const int bad = open(w.on_disk.path, O_WRONLY);
+    assert_true(good >= 0 && bad >= 0 && dup2(bad, descriptor) == descriptor);
+    residency_begin(r, true);
+    assert_int_equal(run_token(e, 1, &error), SL_ERR_RUNTIME);
+    assert_non_null(strstr(error.message, "the model file: reading 544 bytes at byte "));
+    uint8_t room[8192];
+    assert_null(residency_row(r, program_op(&w.p, 0)->as.embed.tokens, 3, room, &error));
+    assert_non_null(strstr(error.message, "reading 544 bytes at byte "));
+    assert_false(residency_failed(r));
+    assert_int_equal(residency_end(r, true, &error), SL_OK);
+
+    assert_int_equal(dup2(good, descriptor), descriptor);
+    close(good);
+    close(bad);
+    assert_int_equal(kv_length(executor_kv(e), 0), 1);
+    assert_int_equal(run_token(e, 1, &error), SL_OK);
+    executor_free(e);
+    residency_free(r);
+    unmake(&w);
 }
 
 /* They are read as fast where they lie. */
@@ -232,6 +286,7 @@ int main(void) {
         cmocka_unit_test(it_may_be_freed_before_it_is_done),
         cmocka_unit_test(floats_stay_in_the_file),
         cmocka_unit_test(placed_rows_are_the_files),
+        cmocka_unit_test(a_row_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

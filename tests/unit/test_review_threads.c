@@ -8,8 +8,10 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -112,7 +114,85 @@ static void threads_share_a_model(void **state) {
     temp_file_remove(&file);
 }
 
+/* ---- a model that is larger than its budget ------------------------------------------------- */
+
+typedef struct question {
+    sl_model *model;
+    _Atomic bool stop;
+    uint64_t streamed; /* the most that was answered */
+    bool good;
+} question;
+
+static void *ask_on(void *argument) {
+    question *q = argument;
+    while (!atomic_load(&q->stop)) {
+        sl_model_info info;
+        sl_error error;
+        int32_t *tokens = NULL;
+        size_t count = 0;
+        sl_model_get_info(q->model, &info);
+        q->streamed = info.streamed_bytes > q->streamed ? info.streamed_bytes : q->streamed;
+        /* It works with memory that the budget may not have left. */
+        const sl_status status =
+            sl_tokenize(q->model, text, sizeof text - 1, 0, &tokens, &count, &error);
+        q->good &= info.n_vocab == VOCAB && (status == SL_OK || status == SL_ERR_MEMORY);
+        sl_free(tokens);
+    }
+    return NULL;
+}
+
+/* A session within `budget` MiB, made while another thread asks of the model. Returns 0, or the
+ * MiB that it needs. */
+static unsigned long long place_while_asked(const char *path, unsigned long long budget) {
+    const sl_model_options how = {.memory_budget = (uint64_t)budget << 20};
+    const sl_session_options options = {.threads = 1, .n_batch = 4};
+    sl_error error = {0};
+    question q = {.good = true};
+    sl_session *session = NULL;
+    pthread_t asking;
+    sl_status status = sl_model_load(path, &how, &q.model, &error);
+    if (status == SL_OK) {
+        assert_int_equal(pthread_create(&asking, NULL, ask_on, &q), 0);
+        status = sl_session_create(q.model, &options, &session, &error);
+        sl_model_info info;
+        sl_model_get_info(q.model, &info);
+        atomic_store(&q.stop, true);
+        assert_int_equal(pthread_join(asking, NULL), 0);
+        assert_true(q.good && q.streamed <= info.streamed_bytes);
+        assert_true(status != SL_OK || info.streamed_bytes > 0);
+    }
+    sl_session_free(session);
+    sl_model_free(q.model);
+    if (status == SL_OK) {
+        return 0;
+    }
+    const char *const needs = strstr(error.message, "needs ");
+    assert_non_null(needs);
+    return strtoull(needs + 6, NULL, 10);
+}
+
+static void a_model_is_asked_while_it_is_placed(void **state) {
+    (void)state;
+    gguf_tiny_options shape = gguf_tiny_defaults();
+    shape.n_embd = 256;
+    shape.n_ff = 1024;
+    shape.type = QUANT_F16;
+    const temp_file file = temp_file_llama(&shape);
+    unsigned long long budget = 1;
+    for (unsigned long long more; (more = place_while_asked(file.path, budget)) > 0;) {
+        assert_true(more > budget);
+        budget = more;
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        assert_int_equal(place_while_asked(file.path, budget), 0);
+    }
+    temp_file_remove(&file);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_a_model)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_share_a_model),
+        cmocka_unit_test(a_model_is_asked_while_it_is_placed),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -422,6 +422,24 @@ static void away_and_back(void **state) {
     free_group(s);
 }
 
+/* Nobody needs to ask for them: a move that ends leaves its pages to the next who computes. */
+static void pages_of_who_leaves_are_taken(void **state) {
+    (void)state;
+    sl_session *s[MEMBERS];
+    sl_error error;
+    open_group(s, 4 * PAGE, true);
+    eval(s[0], texts[0], 100);
+    suspend(s[0]);
+    sl_status status = SL_ERR_MEMORY;
+    for (int i = 0; i < 1000 && status == SL_ERR_MEMORY; i++) {
+        usleep(10000);
+        status = sl_session_eval(s[1], texts[1], 40, NULL, NULL, &error);
+    }
+    assert_int_equal(status, SL_OK);
+    assert_logits_of(s[1], texts[1], 40);
+    free_group(s);
+}
+
 /* Pages that another has too stay, and go nowhere. */
 static void shared_pages_stay(void **state) {
     (void)state;
@@ -678,6 +696,7 @@ int main(void) {
         cmocka_unit_test(away_and_back),
         cmocka_unit_test(shared_pages_stay),
         cmocka_unit_test(cut_and_freed_while_moving),
+        cmocka_unit_test(pages_of_who_leaves_are_taken),
         cmocka_unit_test(without_a_spill_file),
         cmocka_unit_test(a_file_that_cannot_be_written),
         cmocka_unit_test(a_file_that_is_cut_short),
