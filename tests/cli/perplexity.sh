@@ -206,11 +206,12 @@ while [ $i -lt 100 ]; do
     cat "$heldout"
     i=$((i + 1))
 done >"$scratch/long"
+: >"$err"
 "$sluice" perplexity $m -f "$scratch/long" --save-reference "$scratch/folder/x" --chunks 200 \
     >"$out" 2>"$err" </dev/null &
 job=$!
 tries=0
-while [ -z "$(ls "$scratch/folder")" ] && [ $tries -lt 100 ]; do
+while [ ! -s "$err" ] && [ $tries -lt 100 ]; do # it tells of progress after a second
     sleep 0.1
     tries=$((tries + 1))
 done
