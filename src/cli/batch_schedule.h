@@ -32,8 +32,8 @@ typedef struct batch_job {
     sl_model_info info;
     const batch_input *input;
     batch_results *results;
-    size_t *needs; /* by request: positions that it takes at most; 0: it is refused */
-    size_t n_ctx;  /* the most of them */
+    size_t *needs; /* by request: positions that it takes at most; 0: it is refused, or done */
+    size_t n_ctx;  /* the most that any request takes, also of those that are done */
     /* Of all requests that are not done: how many, and their tokens, of texts at most. */
     uint64_t to_do, prompt_tokens, text_tokens;
     batch_counts counts;

@@ -126,7 +126,7 @@ static int check_names(const cli_options *options, const batch_input *input) {
 
 /* ---- lengths -------------------------------------------------------------------------------- */
 
-/* Positions that request `index` takes at most; 0: it is refused. */
+/* Adds request `index` to what the job needs. */
 static int measure(batch_job *job, size_t index) {
     batch_request r;
     int32_t *tokens = NULL;
@@ -140,18 +140,21 @@ static int measure(batch_job *job, size_t index) {
         const size_t own = job->info.n_ctx_train;
         const size_t most = job->options->ctx > 0 ? (size_t)job->options->ctx : own;
         const size_t need = r.max_tokens < most - count ? count + r.max_tokens : most;
-        job->needs[index] = need;
-        job->to_do++;
-        job->prompt_tokens += count;
-        job->text_tokens += need - count;
         job->n_ctx = need > job->n_ctx ? need : job->n_ctx;
+        if (!job->results->done[index]) {
+            job->needs[index] = need;
+            job->to_do++;
+            job->prompt_tokens += count;
+            job->text_tokens += need - count;
+        }
     }
     free(tokens);
     batch_request_free(&r);
     return status;
 }
 
-/* Fills needs and n_ctx from the requests that are not done yet. */
+/* Fills needs and so on from the requests that are not done yet, n_ctx from all: there are models
+ * whose results it decides, and a job that goes on is to have those of one that never ended. */
 static int measure_all(batch_job *job) {
     int status = CLI_DONE;
     job->needs = calloc(job->input->count, sizeof *job->needs);
@@ -160,9 +163,7 @@ static int measure_all(batch_job *job) {
     }
     progress_begin(PROGRESS_REQUESTS);
     for (size_t i = 0; i < job->input->count && status == CLI_DONE; i++) {
-        if (!job->results->done[i]) {
-            status = measure(job, i);
-        }
+        status = measure(job, i);
         if (!progress_update(NULL, "tokenizing", i, job->input->count) && status == CLI_DONE) {
             status = CLI_SIGNALLED + console_interrupted();
         }

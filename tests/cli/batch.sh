@@ -10,6 +10,7 @@ many=${quick:+10}
 many=${many:-24}
 long=${quick:+10}
 long=${long:-30}
+golden=$(cd "$(dirname "$0")/../golden" && pwd)
 cd "$scratch" || exit 1
 
 # request ID PROMPT REST : a line of the input
@@ -255,6 +256,19 @@ if [ -z "$quick" ]; then
     grep -qE 'pool .* [2-9] sequences put' "$err" || fail "not two that waited"
 fi
 batch 0 -i many.jsonl --restart -q
+settled results.jsonl >wanted
+
+# A model that goes by the context's length: a job that goes on has the context of the whole job,
+# though the longest request is done already.
+phi=$golden/families/phi3-longrope/model.gguf
+{ request long 'it was' ',"max_tokens":60,"temperature":0' &&
+    request short 'it was the' ',"max_tokens":20,"temperature":1.5,"seed":5'; } >two.jsonl
+run 0 batch -m "$phi" -i two.jsonl -o phi.jsonl -q --ignore-eos
+settled phi.jsonl >wanted
+grep '"custom_id":"long"' phi.jsonl >done.jsonl
+mv done.jsonl phi.jsonl
+run 0 batch -m "$phi" -i two.jsonl -o phi.jsonl -q --ignore-eos
+same phi.jsonl "after the longest request was done"
 settled results.jsonl >wanted
 
 # Results of other requests, options or models are not gone on with, but for --restart.
