@@ -114,6 +114,22 @@ static void publish(residency *r) {
     atomic_store(&r->is_placed, r->placed != NULL);
 }
 
+/* Gives back a file's pages within a range, and those around it that touching it may have brought
+ * into the process. */
+static void drop_around(const os_mapping *mapping, const uint8_t *from, size_t before, size_t bytes,
+                        size_t behind) {
+    const size_t at = (size_t)(from - mapping->bytes);
+    before = size_min(at, before);
+    behind = size_min(mapping->size - at - bytes, behind);
+    os_pages_drop(from - before, before + bytes + behind);
+}
+
+static bool is_in_file(const residency *r, const uint8_t *bytes) {
+    return r->mapping && r->mapping->bytes && bytes >= r->mapping->bytes &&
+           bytes <= r->mapping->bytes + r->mapping->size;
+}
+
+/* Vectors lie among matrices, of which not all may have room in memory. */
 static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     const weight_ref *ref = program_weight(r->p, id);
     const size_t bytes = ref->n_in * sizeof(float);
@@ -121,8 +137,11 @@ static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     if (!r->vectors[id]) {
         return error_memory(error, "norms and biases", bytes);
     }
-    quant_format_of(ref->type)->decode(tensor_of(r, id)->data + ref->offset, r->vectors[id],
-                                       ref->n_in);
+    const uint8_t *const from = tensor_of(r, id)->data + ref->offset;
+    quant_format_of(ref->type)->decode(from, r->vectors[id], ref->n_in);
+    if (is_in_file(r, from)) {
+        drop_around(r->mapping, from, FOLIO, quant_row_bytes(ref->type, ref->n_in), FOLIO);
+    }
     for (size_t i = 0; ref->plus_one && i < ref->n_in; i++) {
         r->vectors[id][i] += 1.0f;
     }
@@ -209,14 +228,11 @@ static void give_panels(residency *r, weight_id id) {
  * has mapped again: copied ones before, and behind the last rows of a matrix maybe those of another
  * one. Pages in no file have nothing but their own content to come back from. */
 static void drop_copied(const residency *r, const uint8_t *from, size_t bytes, bool last) {
-    const uint8_t *const file = r->mapping ? r->mapping->bytes : NULL;
-    if (!file || from < file || from > file + r->mapping->size) {
+    if (is_in_file(r, from)) {
+        drop_around(r->mapping, from, FOLIO, bytes, last ? FOLIO : 0);
+    } else {
         os_pages_drop(from, bytes);
-        return;
     }
-    const size_t before = size_min((size_t)(from - file), FOLIO);
-    const size_t behind = r->mapping->size - (size_t)(from - file) - bytes;
-    os_pages_drop(from - before, before + bytes + (last ? size_min(behind, FOLIO) : 0));
 }
 
 static void pack_matrix(residency *r, weight_id id) {
