@@ -155,7 +155,9 @@ static void uring_start(os_reader *r, size_t number) {
 
 static size_t uring_wait(os_reader *r) {
     struct io_uring_cqe *entry;
-    while (io_uring_wait_cqe(&r->ring, &entry) < 0) {
+    while (io_uring_peek_cqe(&r->ring, &entry) != 0) {
+        /* Also what the system had no memory for when it was started. */
+        (void)io_uring_submit_and_wait(&r->ring, 1);
     }
     request *q = io_uring_cqe_get_data(entry);
     q->result = entry->res;
