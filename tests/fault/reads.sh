@@ -132,7 +132,7 @@ refused 'Input/output error'
 for i in 1 2 3 4 5 6; do
     printf '{"custom_id":"%d","method":"POST","url":"/v1/completions","body":' $i
     printf '{"prompt":"%d it was the best of times, it was the worst of times, it was the age",' $i
-    printf '"max_tokens":60,"temperature":0}}\n'
+    printf '"max_tokens":80,"temperature":0}}\n'
 done >"$scratch/in.jsonl"
 # complete FILE ARGUMENT... : the results, but for what hangs on the clock, in FILE.
 complete() {
@@ -153,7 +153,7 @@ complete "$scratch/found"
 grep -q 'are read from the file for each pass' "$scratch/err" || fail "batch: not streamed"
 cmp -s "$scratch/wanted" "$scratch/found" || fail "batch within memory: other results"
 memory=
-pool=320
+pool=288
 for kind in none eio end; do
     complete "$scratch/found" LD_PRELOAD="$preload" READ_FAULTS_FILE=nameless \
         READ_FAULTS_KIND=$kind READ_FAULTS_AT=2 READ_FAULTS_LOG="$scratch/log"
