@@ -7,9 +7,10 @@
  *
  * A slot is one of the group's sessions and the request that it computes. Each turn of the loop is
  * one pass over the weights for all slots that run: those that generate have one row in it, what
- * is left of the batch goes to prompts, or less (batch_group.c: rows_of_pass). A request begins as soon as there is a slot and its prompt
- * finds room in the pool of keys and values; how long its text will be nobody knows, so that the
- * pool may become full later; batch_room.h says what happens then.
+ * is left of the batch goes to prompts, or less (batch_group.c: rows_of_pass). A request begins as
+ * soon as there is a slot and its prompt finds room in the pool of keys and values; how long its
+ * text will be nobody knows, so that the pool may become full later; batch_room.h says what happens
+ * then.
  *
  * A request that begins as another one does shares those pages: with what is computed already at
  * once; with a prompt that is still being computed, it waits for that. None of this changes a
