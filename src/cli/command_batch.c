@@ -291,6 +291,10 @@ static int check_options(const cli_options *options, const char *path) {
         return usage_error("the results of --plain would gather in %s, which holds the requests",
                            path);
     }
+    if (options->model &&
+        (is_same_file(options->model, options->output) || is_same_file(options->model, path))) {
+        return usage_error("-m and -o are the same file, %s", options->model);
+    }
     return CLI_DONE;
 }
 

@@ -184,6 +184,10 @@ cp one.jsonl both.jsonl
 none 'are the same file' batch -m "$model" -i both.jsonl -o both.jsonl
 none 'would gather in ./both.jsonl' batch -m "$model" -i both.jsonl -o ./both --plain --restart
 cmp -s one.jsonl both.jsonl || fail "the requests were emptied"
+cp "$model" own.gguf
+none '-m and -o are the same file' batch -m own.gguf -i one.jsonl -o ./own.gguf --restart
+cmp -s "$model" own.gguf || fail "the model was emptied"
+rm own.gguf
 none 'expected the name of a plain file' batch -m "$model" -i one.jsonl -o /dev/null
 none 'No such file' batch -m "$model" -i one.jsonl -o missing/results.jsonl
 none 'MiB' $b -i one.jsonl --memory 1M
