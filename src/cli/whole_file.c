@@ -99,6 +99,20 @@ static void tell_failure(const whole_file *w, uint64_t missing) {
     }
 }
 
+/* Gives a file that has none its name, or, where another one has that, its temporary name. */
+static int give_name(whole_file *w) {
+    int reason = console_give_name(w->file, w->target);
+    if (reason == EEXIST) {
+        console_remove_when_killed(w->temporary);
+        reason = console_give_name(w->file, w->temporary);
+    } else if (reason == 0) {
+        free(w->temporary);
+        w->temporary = NULL;
+    }
+    w->nameless = reason != 0;
+    return reason;
+}
+
 int whole_file_finish(whole_file *w, int status) {
     if (fflush(w->file) != 0 && w->failure == 0) {
         w->failure = errno;
@@ -107,9 +121,7 @@ int whole_file_finish(whole_file *w, int status) {
         w->failure = console_sync(w->file);
     }
     if (w->nameless && status == CLI_DONE && w->failure == 0) {
-        console_remove_when_killed(w->temporary);
-        w->failure = console_give_name(w->file, w->temporary);
-        w->nameless = w->failure != 0;
+        w->failure = give_name(w);
     }
     const uint64_t missing = missing_bytes(w);
     if (fclose(w->file) != 0 && w->failure == 0) {

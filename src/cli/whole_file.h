@@ -1,8 +1,8 @@
 /* whole_file.h - an output file that appears whole or not at all.
  *
  *     begin:   a file without a name is made beside OUT (behind symbolic links)
- *     finish:  it is written to the disk, becomes OUT.1a2b3c4d.tmp and takes OUT's name; or, after
- *              any failure, is gone
+ *     finish:  it is written to the disk and gets OUT's name, by way of OUT.1a2b3c4d.tmp where there
+ *              is an OUT to replace; or, after any failure, it is gone
  *
  * Where the file system has no files without names, it has the second name from the beginning, and
  * is removed after a failure and by a second Ctrl-C; only kill -9 leaves it.
@@ -21,8 +21,8 @@
 typedef struct whole_file {
     FILE *file;
     char *target;    /* real path */
-    char *temporary; /* NULL: written directly */
-    bool nameless;   /* it has not got its temporary name yet */
+    char *temporary; /* NULL: written directly, or OUT already */
+    bool nameless;   /* it has no name yet */
     int failure;     /* errno of the first write that failed */
     uint64_t need;   /* bytes that are to be written, with those of files that follow; for the
                         caller to set after whole_file_begin; 0: not known */
