@@ -1,8 +1,8 @@
 /* whole_file.h - an output file that appears whole or not at all.
  *
  *     begin:   a file without a name is made beside OUT (behind symbolic links)
- *     finish:  it is written to the disk and gets OUT's name, by way of OUT.1a2b3c4d.tmp where there
- *              is an OUT to replace; or, after any failure, it is gone
+ *     finish:  it is written to the disk and gets OUT's name, by way of OUT.1a2b3c4d.tmp where
+ *              there is an OUT to replace; or, after any failure, it is gone
  *
  * Where the file system has no files without names, it has the second name from the beginning, and
  * is removed after a failure and by a second Ctrl-C; only kill -9 leaves it.
