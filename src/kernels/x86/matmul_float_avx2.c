@@ -221,62 +221,12 @@ static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stri
     _mm_setcsr(mode);
 }
 
-/* ---- the types ----------------------------------------------------------------------------------
- *
- * Up to `few` activation rows panels cost more to fill than they save, as
- * measured on Zen 3 with weights larger than the caches.
- */
+/* ---- the types ------------------------------------------------------------------------------- */
 
-static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = 3,
-        .few = 9,
-        .w_bytes = 4,
-        .x_bytes = 4,
-        .step = 32,
-        .direct = direct_f32,
-        .fill_w = fill_w_f32,
-        .fill_x = fill_x_f32,
-        .multiply = multiply_floats,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
+/* FEW_...: as measured on Zen 3 with weights larger than the caches. */
+enum { GROUP = 3, FEW_FLOATS = 9, FEW_BF16 = 12 };
 
-static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = 3,
-        .few = 9,
-        .w_bytes = 2,
-        .x_bytes = 4,
-        .step = 32,
-        .direct = direct_f16,
-        .fill_w = fill_w_f16,
-        .fill_x = fill_x_f32,
-        .multiply = multiply_floats,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = 3,
-        .few = 12,
-        .w_bytes = 2,
-        .x_bytes = 2,
-        .step = 32,
-        .direct = direct_bf16,
-        .fill_w = fill_w_bf16,
-        .fill_x = fill_x_bf16,
-        .multiply = multiply_flushed,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
+#include "kernels/x86/float_types.h"
 
 void matmul_float_fill_avx2(kernel_table *table) {
     table->matmul[QUANT_F32] = matmul_f32;

@@ -88,56 +88,9 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
     finish_512(partial, n_out, y);
 }
 
-static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = FLOAT_GROUP_512,
-        .few = 2 * FLOAT_GROUP_512,
-        .w_bytes = 4,
-        .x_bytes = 4,
-        .step = 32,
-        .direct = direct_f32,
-        .fill_w = fill_w_f32,
-        .fill_x = fill_x_f32,
-        .multiply = multiply_floats,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
+enum { GROUP = FLOAT_GROUP_512, FEW_FLOATS = 2 * GROUP, FEW_BF16 = FEW_FLOATS };
 
-static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                       const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = FLOAT_GROUP_512,
-        .few = 2 * FLOAT_GROUP_512,
-        .w_bytes = 2,
-        .x_bytes = 4,
-        .step = 32,
-        .direct = direct_f16,
-        .fill_w = fill_w_f16,
-        .fill_x = fill_x_f32,
-        .multiply = multiply_floats,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
-
-static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
-                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
-    static const float_kernel kernel = {
-        .group = FLOAT_GROUP_512,
-        .few = 2 * FLOAT_GROUP_512,
-        .w_bytes = 2,
-        .x_bytes = 2,
-        .step = 32,
-        .direct = direct_bf16,
-        .fill_w = fill_w_bf16,
-        .fill_x = fill_x_bf16,
-        .multiply = multiply_flushed,
-        .finish = finish,
-    };
-    float_matmul(&kernel, n_out, n_row, n_in, w, w_stride, x, x_stride, y, y_stride, scratch);
-}
+#include "kernels/x86/float_types.h"
 
 void matmul_float_fill_avx512(kernel_table *table) {
     table->matmul[QUANT_F32] = matmul_f32;
