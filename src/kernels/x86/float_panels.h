@@ -93,6 +93,42 @@ X86_INLINE void fill_group(const panel_type type, const float_rows *rows, size_t
 /* What is done with a vector of each side: one fma, or what an instruction has instead. */
 typedef vec panel_add(vec w, vec x, vec sum);
 
+/* v, loaded into a register. Without it GCC loads it again for each use as an operand, and the
+ * processor has fewer loads than products a cycle. */
+X86_INLINE vec in_register(vec v) {
+    __asm__("" : "+v"(v));
+    return v;
+}
+
+/* A vector of each row of a tile and of each of n_x activation rows. Where registers do not suffice
+ * for the sums and both sides, each fma takes its weights from L1. */
+X86_INLINE void multiply_vector(panel_add *add, const size_t n_x, const float *w, const float *x,
+                                vec sum[TILE_ROWS][FLOAT_GROUP]) {
+    if (VEC_COUNT > (TILE_ROWS + 1) * FLOAT_GROUP + 1) {
+        vec xs[FLOAT_GROUP];
+        for (size_t i = 0; i < n_x; i++) {
+            xs[i] = vec_load(x + i * VEC_WIDTH);
+        }
+        for (size_t r = 0; r < TILE_ROWS; r++) {
+            const vec ws = in_register(vec_load(w + r * VEC_WIDTH));
+            for (size_t i = 0; i < n_x; i++) {
+                sum[r][i] = add(ws, xs[i], sum[r][i]);
+            }
+        }
+        return;
+    }
+    vec ws[TILE_ROWS];
+    for (size_t r = 0; r < TILE_ROWS; r++) {
+        ws[r] = vec_load(w + r * VEC_WIDTH);
+    }
+    for (size_t i = 0; i < n_x; i++) {
+        const vec xs = vec_load(x + i * VEC_WIDTH);
+        for (size_t r = 0; r < TILE_ROWS; r++) {
+            sum[r][i] = add(ws[r], xs, sum[r][i]);
+        }
+    }
+}
+
 /* One share of the sums of a tile and n_x activation rows, a constant; `partial` is that of the
  * tile's first row. Two vectors a turn: with one, the turn costs more than it multiplies. */
 X86_INLINE void multiply_tile(panel_add *add, const size_t n_x, const float *w, const float *x,
@@ -106,16 +142,7 @@ X86_INLINE void multiply_tile(panel_add *add, const size_t n_x, const float *w, 
     }
     for (; vectors > 0; vectors -= 2) {
         for (size_t v = 0; v < 2; v++, w += TILE_ROWS * VEC_WIDTH, x += n_x * VEC_WIDTH) {
-            vec ws[TILE_ROWS];
-            for (size_t r = 0; r < TILE_ROWS; r++) {
-                ws[r] = vec_load(w + r * VEC_WIDTH);
-            }
-            for (size_t i = 0; i < n_x; i++) {
-                const vec xs = vec_load(x + i * VEC_WIDTH);
-                for (size_t r = 0; r < TILE_ROWS; r++) {
-                    sum[r][i] = add(ws[r], xs, sum[r][i]);
-                }
-            }
+            multiply_vector(add, n_x, w, x, sum);
         }
     }
     for (size_t r = 0; r < TILE_ROWS; r++) {

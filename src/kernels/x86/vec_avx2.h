@@ -8,7 +8,10 @@
 
 #define X86_INLINE static inline __attribute__((always_inline))
 
-enum { VEC_WIDTH = 8 };
+enum {
+    VEC_WIDTH = 8,
+    VEC_COUNT = 16, /* registers */
+};
 
 typedef __m256 vec;
 

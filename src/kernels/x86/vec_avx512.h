@@ -8,7 +8,10 @@
 
 #define X86_INLINE static inline __attribute__((always_inline))
 
-enum { VEC_WIDTH = 16 };
+enum {
+    VEC_WIDTH = 16,
+    VEC_COUNT = 32, /* registers */
+};
 
 typedef __m512 vec;
 
