@@ -45,7 +45,9 @@ X86_INLINE void multiply_512(const steps_512 type, const size_t begin, const siz
             xs[i] = _mm512_load_si512(x + i * x_stride);
         }
         for (size_t r = 0; r < count; r++) {
-            const __m512i ws = type.load(w[r / 4] + r % 4 * rows.stride);
+            const uint8_t *at = w[r / 4] + r % 4 * rows.stride;
+            const __m512i ws = type.load(at);
+            float_fetch(at, rows.ahead);
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add(sum[r][i], ws, xs[i]);
             }

@@ -63,7 +63,7 @@ static void times_few(const float_kernel *kernel, const operands *o, workspace *
         for (size_t k = 0; k < FLOAT_ROWS; k++) {
             at[k] = r + k % 4 * quarter + k / 4;
         }
-        const float_eight w = {o->w.at + r * stride, quarter * stride, stride};
+        const float_eight w = {o->w.at + r * stride, quarter * stride, stride, 2 * stride};
         times_eight(kernel, o, w, at, work);
     }
     if (o->w.count % FLOAT_ROWS > 0) {
@@ -71,7 +71,7 @@ static void times_few(const float_kernel *kernel, const operands *o, workspace *
         for (size_t k = 0; k < FLOAT_ROWS; k++) {
             at[k] = first + k;
         }
-        const float_eight w = {o->w.at + first * stride, stride, 4 * stride};
+        const float_eight w = {o->w.at + first * stride, stride, 4 * stride, 0};
         times_eight(kernel, o, w, at, work);
     }
 }

@@ -59,10 +59,11 @@ static inline void float_last_step(const uint8_t *from, size_t n, size_t bytes, 
 }
 
 /* FLOAT_ROWS weight rows: number r lies at at + r * stride for r < 4, and the other four `half`
- * bytes behind these. */
+ * bytes behind these. While they are read, what lies `ahead` bytes behind is asked for, which need
+ * not be memory. */
 typedef struct float_eight {
     const uint8_t *at;
-    size_t stride, half;
+    size_t stride, half, ahead;
 } float_eight;
 
 /* The products of n values of eight weight rows and of n_row <= `group` activation rows, in
@@ -74,6 +75,11 @@ typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_st
  * group) into a panel. What is missing of the last step multiplies to minus zero, which changes
  * no sum; rows that are missing of the weights may be anything. */
 typedef void float_fill(const float_rows *rows, size_t n, uint8_t *panel);
+
+/* Asks for the line that is read after this one, into L2. */
+static inline void float_fetch(const uint8_t *line, size_t ahead) {
+    __builtin_prefetch((const void *)((uintptr_t)line + ahead), 0, 2);
+}
 
 /* Cache lines that the next panels are made of: `lines` of them in the order of rows that have
  * `per_row` each. */

@@ -85,6 +85,9 @@ X86_INLINE void multiply(const steps type, const size_t n_x, const size_t from, 
             }
             for (size_t r = 0; r < ROWS; r++) {
                 const __m256i ws = type.load(w + r * rows.stride + (from + h) * type.w_bytes);
+                if (from + h == 0) {
+                    float_fetch(w + r * rows.stride, rows.ahead);
+                }
                 for (size_t i = 0; i < n_x; i++) {
                     sum[h][r][i] = type.add(sum[h][r][i], ws, xs[i]);
                 }
