@@ -73,7 +73,7 @@ size_t kernel_row_bytes(kernel_row form, size_t n);
 kernel_row kernel_row_of(quant_type type);
 
 /* Bytes of scratch, 64-byte aligned, that a call of `matmul` may use; per thread. */
-#define KERNEL_SCRATCH_BYTES ((size_t)3 << 18)
+#define KERNEL_SCRATCH_BYTES ((size_t)1 << 20)
 
 /* y[i * y_stride + r] = product of weight row r and activation row i, for r < n_out, i < n_row.
  *   w         n_out rows of n_in values, w_stride bytes apart, at any byte address

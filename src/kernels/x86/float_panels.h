@@ -130,7 +130,8 @@ X86_INLINE void multiply_vector(panel_add *add, const size_t n_x, const float *w
 }
 
 /* One share of the sums of a tile and n_x activation rows, a constant; `partial` is that of the
- * tile's first row. Two vectors a turn: with one, the turn costs more than it multiplies. */
+ * tile's first row. Two vectors a turn: with one, the turn costs more than it multiplies. The next
+ * group's sums are asked for meanwhile, a line for each vector. */
 X86_INLINE void multiply_tile(panel_add *add, const size_t n_x, const float *w, const float *x,
                               size_t vectors, bool first, float *partial) {
     const size_t next_row = FLOAT_ROWS * FLOAT_SUMS;
@@ -140,8 +141,11 @@ X86_INLINE void multiply_tile(panel_add *add, const size_t n_x, const float *w, 
             sum[r][i] = first ? vec_all(0) : vec_load(partial + i * next_row + r * FLOAT_SUMS);
         }
     }
+    uintptr_t soon = (uintptr_t)(partial + n_x * next_row);
     for (; vectors > 0; vectors -= 2) {
         for (size_t v = 0; v < 2; v++, w += TILE_ROWS * VEC_WIDTH, x += n_x * VEC_WIDTH) {
+            __builtin_prefetch((const void *)soon);
+            soon += FLOAT_VECTOR;
             multiply_vector(add, n_x, w, x, sum);
         }
     }

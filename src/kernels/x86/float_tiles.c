@@ -5,7 +5,7 @@
 
 enum {
     CHUNK_W = 128,    /* weight rows whose partial sums are kept at a time, */
-    CHUNK_X = 64,     /* and activation rows */
+    CHUNK_X = 96,     /* and activation rows */
     ROW_VECTORS = 32, /* of a row in a panel, at most */
     ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
 };

@@ -11,8 +11,8 @@
  * piece, whatever the strides are. A step is what meets the sixteen sums once: 16 floats, or 32
  * bfloat16 where an instruction multiplies them.
  *   weights      [steps][FLOAT_ROWS][64 bytes]                       16 KiB, in L1
- *   activations  for each group of rows: [steps][rows][64 bytes]     128 KiB in all, in L2
- *   partial      [weight panel][activation row][FLOAT_ROWS][16]      512 KiB, between stretches
+ *   activations  for each group of rows: [steps][rows][64 bytes]     192 KiB in all, in L2
+ *   partial      [weight panel][activation row][FLOAT_ROWS][16]      768 KiB, between stretches
  * A level may order the inside of its panels in another way.
  */
 #ifndef KERNELS_X86_FLOAT_TILES_H
