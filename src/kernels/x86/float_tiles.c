@@ -8,6 +8,8 @@ enum {
     CHUNK_X = 96,     /* and activation rows */
     ROW_VECTORS = 32, /* of a row in a panel, at most */
     ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
+    FEW_BYTES = 640 << 10, /* of activations that stay in L2 beside weights, which pass through */
+    FEW_ALWAYS = 16,       /* activation rows: with fewer at a time, panels are faster for many */
 };
 
 typedef struct workspace {
@@ -73,6 +75,19 @@ static void times_few(const float_kernel *kernel, const operands *o, workspace *
         }
         const float_eight w = {o->w.at + first * stride, stride, 4 * stride, 0};
         times_eight(kernel, o, w, at, work);
+    }
+}
+
+/* At most `few` activation rows at a time, in parts of about the same size. */
+static void times_few_at_a_time(const float_kernel *kernel, const operands *o, size_t few,
+                                workspace *work) {
+    const size_t parts = (o->x.count + few - 1) / few;
+    const size_t share = (o->x.count + parts - 1) / parts;
+    const size_t rows = least(few, (share + kernel->group - 1) / kernel->group * kernel->group);
+    for (size_t i = 0; i < o->x.count; i += rows) {
+        const operands part = {o->n_in, o->w, part_of(&o->x, i, least(rows, o->x.count - i), 0),
+                               o->y + i * o->y_stride, o->y_stride};
+        times_few(kernel, &part, work);
     }
 }
 
@@ -153,8 +168,9 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert(n_out > 0 && n_row > 0 && n_in > 0);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
-    if (n_row <= kernel->few && n_out >= FLOAT_ROWS) {
-        times_few(kernel, &all, scratch);
+    const size_t few = least(kernel->few, FEW_BYTES / x_stride);
+    if (n_out >= FLOAT_ROWS && (n_row <= few || (kernel->always && few >= FEW_ALWAYS))) {
+        times_few_at_a_time(kernel, &all, few, scratch);
         return;
     }
     size_t i = 0, r = 0;

@@ -3,7 +3,8 @@
  *
  * A file that includes this, after float_panels_fma.h, has defined GROUP, the activation rows of
  * one call of `direct`; FEW_FLOATS and FEW_BF16, up to how many activation rows panels cost more
- * to fill than they save; direct_f32, direct_f16, direct_bf16; and finish.
+ * to fill than they save; F16_ALWAYS, float_kernel's `always` for F16; direct_f32, direct_f16,
+ * direct_bf16; and finish.
  */
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
@@ -27,6 +28,7 @@ static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, s
     static const float_kernel kernel = {
         .group = GROUP,
         .few = FEW_FLOATS,
+        .always = F16_ALWAYS,
         .w_bytes = 2,
         .x_bytes = 4,
         .step = 32,
