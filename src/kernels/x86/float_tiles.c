@@ -165,7 +165,7 @@ static operands chunk_at(const operands *all, size_t i, size_t r) {
 void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t n_in,
                   const void *w, size_t w_stride, const void *x, size_t x_stride, float *y,
                   size_t y_stride, void *scratch) {
-    assert(n_out > 0 && n_row > 0 && n_in > 0);
+    assert(n_out > 0 && n_row > 0 && n_in > 0 && kernel->few <= CHUNK_X);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
     const size_t few = least(kernel->few, FEW_BYTES / x_stride);

@@ -4,8 +4,8 @@
  *
  * A few activation rows meet the weights as they lie in the file, whole rows at a time, from four
  * places far from each other: four sequences of addresses are read faster than one that skips from
- * row to row. With registers for the sums of four by four rows, and where the activations stay in
- * L2, this is also how many rows are multiplied.
+ * row to row. In AVX-512, whose registers hold the sums of four by four rows, F16 meets many that
+ * way too, as many at a time as stay in L2.
  *
  * For many, both sides are copied into panels, a stretch of the rows at a time: in the form that
  * they are multiplied in, and in the order in which they are read, so that what is read lies in one
@@ -126,7 +126,7 @@ typedef void float_finish(const float_partial *partial, size_t n_out, float *y);
 typedef struct float_kernel {
     size_t group;   /* activation rows that one call of `direct` takes */
     size_t few;     /* up to so many activation rows panels do not pay, */
-    bool always;    /* and for more of them neither: they are taken so many at a time */
+    bool always;    /* and for more neither: they are taken so many at a time, if these fit in L2 */
     size_t w_bytes; /* of a value in the file */
     size_t x_bytes; /* of an activation */
     size_t step;    /* values that are two vectors in a panel */
