@@ -14,6 +14,7 @@
 
 enum {
     FLOAT_GROUP_512 = 4, /* activation rows at a time */
+    FLOAT_FEW_512 = 24,  /* float_kernel's `few`, as measured on Zen 4 */
 };
 
 typedef struct steps_512 {

@@ -77,7 +77,7 @@ typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_st
  * no sum; rows that are missing of the weights may be anything. */
 typedef void float_fill(const float_rows *rows, size_t n, uint8_t *panel);
 
-/* Asks for the line that is read after this one, into L2. */
+/* Asks for what lies `ahead` bytes behind a line, into L2. */
 static inline void float_fetch(const uint8_t *line, size_t ahead) {
     __builtin_prefetch((const void *)((uintptr_t)line + ahead), 0, 2);
 }

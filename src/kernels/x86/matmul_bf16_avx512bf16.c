@@ -53,7 +53,7 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
         .group = FLOAT_GROUP_512,
-        .few = 24,
+        .few = FLOAT_FEW_512,
         .w_bytes = 2,
         .x_bytes = 2,
         .step = 64,

@@ -88,10 +88,9 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
     finish_512(partial, n_out, y);
 }
 
-/* FEW_...: as measured on Zen 4. */
 enum {
     GROUP = FLOAT_GROUP_512,
-    FEW_FLOATS = 24,
+    FEW_FLOATS = FLOAT_FEW_512,
     FEW_BF16 = 2 * GROUP,
     F16_ALWAYS = true, /* panels of F16 are twice what is read */
 };
