@@ -12,12 +12,18 @@ static size_t round_up_64(size_t n) {
     return (n + 63) & ~(size_t)63;
 }
 
+/* An odd number of cache lines: rows a multiple of 4096 bytes apart would take each other's places
+ * in a cache. */
+static size_t odd_lines(size_t n) {
+    return round_up_64(n) | 64;
+}
+
 size_t kernel_row_bytes(kernel_row form, size_t n) {
     switch (form) {
     case KERNEL_ROW_F32:
-        return round_up_64(n * sizeof(float));
+        return odd_lines(n * sizeof(float));
     case KERNEL_ROW_BF16:
-        return round_up_64(n * sizeof(uint16_t));
+        return odd_lines(n * sizeof(uint16_t));
     case KERNEL_ROW_Q8_32:
         return kernel_q8_sums_at(n, 32) + round_up_64(n / 16 * sizeof(int16_t));
     case KERNEL_ROW_Q8_256:

@@ -13,7 +13,7 @@
 #define X86_INLINE static inline __attribute__((always_inline))
 
 enum {
-    FLOAT_GROUP_512 = 4, /* activation rows at a time */
+    FLOAT_GROUP_512 = 6, /* activation rows at a time: with four weight rows, 24 vectors of sums */
     FLOAT_FEW_512 = 24,  /* float_kernel's `few`, as measured on Zen 4 */
 };
 
@@ -28,14 +28,22 @@ typedef struct steps_512 {
     __m512 (*add_part)(__m512 sum, __m512i w, __m512i x, size_t n);
 } steps_512;
 
-/* float_direct for the `count` (4 or 8) rows from row `begin` on and n_x activation rows; these are
- * constants. */
-X86_INLINE void multiply_512(const steps_512 type, const size_t begin, const size_t count,
+/* v, loaded into a register. Without it GCC loads it again for each use as an operand, and the
+ * processor has fewer loads than products a cycle. */
+X86_INLINE __m512i in_register_512(__m512i v) {
+    __asm__("" : "+v"(v));
+    return v;
+}
+
+/* The first `count` (4 or 8) of the rows and n_x activation rows; these, and whether to fetch
+ * ahead, are constants. `sums` begins in the first activation row's. */
+X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
                              const size_t n_x, float_eight rows, size_t n, const uint8_t *x,
-                             size_t x_stride, float_partial *partial) {
+                             size_t x_stride, float *sums) {
+    const size_t sums_of_row = sizeof(float_partial) / sizeof *sums;
     __m512 sum[8][FLOAT_GROUP_512];
     __m512i xs[FLOAT_GROUP_512];
-    const uint8_t *w[2] = {rows.at + begin / 4 * rows.half, rows.at + rows.half};
+    const uint8_t *w[2] = {rows.at, rows.at + rows.half};
     for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
             sum[r][i] = _mm512_setzero_ps();
@@ -47,8 +55,10 @@ X86_INLINE void multiply_512(const steps_512 type, const size_t begin, const siz
         }
         for (size_t r = 0; r < count; r++) {
             const uint8_t *at = w[r / 4] + r % 4 * rows.stride;
-            const __m512i ws = type.load(at);
-            float_fetch(at, rows.ahead);
+            const __m512i ws = in_register_512(type.load(at));
+            if (fetch) {
+                float_fetch(at, rows.ahead);
+            }
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add(sum[r][i], ws, xs[i]);
             }
@@ -69,28 +79,66 @@ X86_INLINE void multiply_512(const steps_512 type, const size_t begin, const siz
     }
     for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
-            _mm512_store_ps(partial[i].s[begin + r], sum[r][i]);
+            _mm512_store_ps(sums + i * sums_of_row + r * FLOAT_SUMS, sum[r][i]);
         }
     }
 }
 
-/* float_direct. */
+/* Four rows and a group of at least three activation rows. */
+X86_INLINE void multiply_group_512(const steps_512 type, const bool fetch, float_eight rows,
+                                   size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                                   float *sums) {
+    switch (n_row) {
+    case 3:
+        multiply_512(type, fetch, 4, 3, rows, n, x, x_stride, sums);
+        break;
+    case 4:
+        multiply_512(type, fetch, 4, 4, rows, n, x, x_stride, sums);
+        break;
+    case 5:
+        multiply_512(type, fetch, 4, 5, rows, n, x, x_stride, sums);
+        break;
+    default:
+        multiply_512(type, fetch, 4, 6, rows, n, x, x_stride, sums);
+        break;
+    }
+}
+
+/* How many of the activation rows that are left make a group: no fewer than three, which would be
+ * slow, unless there are no more. */
+static inline size_t group_512(size_t left) {
+    return left <= FLOAT_GROUP_512      ? left
+           : left < 2 * FLOAT_GROUP_512 ? (left + 1) / 2
+                                        : FLOAT_GROUP_512;
+}
+
+/* float_direct. Four weight rows stay in L1, if they are not too long, while all activation rows
+ * meet them. Only the first of these fetch ahead, which takes time where it is for nothing. */
 X86_INLINE void multiply_rows_512(const steps_512 type, float_eight w, size_t n, const uint8_t *x,
                                   size_t x_stride, size_t n_row, float_partial *partial) {
     switch (n_row) {
     case 1:
-        multiply_512(type, 0, 8, 1, w, n, x, x_stride, partial);
-        break;
+        multiply_512(type, true, 8, 1, w, n, x, x_stride, partial->s[0]);
+        return;
     case 2:
-        multiply_512(type, 0, 8, 2, w, n, x, x_stride, partial);
-        break;
+        multiply_512(type, true, 8, 2, w, n, x, x_stride, partial->s[0]);
+        return;
     case 3:
-        multiply_512(type, 0, 8, 3, w, n, x, x_stride, partial);
-        break;
+        multiply_512(type, true, 8, 3, w, n, x, x_stride, partial->s[0]);
+        return;
     default:
-        multiply_512(type, 0, 4, 4, w, n, x, x_stride, partial);
-        multiply_512(type, 4, 4, 4, w, n, x, x_stride, partial);
         break;
+    }
+    for (size_t r = 0; r < FLOAT_ROWS; r += 4, w.at += w.half) {
+        for (size_t i = 0, group; i < n_row; i += group) {
+            group = group_512(n_row - i);
+            if (i == 0 && w.ahead > 0) {
+                multiply_group_512(type, true, w, n, x, x_stride, group, partial->s[r]);
+            } else {
+                multiply_group_512(type, false, w, n, x + i * x_stride, x_stride, group,
+                                   partial[i].s[r]);
+            }
+        }
     }
 }
 

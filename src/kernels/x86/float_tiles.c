@@ -9,7 +9,9 @@ enum {
     ROW_VECTORS = 32, /* of a row in a panel, at most */
     ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
     FEW_BYTES = 640 << 10, /* of activations that stay in L2 beside weights, which pass through */
-    FEW_ALWAYS = 16,       /* activation rows: with fewer at a time, panels are faster for many */
+    /* For many activation rows, as measured on Zen 4: */
+    MANY_BYTES = 400 << 10,  /* of those at a time */
+    GROUP_BYTES = 544 << 10, /* of a group and of four weight rows; beyond that panels are faster */
 };
 
 typedef struct workspace {
@@ -43,10 +45,7 @@ static float_rows part_of(const float_rows *rows, size_t first, size_t count, si
 /* Eight weight rows and all activation rows; products of number r go to y + at[r]. */
 static void times_eight(const float_kernel *kernel, const operands *o, float_eight w,
                         const size_t *at, workspace *work) {
-    for (size_t i = 0; i < o->x.count; i += kernel->group) {
-        kernel->direct(w, o->n_in, o->x.at + i * o->x.stride, o->x.stride,
-                       least(kernel->group, o->x.count - i), &work->partial[0][i]);
-    }
+    kernel->direct(w, o->n_in, o->x.at, o->x.stride, o->x.count, work->partial[0]);
     for (size_t i = 0; i < o->x.count; i++) {
         float y[FLOAT_ROWS];
         kernel->finish(&work->partial[0][i], FLOAT_ROWS, y);
@@ -56,16 +55,18 @@ static void times_eight(const float_kernel *kernel, const operands *o, float_eig
     }
 }
 
-/* A few activation rows: the weights are used as they come, two rows of each quarter at a time.
- * What is left behind whole eights is computed with rows before it, a second time. */
-static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
+/* A few activation rows: the weights are used as they come, two rows of each quarter at a time, and
+ * those of the rows after these asked for where they are `new`, not in a cache. What is left behind
+ * whole eights is computed with rows before it, a second time. */
+static void times_few(const float_kernel *kernel, const operands *o, bool new, workspace *work) {
     const size_t stride = o->w.stride, eights = o->w.count / FLOAT_ROWS, quarter = 2 * eights;
     size_t at[FLOAT_ROWS];
     for (size_t r = 0; r < quarter; r += 2) {
         for (size_t k = 0; k < FLOAT_ROWS; k++) {
             at[k] = r + k % 4 * quarter + k / 4;
         }
-        const float_eight w = {o->w.at + r * stride, quarter * stride, stride, 2 * stride};
+        const float_eight w = {o->w.at + r * stride, quarter * stride, stride,
+                               new ? 2 * stride : 0};
         times_eight(kernel, o, w, at, work);
     }
     if (o->w.count % FLOAT_ROWS > 0) {
@@ -87,8 +88,26 @@ static void times_few_at_a_time(const float_kernel *kernel, const operands *o, s
     for (size_t i = 0; i < o->x.count; i += rows) {
         const operands part = {o->n_in, o->w, part_of(&o->x, i, least(rows, o->x.count - i), 0),
                                o->y + i * o->y_stride, o->y_stride};
-        times_few(kernel, &part, work);
+        times_few(kernel, &part, i == 0, work);
     }
+}
+
+/* How many activation rows meet weights as they lie at a time; 0: panels are faster. */
+static size_t rows_at_a_time(const float_kernel *kernel, const operands *o) {
+    const size_t few = least(kernel->few, FEW_BYTES / o->x.stride);
+    if (o->w.count < FLOAT_ROWS) {
+        return 0;
+    }
+    if (o->x.count <= least(few, kernel->group)) {
+        return few;
+    }
+    if (!kernel->always) {
+        return o->x.count <= few ? few : 0;
+    }
+    const size_t groups = MANY_BYTES / o->x.stride / kernel->group;
+    const size_t most = least(kernel->few, groups * kernel->group);
+    const size_t with_group = kernel->group * o->x.stride + 4 * o->w.stride;
+    return with_group <= GROUP_BYTES ? most > kernel->group ? most : kernel->group : 0;
 }
 
 /* n values of some rows, as lines to prefetch. */
@@ -168,8 +187,8 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert(n_out > 0 && n_row > 0 && n_in > 0 && kernel->few <= CHUNK_X);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
-    const size_t few = least(kernel->few, FEW_BYTES / x_stride);
-    if (n_out >= FLOAT_ROWS && (n_row <= few || (kernel->always && few >= FEW_ALWAYS))) {
+    const size_t few = rows_at_a_time(kernel, &all);
+    if (few > 0) {
         times_few_at_a_time(kernel, &all, few, scratch);
         return;
     }

@@ -4,13 +4,13 @@
  *
  * A few activation rows meet the weights as they lie in the file, whole rows at a time, from four
  * places far from each other: four sequences of addresses are read faster than one that skips from
- * row to row. In AVX-512, whose registers hold the sums of four by four rows, F16 meets many that
- * way too, as many at a time as stay in L2.
+ * row to row. In AVX-512, whose registers hold the sums of four by six rows, many meet them so too,
+ * as many at a time as stay in L2; only where rows are very long they do not.
  *
- * For many, both sides are copied into panels, a stretch of the rows at a time: in the form that
- * they are multiplied in, and in the order in which they are read, so that what is read lies in one
- * piece, whatever the strides are. A step is what meets the sixteen sums once: 16 floats, or 32
- * bfloat16 where an instruction multiplies them.
+ * Elsewhere, for many both sides are copied into panels, a stretch of the rows at a time: in the
+ * form that they are multiplied in, and in the order in which they are read, so that what is read
+ * lies in one piece, whatever the strides are. A step is what meets the sixteen sums once: 16
+ * floats, or 32 bfloat16 where an instruction multiplies them.
  *   weights      [steps][FLOAT_ROWS][64 bytes]                       16 KiB, in L1
  *   activations  for each group of rows: [steps][rows][64 bytes]     192 KiB in all, in L2
  *   partial      [weight panel][activation row][FLOAT_ROWS][16]      768 KiB, between stretches
@@ -61,13 +61,13 @@ static inline void float_last_step(const uint8_t *from, size_t n, size_t bytes, 
 
 /* FLOAT_ROWS weight rows: number r lies at at + r * stride for r < 4, and the other four `half`
  * bytes behind these. While they are read, what lies `ahead` bytes behind is asked for, which need
- * not be memory. */
+ * not be memory; 0: nothing is. */
 typedef struct float_eight {
     const uint8_t *at;
     size_t stride, half, ahead;
 } float_eight;
 
-/* The products of n values of eight weight rows and of n_row <= `group` activation rows, in
+/* The products of n values of eight weight rows and of n_row > 0 activation rows, in
  * partial[0 .. n_row - 1]. */
 typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                           float_partial *partial);
@@ -124,9 +124,9 @@ typedef void float_multiply(const uint8_t *w_panel, const uint8_t *x_panels, siz
 typedef void float_finish(const float_partial *partial, size_t n_out, float *y);
 
 typedef struct float_kernel {
-    size_t group;   /* activation rows that one call of `direct` takes */
+    size_t group;   /* activation rows whose sums `direct` holds at a time */
     size_t few;     /* up to so many activation rows panels do not pay, */
-    bool always;    /* and for more neither: they are taken so many at a time, if these fit in L2 */
+    bool always;    /* and for more neither, at most so many at a time: where L2 has room */
     size_t w_bytes; /* of a value in the file */
     size_t x_bytes; /* of an activation */
     size_t step;    /* values that are two vectors in a panel */

@@ -3,14 +3,14 @@
  *
  * A file that includes this, after float_panels_fma.h, has defined GROUP, the activation rows of
  * one call of `direct`; FEW_FLOATS and FEW_BF16, up to how many activation rows panels cost more
- * to fill than they save; F16_ALWAYS, float_kernel's `always` for F16; direct_f32, direct_f16,
- * direct_bf16; and finish.
+ * to fill than they save; ALWAYS, float_kernel's; direct_f32, direct_f16, direct_bf16; and finish.
  */
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
         .group = GROUP,
         .few = FEW_FLOATS,
+        .always = ALWAYS,
         .w_bytes = 4,
         .x_bytes = 4,
         .step = 32,
@@ -28,7 +28,7 @@ static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, s
     static const float_kernel kernel = {
         .group = GROUP,
         .few = FEW_FLOATS,
-        .always = F16_ALWAYS,
+        .always = ALWAYS,
         .w_bytes = 2,
         .x_bytes = 4,
         .step = 32,
@@ -46,6 +46,7 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     static const float_kernel kernel = {
         .group = GROUP,
         .few = FEW_BF16,
+        .always = ALWAYS,
         .w_bytes = 2,
         .x_bytes = 2,
         .step = 32,

@@ -54,6 +54,7 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
     static const float_kernel kernel = {
         .group = FLOAT_GROUP_512,
         .few = FLOAT_FEW_512,
+        .always = true,
         .w_bytes = 2,
         .x_bytes = 2,
         .step = 64,

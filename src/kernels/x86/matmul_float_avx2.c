@@ -115,20 +115,23 @@ X86_INLINE void multiply_halves(const steps type, const size_t n_x, float_eight 
     multiply(type, n_x, 1, 1, w, 1, n, x, x_stride, partial);
 }
 
-/* float_direct for up to 3 activation rows. */
+/* float_direct. */
 X86_INLINE void multiply_rows(const steps type, float_eight w, size_t n, const uint8_t *x,
                               size_t x_stride, size_t n_row, float_partial *partial) {
-    switch (n_row) {
-    case 1:
-        multiply(type, 1, 0, 2, w, 0, n, x, x_stride, partial);
-        multiply(type, 1, 0, 2, w, 1, n, x, x_stride, partial);
-        break;
-    case 2:
-        multiply_halves(type, 2, w, n, x, x_stride, partial);
-        break;
-    default:
-        multiply_halves(type, 3, w, n, x, x_stride, partial);
-        break;
+    for (size_t i = 0; i < n_row; i += 3) {
+        const uint8_t *at = x + i * x_stride;
+        switch (n_row - i) {
+        case 1:
+            multiply(type, 1, 0, 2, w, 0, n, at, x_stride, partial + i);
+            multiply(type, 1, 0, 2, w, 1, n, at, x_stride, partial + i);
+            break;
+        case 2:
+            multiply_halves(type, 2, w, n, at, x_stride, partial + i);
+            break;
+        default:
+            multiply_halves(type, 3, w, n, at, x_stride, partial + i);
+            break;
+        }
     }
 }
 
@@ -227,7 +230,7 @@ static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stri
 /* ---- the types ------------------------------------------------------------------------------- */
 
 /* FEW_...: as measured on Zen 3 with weights larger than the caches. */
-enum { GROUP = 3, FEW_FLOATS = 9, FEW_BF16 = 12, F16_ALWAYS = false };
+enum { GROUP = 3, FEW_FLOATS = 9, FEW_BF16 = 12, ALWAYS = false };
 
 #include "kernels/x86/float_types.h"
 

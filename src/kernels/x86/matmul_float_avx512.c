@@ -91,8 +91,8 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 enum {
     GROUP = FLOAT_GROUP_512,
     FEW_FLOATS = FLOAT_FEW_512,
-    FEW_BF16 = 2 * GROUP,
-    F16_ALWAYS = true, /* panels of F16 are twice what is read */
+    FEW_BF16 = FLOAT_FEW_512,
+    ALWAYS = true,
 };
 
 #include "kernels/x86/float_types.h"
