@@ -182,10 +182,10 @@ static void compare_products(const kernel_table *plain, const kernel_table *tabl
         compare_product(plain, table, type, (shape){1, 1, n_in}, false);
         compare_product(plain, table, type, (shape){1 + pick(20), 1 + pick(6), n_in}, true);
     }
-    static const shape large[] = {{33, 1, 4096}, {64, 1, 768},    {40, 33, 256},
-                                  {64, 64, 256}, {128, 64, 512},  {37, 64, 1024},
-                                  {5, 33, 4096}, {17, 9, 2304},   {100, 13, 1024},
-                                  {96, 17, 768}, {129, 100, 256}, {20, 26, 11008}};
+    static const shape large[] = {{33, 1, 4096},   {64, 1, 768},   {40, 33, 256},   {64, 64, 256},
+                                  {128, 64, 512},  {37, 64, 1024}, {5, 33, 4096},   {17, 9, 2304},
+                                  {100, 13, 1024}, {96, 17, 768},  {129, 100, 256}, {20, 26, 11008},
+                                  {9, 7, 32768}};
     for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
         const bool is_odd = (i + type) % 2;
         compare_product(plain, table, type, large[i], is_odd);

@@ -1,4 +1,4 @@
-/* float_512.h - float products with a few activation rows in AVX-512, whatever the weights' type.
+/* float_512.h - float products of weights as they lie in AVX-512, whatever the weights' type.
  *
  * A step takes 64 bytes of activations (16 floats or 32 bfloat16) and as many weights, and adds
  * their products to sixteen partial sums, which are one vector.
@@ -13,8 +13,8 @@
 #define X86_INLINE static inline __attribute__((always_inline))
 
 enum {
-    FLOAT_GROUP_512 = 6, /* activation rows at a time: with four weight rows, 24 vectors of sums */
-    FLOAT_FEW_512 = 24,  /* float_kernel's `few`, as measured on Zen 4 */
+    FLOAT_FEW_512 = 3,   /* activation rows that meet eight weight rows at once: 24 sums; */
+    FLOAT_GROUP_512 = 6, /* and four */
 };
 
 typedef struct steps_512 {
@@ -26,6 +26,7 @@ typedef struct steps_512 {
     __m512i (*load_part)(const uint8_t *w, size_t n);
     __m512i (*load_x_part)(const uint8_t *x, size_t n);
     __m512 (*add_part)(__m512 sum, __m512i w, __m512i x, size_t n);
+    bool flushes; /* `add` takes and gives zero for subnormals, by the processor's mode */
 } steps_512;
 
 /* v, loaded into a register. Without it GCC loads it again for each use as an operand, and the
@@ -35,18 +36,30 @@ X86_INLINE __m512i in_register_512(__m512i v) {
     return v;
 }
 
-/* The first `count` (4 or 8) of the rows and n_x activation rows; these, and whether to fetch
- * ahead, are constants. `sums` begins in the first activation row's. */
+enum { FLUSH_MODE_512 = 0x8040 }; /* MXCSR: flush to zero, denormals are zero */
+
+/* v, of which nothing is computed later than here, and from which nothing earlier: so that it stays
+ * on its side of a change of mode. */
+X86_INLINE __m512 pinned_512(__m512 v) {
+    __asm__ volatile("" : "+v"(v) : : "memory");
+    return v;
+}
+
+/* `count` weight rows and n_x activation rows, constants; sum[r][i] is that of row r and activation
+ * row i. Weight row r lies at w[r / 4] + r % 4 * stride. What lies `ahead` behind is asked for
+ * meanwhile, if `fetch` says so, a constant too: where it is for nothing it takes time. */
 X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
-                             const size_t n_x, float_eight rows, size_t n, const uint8_t *x,
-                             size_t x_stride, float *sums) {
-    const size_t sums_of_row = sizeof(float_partial) / sizeof *sums;
-    __m512 sum[8][FLOAT_GROUP_512];
+                             const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
+                             size_t n, const uint8_t *x, size_t x_stride,
+                             __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
     __m512i xs[FLOAT_GROUP_512];
-    const uint8_t *w[2] = {rows.at, rows.at + rows.half};
+    const unsigned mode = type.flushes ? _mm_getcsr() : 0;
+    if (type.flushes) {
+        _mm_setcsr(mode | FLUSH_MODE_512);
+    }
     for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
-            sum[r][i] = _mm512_setzero_ps();
+            sum[r][i] = type.flushes ? pinned_512(_mm512_setzero_ps()) : _mm512_setzero_ps();
         }
     }
     for (; n >= type.values; n -= type.values, x += 64) {
@@ -54,10 +67,10 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
             xs[i] = _mm512_load_si512(x + i * x_stride);
         }
         for (size_t r = 0; r < count; r++) {
-            const uint8_t *at = w[r / 4] + r % 4 * rows.stride;
+            const uint8_t *at = w[r / 4] + r % 4 * stride;
             const __m512i ws = in_register_512(type.load(at));
             if (fetch) {
-                float_fetch(at, rows.ahead);
+                float_fetch(at, ahead);
             }
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add(sum[r][i], ws, xs[i]);
@@ -71,74 +84,50 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
             xs[i] = type.load_x_part(x + i * x_stride, n);
         }
         for (size_t r = 0; r < count; r++) {
-            const __m512i ws = type.load_part(w[r / 4] + r % 4 * rows.stride, n);
+            const __m512i ws = type.load_part(w[r / 4] + r % 4 * stride, n);
             for (size_t i = 0; i < n_x; i++) {
                 sum[r][i] = type.add_part(sum[r][i], ws, xs[i], n);
             }
         }
     }
-    for (size_t r = 0; r < count; r++) {
+    if (type.flushes) {
+        for (size_t r = 0; r < count; r++) {
+            for (size_t i = 0; i < n_x; i++) {
+                sum[r][i] = pinned_512(sum[r][i]);
+            }
+        }
+        _mm_setcsr(mode);
+    }
+}
+
+/* ---- a few activation rows ------------------------------------------------------------------- */
+
+X86_INLINE void multiply_eight_512(const steps_512 type, const size_t n_x, float_eight rows,
+                                   size_t n, const uint8_t *x, size_t x_stride,
+                                   float_partial *partial) {
+    __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512];
+    const uint8_t *w[2] = {rows.at, rows.at + rows.half};
+    multiply_512(type, true, FLOAT_ROWS, n_x, w, rows.stride, rows.ahead, n, x, x_stride, sum);
+    for (size_t r = 0; r < FLOAT_ROWS; r++) {
         for (size_t i = 0; i < n_x; i++) {
-            _mm512_store_ps(sums + i * sums_of_row + r * FLOAT_SUMS, sum[r][i]);
+            _mm512_store_ps(partial[i].s[r], sum[r][i]);
         }
     }
 }
 
-/* Four rows and a group of at least three activation rows. */
-X86_INLINE void multiply_group_512(const steps_512 type, const bool fetch, float_eight rows,
-                                   size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
-                                   float *sums) {
-    switch (n_row) {
-    case 3:
-        multiply_512(type, fetch, 4, 3, rows, n, x, x_stride, sums);
-        break;
-    case 4:
-        multiply_512(type, fetch, 4, 4, rows, n, x, x_stride, sums);
-        break;
-    case 5:
-        multiply_512(type, fetch, 4, 5, rows, n, x, x_stride, sums);
-        break;
-    default:
-        multiply_512(type, fetch, 4, 6, rows, n, x, x_stride, sums);
-        break;
-    }
-}
-
-/* How many of the activation rows that are left make a group: no fewer than three, which would be
- * slow, unless there are no more. */
-static inline size_t group_512(size_t left) {
-    return left <= FLOAT_GROUP_512      ? left
-           : left < 2 * FLOAT_GROUP_512 ? (left + 1) / 2
-                                        : FLOAT_GROUP_512;
-}
-
-/* float_direct. Four weight rows stay in L1, if they are not too long, while all activation rows
- * meet them. Only the first of these fetch ahead, which takes time where it is for nothing. */
+/* float_direct for up to FLOAT_FEW_512 activation rows. */
 X86_INLINE void multiply_rows_512(const steps_512 type, float_eight w, size_t n, const uint8_t *x,
                                   size_t x_stride, size_t n_row, float_partial *partial) {
     switch (n_row) {
     case 1:
-        multiply_512(type, true, 8, 1, w, n, x, x_stride, partial->s[0]);
-        return;
-    case 2:
-        multiply_512(type, true, 8, 2, w, n, x, x_stride, partial->s[0]);
-        return;
-    case 3:
-        multiply_512(type, true, 8, 3, w, n, x, x_stride, partial->s[0]);
-        return;
-    default:
+        multiply_eight_512(type, 1, w, n, x, x_stride, partial);
         break;
-    }
-    for (size_t r = 0; r < FLOAT_ROWS; r += 4, w.at += w.half) {
-        for (size_t i = 0, group; i < n_row; i += group) {
-            group = group_512(n_row - i);
-            if (i == 0 && w.ahead > 0) {
-                multiply_group_512(type, true, w, n, x, x_stride, group, partial->s[r]);
-            } else {
-                multiply_group_512(type, false, w, n, x + i * x_stride, x_stride, group,
-                                   partial[i].s[r]);
-            }
-        }
+    case 2:
+        multiply_eight_512(type, 2, w, n, x, x_stride, partial);
+        break;
+    default:
+        multiply_eight_512(type, 3, w, n, x, x_stride, partial);
+        break;
     }
 }
 
@@ -177,6 +166,92 @@ X86_INLINE __m256 tree_rows_512(const float_partial *partial) {
 X86_INLINE void finish_512(const float_partial *partial, size_t n_out, float *y) {
     const __mmask8 mask = (__mmask8)((1u << n_out) - 1);
     _mm256_mask_storeu_ps(y, mask, tree_rows_512(partial));
+}
+
+/* ---- many activation rows -------------------------------------------------------------------- */
+
+/* y[i * y_stride + r] = the sum of sum[r][i], by the tree, of four weight rows and at most four
+ * activation rows from `first` on of n_x, a constant. */
+X86_INLINE void finish_fours_512(__m512 sum[FLOAT_ROWS][FLOAT_GROUP_512], const size_t first,
+                                 const size_t n_x, float *y, size_t y_stride) {
+    const __m512i turn = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const size_t count = n_x - first < 4 ? n_x - first : 4;
+    __m512 four[4]; /* of an activation row; row r's are lane r of 128 bits */
+    for (size_t k = 0; k < 4; k++) {
+        const size_t i = first + (k < count ? k : count - 1);
+        four[k] = tree4_512(tree8_512(sum[0][i], sum[1][i]), tree8_512(sum[2][i], sum[3][i]));
+    }
+    const __m512 all = tree1_512(tree2_512(four[0], four[1]), tree2_512(four[2], four[3]));
+    const __m512 of_rows = _mm512_permutexvar_ps(turn, all);
+    float *to = y + first * y_stride;
+    _mm_storeu_ps(to, _mm512_castps512_ps128(of_rows));
+    if (count > 1) {
+        _mm_storeu_ps(to + y_stride, _mm512_extractf32x4_ps(of_rows, 1));
+    }
+    if (count > 2) {
+        _mm_storeu_ps(to + 2 * y_stride, _mm512_extractf32x4_ps(of_rows, 2));
+    }
+    if (count > 3) {
+        _mm_storeu_ps(to + 3 * y_stride, _mm512_extractf32x4_ps(of_rows, 3));
+    }
+}
+
+/* Four weight rows and a group of n_x > 2 activation rows, a constant. */
+X86_INLINE void multiply_four_512(const steps_512 type, const bool fetch, const size_t n_x,
+                                  const float_four *rows, size_t n, const uint8_t *x,
+                                  size_t x_stride, float *y, size_t y_stride) {
+    __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512];
+    const uint8_t *w[2] = {rows->at, rows->at};
+    multiply_512(type, fetch, 4, n_x, w, rows->stride, rows->ahead, n, x, x_stride, sum);
+    finish_fours_512(sum, 0, n_x, y, y_stride);
+    if (n_x > 4) {
+        finish_fours_512(sum, 4, n_x, y, y_stride);
+    }
+}
+
+X86_INLINE void multiply_group_512(const steps_512 type, const bool fetch, const float_four *rows,
+                                   size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                                   float *y, size_t y_stride) {
+    switch (n_row) {
+    case 3:
+        multiply_four_512(type, fetch, 3, rows, n, x, x_stride, y, y_stride);
+        break;
+    case 4:
+        multiply_four_512(type, fetch, 4, rows, n, x, x_stride, y, y_stride);
+        break;
+    case 5:
+        multiply_four_512(type, fetch, 5, rows, n, x, x_stride, y, y_stride);
+        break;
+    default:
+        multiply_four_512(type, fetch, 6, rows, n, x, x_stride, y, y_stride);
+        break;
+    }
+}
+
+/* How many of the activation rows that are left make a group: if they are more than two, so are
+ * all groups. */
+static inline size_t group_512(size_t left) {
+    return left <= FLOAT_GROUP_512      ? left
+           : left < 2 * FLOAT_GROUP_512 ? (left + 1) / 2
+                                        : FLOAT_GROUP_512;
+}
+
+/* float_fours. The weight rows stay in L1, if they are not too long, while all activation rows meet
+ * them; only the first of these fetch ahead. */
+X86_INLINE void multiply_fours_512(const steps_512 type, const float_four *rows, size_t n,
+                                   const uint8_t *x, size_t x_stride, size_t n_row, float *y,
+                                   size_t y_stride) {
+    size_t group = group_512(n_row);
+    if (rows->ahead > 0) {
+        multiply_group_512(type, true, rows, n, x, x_stride, group, y, y_stride);
+    } else {
+        multiply_group_512(type, false, rows, n, x, x_stride, group, y, y_stride);
+    }
+    for (size_t i = group; i < n_row; i += group) {
+        group = group_512(n_row - i);
+        multiply_group_512(type, false, rows, n, x + i * x_stride, x_stride, group,
+                           y + i * y_stride, y_stride);
+    }
 }
 
 /* ---- steps of whole vectors ------------------------------------------------------------------ */

@@ -9,9 +9,11 @@ enum {
     ROW_VECTORS = 32, /* of a row in a panel, at most */
     ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
     FEW_BYTES = 640 << 10, /* of activations that stay in L2 beside weights, which pass through */
-    /* For many activation rows, as measured on Zen 4: */
-    MANY_BYTES = 400 << 10,  /* of those at a time */
-    GROUP_BYTES = 544 << 10, /* of a group and of four weight rows; beyond that panels are faster */
+    /* Of many activation rows that meet weights as they lie, as measured on Zen 4: */
+    GROUP = 6,
+    MOST_GROUPS = 4,         /* at a time, */
+    MANY_BYTES = 400 << 10,  /* if they are no more than this, */
+    GROUP_BYTES = 544 << 10, /* and one with four weight rows than this; else panels are faster */
 };
 
 typedef struct workspace {
@@ -55,18 +57,16 @@ static void times_eight(const float_kernel *kernel, const operands *o, float_eig
     }
 }
 
-/* A few activation rows: the weights are used as they come, two rows of each quarter at a time, and
- * those of the rows after these asked for where they are `new`, not in a cache. What is left behind
- * whole eights is computed with rows before it, a second time. */
-static void times_few(const float_kernel *kernel, const operands *o, bool new, workspace *work) {
+/* A few activation rows: the weights are used as they come, two rows of each quarter at a time.
+ * What is left behind whole eights is computed with rows before it, a second time. */
+static void times_few(const float_kernel *kernel, const operands *o, workspace *work) {
     const size_t stride = o->w.stride, eights = o->w.count / FLOAT_ROWS, quarter = 2 * eights;
     size_t at[FLOAT_ROWS];
     for (size_t r = 0; r < quarter; r += 2) {
         for (size_t k = 0; k < FLOAT_ROWS; k++) {
             at[k] = r + k % 4 * quarter + k / 4;
         }
-        const float_eight w = {o->w.at + r * stride, quarter * stride, stride,
-                               new ? 2 * stride : 0};
+        const float_eight w = {o->w.at + r * stride, quarter * stride, stride, 2 * stride};
         times_eight(kernel, o, w, at, work);
     }
     if (o->w.count % FLOAT_ROWS > 0) {
@@ -79,35 +79,29 @@ static void times_few(const float_kernel *kernel, const operands *o, bool new, w
     }
 }
 
-/* At most `few` activation rows at a time, in parts of about the same size. */
-static void times_few_at_a_time(const float_kernel *kernel, const operands *o, size_t few,
-                                workspace *work) {
-    const size_t parts = (o->x.count + few - 1) / few;
-    const size_t share = (o->x.count + parts - 1) / parts;
-    const size_t rows = least(few, (share + kernel->group - 1) / kernel->group * kernel->group);
-    for (size_t i = 0; i < o->x.count; i += rows) {
-        const operands part = {o->n_in, o->w, part_of(&o->x, i, least(rows, o->x.count - i), 0),
-                               o->y + i * o->y_stride, o->y_stride};
-        times_few(kernel, &part, i == 0, work);
+/* More of them, as many at a time as stay in L2, in parts of the same size but for a row, so
+ * that none has fewer than three. The first part finds no weights in a cache. The last four rows of
+ * weights may be computed a second time. */
+static void times_many(const float_kernel *kernel, const operands *o) {
+    const size_t count = o->x.count, stride = o->w.stride;
+    const size_t fit = MANY_BYTES / o->x.stride / GROUP;
+    const size_t groups = fit == 0 ? 1 : least(fit, MOST_GROUPS);
+    size_t parts = (count + groups * GROUP - 1) / (groups * GROUP);
+    for (size_t i = 0, n; i < count; i += n, parts--) {
+        n = (count - i + parts - 1) / parts;
+        for (size_t k = 0; k < o->w.count; k += 4) {
+            const size_t r = least(k, o->w.count - 4);
+            const float_four w = {o->w.at + r * stride, stride, i == 0 ? 4 * stride : 0};
+            kernel->fours(&w, o->n_in, o->x.at + i * o->x.stride, o->x.stride, n,
+                          o->y + i * o->y_stride + r, o->y_stride);
+        }
     }
 }
 
-/* How many activation rows meet weights as they lie at a time; 0: panels are faster. */
-static size_t rows_at_a_time(const float_kernel *kernel, const operands *o) {
-    const size_t few = least(kernel->few, FEW_BYTES / o->x.stride);
-    if (o->w.count < FLOAT_ROWS) {
-        return 0;
-    }
-    if (o->x.count <= least(few, kernel->group)) {
-        return few;
-    }
-    if (!kernel->always) {
-        return o->x.count <= few ? few : 0;
-    }
-    const size_t groups = MANY_BYTES / o->x.stride / kernel->group;
-    const size_t most = least(kernel->few, groups * kernel->group);
-    const size_t with_group = kernel->group * o->x.stride + 4 * o->w.stride;
-    return with_group <= GROUP_BYTES ? most > kernel->group ? most : kernel->group : 0;
+/* Whether many activation rows are best met as they lie, too. */
+static bool many_fit(const float_kernel *kernel, const operands *o) {
+    return kernel->fours && o->x.count > 2 &&
+           least(GROUP, o->x.count) * o->x.stride + 4 * o->w.stride <= GROUP_BYTES;
 }
 
 /* n values of some rows, as lines to prefetch. */
@@ -187,9 +181,12 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert(n_out > 0 && n_row > 0 && n_in > 0 && kernel->few <= CHUNK_X);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
-    const size_t few = rows_at_a_time(kernel, &all);
-    if (few > 0) {
-        times_few_at_a_time(kernel, &all, few, scratch);
+    if (n_out >= FLOAT_ROWS && n_row <= least(kernel->few, FEW_BYTES / x_stride)) {
+        times_few(kernel, &all, scratch);
+        return;
+    }
+    if (n_out >= FLOAT_ROWS && many_fit(kernel, &all)) {
+        times_many(kernel, &all);
         return;
     }
     size_t i = 0, r = 0;

@@ -4,8 +4,8 @@
  *
  * A few activation rows meet the weights as they lie in the file, whole rows at a time, from four
  * places far from each other: four sequences of addresses are read faster than one that skips from
- * row to row. In AVX-512, whose registers hold the sums of four by six rows, many meet them so too,
- * as many at a time as stay in L2; only where rows are very long they do not.
+ * row to row. In AVX-512, whose registers hold the sums of four by six rows, many meet them as they
+ * lie too, as many at a time as stay in L2, unless rows are very long.
  *
  * Elsewhere, for many both sides are copied into panels, a stretch of the rows at a time: in the
  * form that they are multiplied in, and in the order in which they are read, so that what is read
@@ -72,6 +72,16 @@ typedef struct float_eight {
 typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                           float_partial *partial);
 
+/* Four weight rows, `stride` bytes apart, and `ahead` as above. */
+typedef struct float_four {
+    const uint8_t *at;
+    size_t stride, ahead;
+} float_four;
+
+/* y[i * y_stride + r] = the product of row r < 4 and activation row i < n_row, n_row > 2. */
+typedef void float_fours(const float_four *w, size_t n, const uint8_t *x, size_t x_stride,
+                         size_t n_row, float *y, size_t y_stride);
+
 /* Copies n values of rows.count <= FLOAT_ROWS weight rows (of <= FLOAT_GROUP activation rows, a
  * group) into a panel. What is missing of the last step multiplies to minus zero, which changes
  * no sum; rows that are missing of the weights may be anything. */
@@ -124,13 +134,12 @@ typedef void float_multiply(const uint8_t *w_panel, const uint8_t *x_panels, siz
 typedef void float_finish(const float_partial *partial, size_t n_out, float *y);
 
 typedef struct float_kernel {
-    size_t group;   /* activation rows whose sums `direct` holds at a time */
-    size_t few;     /* up to so many activation rows panels do not pay, */
-    bool always;    /* and for more neither, at most so many at a time: where L2 has room */
+    size_t few;     /* up to so many activation rows `direct` is the fastest */
     size_t w_bytes; /* of a value in the file */
     size_t x_bytes; /* of an activation */
     size_t step;    /* values that are two vectors in a panel */
     float_direct *direct;
+    float_fours *fours; /* for more than two, instead of panels while L2 has room; or NULL */
     float_fill *fill_w, *fill_x;
     float_multiply *multiply;
     float_finish *finish;

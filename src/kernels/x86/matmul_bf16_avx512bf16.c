@@ -13,11 +13,17 @@ X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
     return _mm512_mask_dpbf16_ps(sum, lanes_512((n + 1) / 2), (__m512bh)w, (__m512bh)x);
 }
 
-#define STEPS ((steps_512){32, 64, load_512, add, load_part16_512, load_part16_512, add_part})
+#define STEPS                                                                                      \
+    ((steps_512){32, 64, load_512, add, load_part16_512, load_part16_512, add_part, false})
 
 static void direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                    float_partial *partial) {
     multiply_rows_512(STEPS, w, n, x, x_stride, n_row, partial);
+}
+
+static void fours(const float_four *w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
+                  float *y, size_t y_stride) {
+    multiply_fours_512(STEPS, w, n, x, x_stride, n_row, y, y_stride);
 }
 
 /* Panels have the pairs as they lie in memory. */
@@ -52,13 +58,12 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                         const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
     static const float_kernel kernel = {
-        .group = FLOAT_GROUP_512,
         .few = FLOAT_FEW_512,
-        .always = true,
         .w_bytes = 2,
         .x_bytes = 2,
         .step = 64,
         .direct = direct,
+        .fours = fours,
         .fill_w = fill_w,
         .fill_x = fill_x,
         .multiply = multiply,

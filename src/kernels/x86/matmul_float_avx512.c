@@ -29,9 +29,9 @@ X86_INLINE __m512i load_part_f16(const uint8_t *w, size_t n) {
 }
 
 #define STEPS_F32                                                                                  \
-    ((steps_512){16, 64, load_512, add_f32, load_part32_512, load_part32_512, add_part_f32})
+    ((steps_512){16, 64, load_512, add_f32, load_part32_512, load_part32_512, add_part_f32, false})
 #define STEPS_F16                                                                                  \
-    ((steps_512){16, 32, load_f16, add_f32, load_part_f16, load_part32_512, add_part_f32})
+    ((steps_512){16, 32, load_f16, add_f32, load_part_f16, load_part32_512, add_part_f32, false})
 
 static void direct_f32(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                        float_partial *partial) {
@@ -41,6 +41,16 @@ static void direct_f32(float_eight w, size_t n, const uint8_t *x, size_t x_strid
 static void direct_f16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                        float_partial *partial) {
     multiply_rows_512(STEPS_F16, w, n, x, x_stride, n_row, partial);
+}
+
+static void fours_f32(const float_four *w, size_t n, const uint8_t *x, size_t x_stride,
+                      size_t n_row, float *y, size_t y_stride) {
+    multiply_fours_512(STEPS_F32, w, n, x, x_stride, n_row, y, y_stride);
+}
+
+static void fours_f16(const float_four *w, size_t n, const uint8_t *x, size_t x_stride,
+                      size_t n_row, float *y, size_t y_stride) {
+    multiply_fours_512(STEPS_F16, w, n, x, x_stride, n_row, y, y_stride);
 }
 
 /* ---- BF16 ------------------------------------------------------------------------------------ */
@@ -65,21 +75,16 @@ X86_INLINE __m512 add_part_bf16(__m512 sum, __m512i w, __m512i x, size_t n) {
 }
 
 #define STEPS_BF16                                                                                 \
-    ((steps_512){32, 64, load_512, add_bf16, load_part16_512, load_part16_512, add_part_bf16})
-
-/* Not inlined, so that nothing moves out of the caller's flush mode. */
-static __attribute__((noinline)) void direct_flushed(float_eight w, size_t n, const uint8_t *x,
-                                                     size_t x_stride, size_t n_row,
-                                                     float_partial *partial) {
-    multiply_rows_512(STEPS_BF16, w, n, x, x_stride, n_row, partial);
-}
+    ((steps_512){32, 64, load_512, add_bf16, load_part16_512, load_part16_512, add_part_bf16, true})
 
 static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                         float_partial *partial) {
-    const unsigned mode = _mm_getcsr();
-    _mm_setcsr(mode | FLUSH_MODE);
-    direct_flushed(w, n, x, x_stride, n_row, partial);
-    _mm_setcsr(mode);
+    multiply_rows_512(STEPS_BF16, w, n, x, x_stride, n_row, partial);
+}
+
+static void fours_bf16(const float_four *w, size_t n, const uint8_t *x, size_t x_stride,
+                       size_t n_row, float *y, size_t y_stride) {
+    multiply_fours_512(STEPS_BF16, w, n, x, x_stride, n_row, y, y_stride);
 }
 
 /* ---- the types ------------------------------------------------------------------------------- */
@@ -89,10 +94,8 @@ static void finish(const float_partial *partial, size_t n_out, float *y) {
 }
 
 enum {
-    GROUP = FLOAT_GROUP_512,
     FEW_FLOATS = FLOAT_FEW_512,
     FEW_BF16 = FLOAT_FEW_512,
-    ALWAYS = true,
 };
 
 #include "kernels/x86/float_types.h"
