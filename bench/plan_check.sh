@@ -6,7 +6,8 @@
 # memory of one `sluice run` is read. BUDGET is as for --memory, or "all" for what is available;
 # CONTEXT is in positions; the prompt that is timed takes all of them, at most 512. The one of `run`
 # fills the context but for the 16 tokens that are generated: what nothing touches would say nothing
-# of the peak. Words of one token each are assumed.
+# of the peak. For the same reason the file is taken out of the page cache before: of one that is in
+# it, only what is read becomes the process's. Words of one token each are assumed.
 #
 #   -t  threads (as many as cores)
 #   -s  our command (build/release/sluice)
@@ -105,6 +106,7 @@ for case in "$@"; do
     done
     plan
     fill_prompt
+    dd if="$model" iflag=nocache count=0 status=none # GNU: advises to forget the whole file
     run_to_the_end || {
         cat "$work/run" >&2
         exit 1

@@ -134,7 +134,8 @@ static layout plan_layout(const program *p, const executor_options *o) {
     const attention_need attention = attention_needs(p, o);
 
     l.member_row = reserve(&l, row_floats, sizeof(float));
-    l.member_tile = reserve(&l, (size_t)LINEAR_TILE_OUT * o->n_batch, sizeof(float));
+    const size_t tile = size_max((size_t)LINEAR_TILE_OUT * o->n_batch, LINEAR_TILE_ONE);
+    l.member_tile = reserve(&l, tile, sizeof(float));
     l.member_attention = reserve(&l, 1, attention.member_bytes);
     l.member_panels = reserve(&l, LINEAR_PANEL_ROWS, widest_quantized_row(p));
     l.member_kernels = reserve(&l, 1, KERNEL_SCRATCH_BYTES);

@@ -65,13 +65,14 @@ typedef struct linear_args {
 /* What a member brings: nobody else uses it during the call. */
 typedef struct linear_scratch {
     float *row;    /* room for the widest prepared row */
-    float *tile;   /* LINEAR_TILE_OUT * n_row floats */
+    float *tile;   /* LINEAR_TILE_OUT * n_row floats, LINEAR_TILE_ONE if n_row is one */
     void *panels;  /* LINEAR_PANEL_ROWS rows of the widest quantized matrix; a multiple of 64 */
     void *kernels; /* KERNEL_SCRATCH_BYTES */
 } linear_scratch;
 
 enum {
-    LINEAR_TILE_OUT = 256,  /* most columns computed at a time */
+    LINEAR_TILE_OUT = 256,  /* most columns computed at a time, */
+    LINEAR_TILE_ONE = 4096, /* and with one row of activations */
     LINEAR_PANEL_ROWS = 64, /* of them, packed at a time where they are in file order */
 };
 

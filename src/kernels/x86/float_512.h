@@ -45,14 +45,37 @@ X86_INLINE __m512 pinned_512(__m512 v) {
     return v;
 }
 
-/* `count` weight rows and n_x activation rows, constants; sum[r][i] is that of row r and activation
- * row i. Weight row r lies at w[r / 4] + r % 4 * stride. What lies `ahead` behind is asked for
- * meanwhile, if `fetch` says so, a constant too: where it is for nothing it takes time. */
+/* A step of `count` weight rows, of which row r lies at w[r / 4] + r % 4 * stride, and of n_x
+ * activation rows; these are constants. What lies `ahead` behind is asked for meanwhile, if `fetch`
+ * says so, a constant too: where it is for nothing it takes time. */
+X86_INLINE void step_512(const steps_512 type, const bool fetch, const size_t count,
+                         const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
+                         const uint8_t *x, size_t x_stride,
+                         __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
+    __m512i xs[FLOAT_GROUP_512];
+    for (size_t i = 0; i < n_x; i++) {
+        xs[i] = _mm512_load_si512(x + i * x_stride);
+    }
+    for (size_t r = 0; r < count; r++) {
+        const uint8_t *at = w[r / 4] + r % 4 * stride;
+        const __m512i ws = in_register_512(type.load(at));
+        if (fetch) {
+            float_fetch(at, ahead);
+        }
+        for (size_t i = 0; i < n_x; i++) {
+            sum[r][i] = type.add(sum[r][i], ws, xs[i]);
+        }
+    }
+    w[0] += type.w_bytes;
+    w[1] += type.w_bytes;
+}
+
+/* All steps; sum[r][i] is that of weight row r and activation row i. */
 X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
                              const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
                              size_t n, const uint8_t *x, size_t x_stride,
                              __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
-    __m512i xs[FLOAT_GROUP_512];
+    const size_t in_line = 64 / type.w_bytes; /* steps */
     const unsigned mode = type.flushes ? _mm_getcsr() : 0;
     if (type.flushes) {
         _mm_setcsr(mode | FLUSH_MODE_512);
@@ -62,24 +85,16 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
             sum[r][i] = type.flushes ? pinned_512(_mm512_setzero_ps()) : _mm512_setzero_ps();
         }
     }
+    for (; fetch && in_line > 1 && n >= in_line * type.values; n -= in_line * type.values) {
+        for (size_t k = 0; k < in_line; k++, x += 64) {
+            step_512(type, k == 0, count, n_x, w, stride, ahead, x, x_stride, sum);
+        }
+    }
     for (; n >= type.values; n -= type.values, x += 64) {
-        for (size_t i = 0; i < n_x; i++) {
-            xs[i] = _mm512_load_si512(x + i * x_stride);
-        }
-        for (size_t r = 0; r < count; r++) {
-            const uint8_t *at = w[r / 4] + r % 4 * stride;
-            const __m512i ws = in_register_512(type.load(at));
-            if (fetch) {
-                float_fetch(at, ahead);
-            }
-            for (size_t i = 0; i < n_x; i++) {
-                sum[r][i] = type.add(sum[r][i], ws, xs[i]);
-            }
-        }
-        w[0] += type.w_bytes;
-        w[1] += type.w_bytes;
+        step_512(type, fetch, count, n_x, w, stride, ahead, x, x_stride, sum);
     }
     if (n > 0) {
+        __m512i xs[FLOAT_GROUP_512];
         for (size_t i = 0; i < n_x; i++) {
             xs[i] = type.load_x_part(x + i * x_stride, n);
         }
