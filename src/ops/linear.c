@@ -131,9 +131,9 @@ static void multiply_columns(const linear_args *args, const linear_scratch *scra
 
 /* Small enough that every member gets several, so that one that is held up does not hold up all;
  * a multiple of 16 rows, which is what kernels work on. With one row of activations the time goes
- * into reading, which begins slowly: a tile is a mebibyte then, which takes some 50 microseconds, so
- * that members end soon after each other; and a multiple of 64 rows if it can be, of which kernels
- * read four parts at a time. */
+ * into reading, which begins slowly: a tile is a mebibyte then, which takes some 50 microseconds,
+ * so that members end soon after each other; and a multiple of 64 rows if it can be, of which
+ * kernels read four parts at a time. */
 static size_t tile_columns(const linear_args *args, size_t n_out, size_t members) {
     enum { ROWS = 16, PARTS = 4, READING = 1 << 20 };
     size_t most = LINEAR_TILE_OUT;
