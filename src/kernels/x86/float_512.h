@@ -45,37 +45,42 @@ X86_INLINE __m512 pinned_512(__m512 v) {
     return v;
 }
 
-/* A step of `count` weight rows, of which row r lies at w[r / 4] + r % 4 * stride, and of n_x
+/* `steps` steps of `count` weight rows, of which row r lies at w[r / 4] + r % 4 * stride, and of n_x
  * activation rows; these are constants. What lies `ahead` behind is asked for meanwhile, if `fetch`
  * says so, a constant too: where it is for nothing it takes time. */
-X86_INLINE void step_512(const steps_512 type, const bool fetch, const size_t count,
-                         const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
-                         const uint8_t *x, size_t x_stride,
-                         __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
-    __m512i xs[FLOAT_GROUP_512];
-    for (size_t i = 0; i < n_x; i++) {
-        xs[i] = _mm512_load_si512(x + i * x_stride);
+X86_INLINE void steps_of_512(const steps_512 type, const bool fetch, const size_t steps,
+                             const size_t count, const size_t n_x, const uint8_t *w[2],
+                             size_t stride, size_t ahead, const uint8_t *x, size_t x_stride,
+                             __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
+    __m512i xs[2][FLOAT_GROUP_512];
+    for (size_t k = 0; k < steps; k++) {
+        for (size_t i = 0; i < n_x; i++) {
+            xs[k][i] = _mm512_load_si512(x + i * x_stride + 64 * k);
+        }
     }
     for (size_t r = 0; r < count; r++) {
         const uint8_t *at = w[r / 4] + r % 4 * stride;
-        const __m512i ws = in_register_512(type.load(at));
         if (fetch) {
             float_fetch(at, ahead);
         }
-        for (size_t i = 0; i < n_x; i++) {
-            sum[r][i] = type.add(sum[r][i], ws, xs[i]);
+        for (size_t k = 0; k < steps; k++) {
+            const __m512i ws = in_register_512(type.load(at + k * type.w_bytes));
+            for (size_t i = 0; i < n_x; i++) {
+                sum[r][i] = type.add(sum[r][i], ws, xs[k][i]);
+            }
         }
     }
-    w[0] += type.w_bytes;
-    w[1] += type.w_bytes;
+    w[0] += steps * type.w_bytes;
+    w[1] += steps * type.w_bytes;
 }
 
-/* All steps; sum[r][i] is that of weight row r and activation row i. */
+/* All steps; sum[r][i] is that of weight row r and activation row i. A few activation rows meet whole
+ * lines of weights: rows may lie so that their lines take each other's places in L1. */
 X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
                              const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
                              size_t n, const uint8_t *x, size_t x_stride,
                              __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
-    const size_t in_line = 64 / type.w_bytes; /* steps */
+    const size_t in_line = n_x <= FLOAT_FEW_512 ? 64 / type.w_bytes : 1; /* steps */
     const unsigned mode = type.flushes ? _mm_getcsr() : 0;
     if (type.flushes) {
         _mm_setcsr(mode | FLUSH_MODE_512);
@@ -85,13 +90,12 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
             sum[r][i] = type.flushes ? pinned_512(_mm512_setzero_ps()) : _mm512_setzero_ps();
         }
     }
-    for (; fetch && in_line > 1 && n >= in_line * type.values; n -= in_line * type.values) {
-        for (size_t k = 0; k < in_line; k++, x += 64) {
-            step_512(type, k == 0, count, n_x, w, stride, ahead, x, x_stride, sum);
-        }
+    for (; in_line > 1 && n >= in_line * type.values; n -= in_line * type.values) {
+        steps_of_512(type, fetch, in_line, count, n_x, w, stride, ahead, x, x_stride, sum);
+        x += 64 * in_line;
     }
     for (; n >= type.values; n -= type.values, x += 64) {
-        step_512(type, fetch, count, n_x, w, stride, ahead, x, x_stride, sum);
+        steps_of_512(type, fetch, 1, count, n_x, w, stride, ahead, x, x_stride, sum);
     }
     if (n > 0) {
         __m512i xs[FLOAT_GROUP_512];
