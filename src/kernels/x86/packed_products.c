@@ -7,13 +7,11 @@
 enum {
     STRETCH = 1024,      /* values: of a group they stay in L1, of a tile's panels in L2 */
     STRETCH_ONE = 65536, /* values, with one activation row, which is not copied */
-    AHEAD_32 = 1024,  /* bytes to ask for ahead where panels are read as they lie: a block of 256 */
-    AHEAD_256 = 8192, /* values is not read in the order of its bytes */
-    TILE_ROWS = 256,  /* weight rows that meet a group while it is interleaved, */
-    EXPAND_ROWS = 128, /* and fewer where their stretch is expanded */
-    EXPAND_GROUPS = 3, /* with fewer groups of activation rows it does not pay */
-    QUARTERS = 4,      /* that are read at a time where panels take turns */
-    EXPANDED_MAX = 46, /* most bytes that 32 values expand to, with their scales */
+    TILE_ROWS = 256,     /* weight rows that meet a group while it is interleaved, */
+    EXPAND_ROWS = 128,   /* and fewer where their stretch is expanded */
+    EXPAND_GROUPS = 3,   /* with fewer groups of activation rows it does not pay */
+    QUARTERS = 4,        /* that are read at a time where panels take turns */
+    EXPANDED_MAX = 46,   /* most bytes that 32 values expand to, with their scales */
 };
 
 /* Where a group's parts go in the scratch. */
@@ -264,7 +262,6 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
     const group_memory memory = group_memory_at(scratch);
     const size_t n_block = n_in / kernel->block_length;
     const size_t stretch = (n_row == 1 ? STRETCH_ONE : STRETCH) / kernel->block_length;
-    const size_t ahead = kernel->block_length == 32 ? AHEAD_32 : AHEAD_256;
     const size_t tile_rows = expands(kernel, n_row) ? EXPAND_ROWS : TILE_ROWS;
     for (size_t r = 0; r < n_out; r += tile_rows) {
         const uint8_t *tile = (const uint8_t *)w + r * w_stride;
@@ -274,7 +271,7 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
                 .stride = PACKED_ROWS * w_stride,
                 .n_out = n_out - r < tile_rows ? n_out - r : tile_rows,
                 .count = n_block - from < stretch ? n_block - from : stretch,
-                .ahead = n_row == 1 && stretch >= n_block ? ahead : 0,
+                .ahead = n_row == 1 && stretch >= n_block ? kernel->ahead : 0,
                 .times = kernel->times,
                 .take_turns = kernel->block_length == 32,
             };

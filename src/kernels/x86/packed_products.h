@@ -52,6 +52,7 @@ typedef void packed_expand(const packed_blocks *w, uint8_t *to);
 typedef struct packed_kernel {
     size_t rows; /* of the largest group: a power of two, at most PACKED_GROUP_MAX */
     size_t block_length, block_bytes;
+    size_t ahead;          /* bytes that one activation row asks for ahead */
     size_t expanded_bytes; /* of a row's block after `expand` */
     int offset;            /* types of 32: byte = q + offset */
     size_t group;          /* types of 256: values that share a small scale, 16 or 32 */
@@ -60,7 +61,11 @@ typedef struct packed_kernel {
     packed_times *expanded_times; /* for whole groups only */
 } packed_kernel;
 
-enum { PACKED_GROUP_MAX = 8 };
+enum {
+    PACKED_GROUP_MAX = 8,
+    PACKED_NEAR = 1024, /* packed_kernel's `ahead`, of blocks that are read in about the order of */
+    PACKED_FAR = 8192,  /* their bytes, and of others; as measured on Zen 4 */
+};
 
 /* kernel_matmul over packed weights by way of `kernel`; w_stride is that of one row, a sixteenth
  * of a panel's. */
