@@ -45,9 +45,9 @@ X86_INLINE __m512 pinned_512(__m512 v) {
     return v;
 }
 
-/* `steps` steps of `count` weight rows, of which row r lies at w[r / 4] + r % 4 * stride, and of n_x
- * activation rows; these are constants. What lies `ahead` behind is asked for meanwhile, if `fetch`
- * says so, a constant too: where it is for nothing it takes time. */
+/* `steps` steps, one or two, of `count` weight rows, of which row r lies at w[r / 4] + r % 4 *
+ * stride, and of n_x activation rows; these are constants. What lies `ahead` behind is asked for
+ * meanwhile, if `fetch` says so, a constant too: where it is for nothing it takes time. */
 X86_INLINE void steps_of_512(const steps_512 type, const bool fetch, const size_t steps,
                              const size_t count, const size_t n_x, const uint8_t *w[2],
                              size_t stride, size_t ahead, const uint8_t *x, size_t x_stride,
@@ -74,8 +74,8 @@ X86_INLINE void steps_of_512(const steps_512 type, const bool fetch, const size_
     w[1] += steps * type.w_bytes;
 }
 
-/* All steps; sum[r][i] is that of weight row r and activation row i. A few activation rows meet whole
- * lines of weights: rows may lie so that their lines take each other's places in L1. */
+/* All steps; sum[r][i] is that of weight row r and activation row i. A few activation rows meet
+ * whole lines of weights: rows may lie so that their lines take each other's places in L1. */
 X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
                              const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
                              size_t n, const uint8_t *x, size_t x_stride,

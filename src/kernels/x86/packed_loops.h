@@ -22,6 +22,8 @@
 enum {
     HALVES = PACKED_ROWS / LANES, /* vectors for the rows of a panel */
     BYTES = 4 * LANES,            /* of a vector */
+    /* packed_kernel's `ahead` of Q4_K and Q5_K, which whole vectors read in about their order. */
+    PACKED_IN_ORDER = HALVES == 1 ? PACKED_NEAR : PACKED_FAR,
 };
 
 /* v, computed before what follows is begun. Without it GCC multiplies a whole block first and adds
