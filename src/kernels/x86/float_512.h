@@ -38,8 +38,8 @@ X86_INLINE __m512i in_register_512(__m512i v) {
 
 enum { FLUSH_MODE_512 = 0x8040 }; /* MXCSR: flush to zero, denormals are zero */
 
-/* v, of which nothing is computed later than here, and from which nothing earlier: so that it stays
- * on its side of a change of mode. */
+/* v, which is computed before this and used only after it: neither moves across a change of mode
+ * beside it. */
 X86_INLINE __m512 pinned_512(__m512 v) {
     __asm__ volatile("" : "+v"(v) : : "memory");
     return v;
