@@ -13,8 +13,7 @@
 #define X86_INLINE static inline __attribute__((always_inline))
 
 enum {
-    FLOAT_FEW_512 = 3,   /* activation rows that meet eight weight rows at once: 24 sums; */
-    FLOAT_GROUP_512 = 6, /* and four */
+    FLOAT_FEW_512 = FLOAT_GROUP, /* activation rows that meet eight weight rows at once */
 };
 
 typedef struct steps_512 {
@@ -36,8 +35,6 @@ X86_INLINE __m512i in_register_512(__m512i v) {
     return v;
 }
 
-enum { FLUSH_MODE_512 = 0x8040 }; /* MXCSR: flush to zero, denormals are zero */
-
 /* v, which is computed before this and used only after it: neither moves across a change of mode
  * beside it. */
 X86_INLINE __m512 pinned_512(__m512 v) {
@@ -51,8 +48,8 @@ X86_INLINE __m512 pinned_512(__m512 v) {
 X86_INLINE void steps_of_512(const steps_512 type, const bool fetch, const size_t steps,
                              const size_t count, const size_t n_x, const uint8_t *w[2],
                              size_t stride, size_t ahead, const uint8_t *x, size_t x_stride,
-                             __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
-    __m512i xs[2][FLOAT_GROUP_512];
+                             __m512 sum[FLOAT_ROWS][FLOAT_SIX]) {
+    __m512i xs[2][FLOAT_SIX];
     for (size_t k = 0; k < steps; k++) {
         for (size_t i = 0; i < n_x; i++) {
             xs[k][i] = _mm512_load_si512(x + i * x_stride + 64 * k);
@@ -79,11 +76,11 @@ X86_INLINE void steps_of_512(const steps_512 type, const bool fetch, const size_
 X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_t count,
                              const size_t n_x, const uint8_t *w[2], size_t stride, size_t ahead,
                              size_t n, const uint8_t *x, size_t x_stride,
-                             __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512]) {
+                             __m512 sum[FLOAT_ROWS][FLOAT_SIX]) {
     const size_t in_line = n_x <= FLOAT_FEW_512 ? 64 / type.w_bytes : 1; /* steps */
     const unsigned mode = type.flushes ? _mm_getcsr() : 0;
     if (type.flushes) {
-        _mm_setcsr(mode | FLUSH_MODE_512);
+        _mm_setcsr(mode | FLOAT_FLUSH_MODE);
     }
     for (size_t r = 0; r < count; r++) {
         for (size_t i = 0; i < n_x; i++) {
@@ -98,7 +95,7 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
         steps_of_512(type, fetch, 1, count, n_x, w, stride, ahead, x, x_stride, sum);
     }
     if (n > 0) {
-        __m512i xs[FLOAT_GROUP_512];
+        __m512i xs[FLOAT_SIX];
         for (size_t i = 0; i < n_x; i++) {
             xs[i] = type.load_x_part(x + i * x_stride, n);
         }
@@ -124,7 +121,7 @@ X86_INLINE void multiply_512(const steps_512 type, const bool fetch, const size_
 X86_INLINE void multiply_eight_512(const steps_512 type, const size_t n_x, float_eight rows,
                                    size_t n, const uint8_t *x, size_t x_stride,
                                    float_partial *partial) {
-    __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512];
+    __m512 sum[FLOAT_ROWS][FLOAT_SIX];
     const uint8_t *w[2] = {rows.at, rows.at + rows.half};
     multiply_512(type, true, FLOAT_ROWS, n_x, w, rows.stride, rows.ahead, n, x, x_stride, sum);
     for (size_t r = 0; r < FLOAT_ROWS; r++) {
@@ -191,7 +188,7 @@ X86_INLINE void finish_512(const float_partial *partial, size_t n_out, float *y)
 
 /* y[i * y_stride + r] = the sum of sum[r][i], by the tree, of four weight rows and at most four
  * activation rows from `first` on of n_x, a constant. */
-X86_INLINE void finish_fours_512(__m512 sum[FLOAT_ROWS][FLOAT_GROUP_512], const size_t first,
+X86_INLINE void finish_fours_512(__m512 sum[FLOAT_ROWS][FLOAT_SIX], const size_t first,
                                  const size_t n_x, float *y, size_t y_stride) {
     const __m512i turn = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const size_t count = n_x - first < 4 ? n_x - first : 4;
@@ -219,7 +216,7 @@ X86_INLINE void finish_fours_512(__m512 sum[FLOAT_ROWS][FLOAT_GROUP_512], const 
 X86_INLINE void multiply_four_512(const steps_512 type, const bool fetch, const size_t n_x,
                                   const float_four *rows, size_t n, const uint8_t *x,
                                   size_t x_stride, float *y, size_t y_stride) {
-    __m512 sum[FLOAT_ROWS][FLOAT_GROUP_512];
+    __m512 sum[FLOAT_ROWS][FLOAT_SIX];
     const uint8_t *w[2] = {rows->at, rows->at};
     multiply_512(type, fetch, 4, n_x, w, rows->stride, rows->ahead, n, x, x_stride, sum);
     finish_fours_512(sum, 0, n_x, y, y_stride);
@@ -250,9 +247,7 @@ X86_INLINE void multiply_group_512(const steps_512 type, const bool fetch, const
 /* How many of the activation rows that are left make a group: if they are more than two, so are
  * all groups. */
 static inline size_t group_512(size_t left) {
-    return left <= FLOAT_GROUP_512      ? left
-           : left < 2 * FLOAT_GROUP_512 ? (left + 1) / 2
-                                        : FLOAT_GROUP_512;
+    return left <= FLOAT_SIX ? left : left < 2 * FLOAT_SIX ? (left + 1) / 2 : FLOAT_SIX;
 }
 
 /* float_fours. The weight rows stay in L1, if they are not too long, while all activation rows meet

@@ -8,8 +8,6 @@
 
 #include "kernels/x86/float_panels.h"
 
-enum { FLUSH_MODE = 0x8040 }; /* MXCSR: flush to zero, denormals are zero */
-
 X86_INLINE vec read_f32(const uint8_t *step, size_t vector, size_t share) {
     const float *from = (const float *)(const void *)step;
     return vec_load(from + vector * FLOAT_SUMS + share * VEC_WIDTH);
@@ -40,7 +38,7 @@ static void multiply_flushed(const uint8_t *w_panel, const uint8_t *x_panels, si
                              size_t vectors, bool first, float_partial *partial,
                              float_ahead *ahead) {
     const unsigned mode = _mm_getcsr();
-    _mm_setcsr(mode | FLUSH_MODE);
+    _mm_setcsr(mode | FLOAT_FLUSH_MODE);
     multiply_floats(w_panel, x_panels, n_row, vectors, first, partial, ahead);
     _mm_setcsr(mode);
 }

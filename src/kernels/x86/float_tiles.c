@@ -10,7 +10,6 @@ enum {
     ROW_BYTES = ROW_VECTORS * FLOAT_VECTOR,
     FEW_BYTES = 640 << 10, /* of activations that stay in L2 beside weights, which pass through */
     /* Of many activation rows that meet weights as they lie, as measured on Zen 4: */
-    GROUP = 6,
     MOST_GROUPS = 4,         /* at a time, */
     MANY_BYTES = 400 << 10,  /* if they are no more than this, */
     GROUP_BYTES = 544 << 10, /* and one with four weight rows than this; else panels are faster */
@@ -84,9 +83,9 @@ static void times_few(const float_kernel *kernel, const operands *o, workspace *
  * weights may be computed a second time. */
 static void times_many(const float_kernel *kernel, const operands *o) {
     const size_t count = o->x.count, stride = o->w.stride;
-    const size_t fit = MANY_BYTES / o->x.stride / GROUP;
+    const size_t fit = MANY_BYTES / o->x.stride / FLOAT_SIX;
     const size_t groups = fit == 0 ? 1 : least(fit, MOST_GROUPS);
-    size_t parts = (count + groups * GROUP - 1) / (groups * GROUP);
+    size_t parts = (count + groups * FLOAT_SIX - 1) / (groups * FLOAT_SIX);
     for (size_t i = 0, n; i < count; i += n, parts--) {
         n = (count - i + parts - 1) / parts;
         for (size_t k = 0; k < o->w.count; k += 4) {
@@ -101,7 +100,7 @@ static void times_many(const float_kernel *kernel, const operands *o) {
 /* Whether many activation rows are best met as they lie, too. */
 static bool many_fit(const float_kernel *kernel, const operands *o) {
     return kernel->fours && o->x.count > 2 &&
-           least(GROUP, o->x.count) * o->x.stride + 4 * o->w.stride <= GROUP_BYTES;
+           least(FLOAT_SIX, o->x.count) * o->x.stride + 4 * o->w.stride <= GROUP_BYTES;
 }
 
 /* n values of some rows, as lines to prefetch. */

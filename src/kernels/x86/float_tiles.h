@@ -25,9 +25,11 @@
 
 enum {
     FLOAT_ROWS = 8,  /* weight rows of a panel */
-    FLOAT_GROUP = 3, /* activation rows of a group: with 8 weight rows, 24 vectors of sums */
+    FLOAT_GROUP = 3, /* activation rows of a group: with 8 weight rows, 24 vectors of sums, */
+    FLOAT_SIX = 6,   /* and of one that meets four: as many */
     FLOAT_SUMS = 16,
-    FLOAT_VECTOR = 64, /* bytes that meet the sums of a pair at once */
+    FLOAT_VECTOR = 64,         /* bytes that meet the sums of a pair at once */
+    FLOAT_FLUSH_MODE = 0x8040, /* MXCSR: flush to zero, denormals are zero */
 };
 
 /* Partial sums of FLOAT_ROWS weight rows and one activation row. */
@@ -61,7 +63,7 @@ static inline void float_last_step(const uint8_t *from, size_t n, size_t bytes, 
 
 /* FLOAT_ROWS weight rows: number r lies at at + r * stride for r < 4, and the other four `half`
  * bytes behind these. While they are read, what lies `ahead` bytes behind is asked for, which need
- * not be memory; 0: nothing is. */
+ * not be memory. */
 typedef struct float_eight {
     const uint8_t *at;
     size_t stride, half, ahead;
@@ -72,7 +74,7 @@ typedef struct float_eight {
 typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                           float_partial *partial);
 
-/* Four weight rows, `stride` bytes apart, and `ahead` as above. */
+/* Four weight rows, `stride` bytes apart, and `ahead` as above; 0: nothing is asked for. */
 typedef struct float_four {
     const uint8_t *at;
     size_t stride, ahead;

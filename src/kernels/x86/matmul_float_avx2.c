@@ -222,7 +222,7 @@ static __attribute__((noinline)) void direct_flushed(float_eight w, size_t n, co
 static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                         float_partial *partial) {
     const unsigned mode = _mm_getcsr();
-    _mm_setcsr(mode | FLUSH_MODE);
+    _mm_setcsr(mode | FLOAT_FLUSH_MODE);
     direct_flushed(w, n, x, x_stride, n_row, partial);
     _mm_setcsr(mode);
 }

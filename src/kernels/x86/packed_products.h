@@ -61,12 +61,11 @@ typedef struct packed_kernel {
     packed_times *expanded_times; /* for whole groups only */
 } packed_kernel;
 
-/* packed_kernel's `ahead`, as measured on Zen 4: of blocks that are read in the order of their
- * bytes, and of others. */
 enum {
     PACKED_GROUP_MAX = 8,
-    PACKED_NEAR = 1024,
-    PACKED_FAR = 8192,
+    /* packed_kernel's `ahead`, as measured on Zen 4: */
+    PACKED_NEAR = 1024, /* of blocks that are read in the order of their bytes, */
+    PACKED_FAR = 8192,  /* and of others */
 };
 
 /* kernel_matmul over packed weights by way of `kernel`; w_stride is that of one row, a sixteenth
