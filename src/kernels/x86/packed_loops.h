@@ -22,8 +22,6 @@
 enum {
     HALVES = PACKED_ROWS / LANES, /* vectors for the rows of a panel */
     BYTES = 4 * LANES,            /* of a vector */
-    /* packed_kernel's `ahead` of Q4_K and Q5_K, which whole vectors read in about their order. */
-    PACKED_IN_ORDER = HALVES == 1 ? PACKED_NEAR : PACKED_FAR,
 };
 
 /* v, computed before what follows is begun. Without it GCC multiplies a whole block first and adds
@@ -33,7 +31,8 @@ X86_INLINE vec_int int_now(vec_int v) {
     return v;
 }
 
-/* The 4 bytes of unit `unit` of a field that begins at byte `at` of a file's block. */
+/* The 4 bytes of unit `unit` of a field that has `at` bytes of a row before it in a panel's
+ * block. */
 X86_INLINE vec_int unit_load(const uint8_t *block, size_t at, size_t unit, size_t half) {
     return int_load(block + PACKED_ROWS * at + 64 * unit + BYTES * half);
 }
@@ -179,7 +178,7 @@ X86_INLINE void block32_dots(const packed32 type, const uint8_t *block, size_t a
 #pragma GCC unroll 8
     for (size_t at = 0; at < 8; at++) {
         const int k = (int)(in_order ? at : at / 2 + at % 2 * 4);
-        if (!type.is_expanded) {
+        if (!type.is_expanded && n_row > 1) {
             packed_fetch(block, ahead, PACKED_ROWS * type.bytes, at, 8);
         }
         vec_int w[HALVES];
@@ -287,13 +286,14 @@ typedef struct heads256 {
 
 typedef struct packed256 {
     size_t bytes;
-    size_t d_at;
+    size_t d_at;      /* as in unit_load */
     size_t dmin_at;   /* 0: has none */
     int offset_shift; /* without minimums: q = byte - (1 << offset_shift) */
     size_t group;     /* values that share a small scale: 16 or 32 */
     bool is_signed;   /* as in packed32, then without minimum and offset (shift 0) */
     size_t fit;       /* likewise */
     bool is_expanded; /* likewise */
+    size_t ahead;     /* bytes to ask for ahead with one activation row; 0: see packed_blocks */
     /* Values 4 k to 4 k + 3 of a part, part and k constants. */
     vec_int (*values)(const uint8_t *block, size_t half, size_t side, int part, int k);
     heads256 (*heads)(const uint8_t *block, size_t half);
@@ -303,28 +303,32 @@ X86_INLINE vec_int values_q2_k(const uint8_t *block, size_t half, size_t side, i
     return bits_of(unit_load(block, 16, 8 * side + (size_t)k, half), 2 * part, 3);
 }
 
+/* Words of low bits and of high bits take turns (packed.h), as far as there are high ones. */
 X86_INLINE vec_int values_q3_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
-    const vec_int low = bits_of(unit_load(block, 32, 8 * side + (size_t)k, half), 2 * part, 3);
-    const vec_int high = int_right_16(unit_load(block, 0, (size_t)k, half), 4 * (int)side);
-    return int_or(low, bits_of(high, part - 2, 4));
+    const size_t unit = side ? 16 + (size_t)k : 2 * (size_t)k;
+    const vec_int low = bits_of(unit_load(block, 12, unit, half), 2 * part, 3);
+    const vec_int word = unit_load(block, 12, 2 * (size_t)k + 1, half);
+    return int_or(low, bits_of(int_right_16(word, 4 * (int)side), part - 2, 4));
 }
 
 X86_INLINE vec_int values_q4_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
     const size_t unit = 16 * side + (size_t)(part / 2) * 8 + (size_t)k;
-    return bits_of(unit_load(block, 16, unit, half), part % 2 * 4, 15);
+    return bits_of(unit_load(block, 12, unit, half), part % 2 * 4, 15);
 }
 
 X86_INLINE vec_int values_q5_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
-    const size_t unit = 16 * side + (size_t)(part / 2) * 8 + (size_t)k;
-    const vec_int low = bits_of(unit_load(block, 48, unit, half), part % 2 * 4, 15);
-    const vec_int high = int_right_16(unit_load(block, 16, (size_t)k, half), 4 * (int)side);
-    return int_or(low, bits_of(high, part - 4, 16));
+    const size_t number = 16 * side + (size_t)(part / 2) * 8 + (size_t)k; /* of the low bits */
+    const size_t unit = number < 8 ? 2 * number : 8 + number;
+    const vec_int low = bits_of(unit_load(block, 12, unit, half), part % 2 * 4, 15);
+    const vec_int word = unit_load(block, 12, 2 * (size_t)k + 1, half);
+    return int_or(low, bits_of(int_right_16(word, 4 * (int)side), part - 4, 16));
 }
 
 X86_INLINE vec_int values_q6_k(const uint8_t *block, size_t half, size_t side, int part, int k) {
-    const size_t unit = 16 * side + (size_t)(part % 2) * 8 + (size_t)k;
-    const vec_int low = bits_of(unit_load(block, 0, unit, half), part / 2 * 4, 15);
-    const vec_int high = unit_load(block, 128, 8 * side + (size_t)k, half);
+    const size_t first = 16 + 96 * side;
+    const size_t unit = part % 2 ? 16 + (size_t)k : 2 * (size_t)k;
+    const vec_int low = bits_of(unit_load(block, first, unit, half), part / 2 * 4, 15);
+    const vec_int high = unit_load(block, first, 2 * (size_t)k + 1, half);
     return int_or(low, bits_of(high, 2 * part - 4, 0x30));
 }
 
@@ -343,10 +347,10 @@ X86_INLINE heads256 heads_q2_k(const uint8_t *block, size_t half) {
 /* Low nibbles of scales g and g + 8 in byte g, two high bits of scale g in byte 8 + g % 4. */
 X86_INLINE heads256 heads_q3_k(const uint8_t *block, size_t half) {
     heads256 heads;
-    const vec_int high = unit_load(block, 96, 2, half);
+    const vec_int high = unit_load(block, 0, 2, half);
 #pragma GCC unroll 4
     for (size_t q = 0; q < 4; q++) {
-        const vec_int low = bits_of(unit_load(block, 96, q % 2, half), (int)(q / 2) * 4, 15);
+        const vec_int low = bits_of(unit_load(block, 0, q % 2, half), (int)(q / 2) * 4, 15);
         const vec_int both = int_or(low, bits_of(high, 2 * (int)q - 4, 0x30));
         heads.scale[q] = int_sub_bytes(both, int_all_bytes(32));
         heads.min[q] = heads.scale[q];
@@ -358,8 +362,8 @@ X86_INLINE heads256 heads_q3_k(const uint8_t *block, size_t half) {
  * are the low nibbles of c, minimums 4..7 the high ones, with the two high bits of a and b on
  * top. */
 X86_INLINE heads256 heads_q4_k(const uint8_t *block, size_t half) {
-    const vec_int a = unit_load(block, 4, 0, half), b = unit_load(block, 4, 1, half),
-                  c = unit_load(block, 4, 2, half);
+    const vec_int a = unit_load(block, 0, 0, half), b = unit_load(block, 0, 1, half),
+                  c = unit_load(block, 0, 2, half);
     heads256 heads;
     heads.scale[0] = bits_of(a, 0, 63);
     heads.scale[1] = int_or(bits_of(c, 0, 15), bits_of(a, 2, 0x30));
@@ -373,7 +377,7 @@ X86_INLINE heads256 heads_q6_k(const uint8_t *block, size_t half) {
     heads256 heads;
 #pragma GCC unroll 4
     for (size_t q = 0; q < 4; q++) {
-        heads.scale[q] = unit_load(block, 192, q, half);
+        heads.scale[q] = unit_load(block, 0, q, half);
         heads.min[q] = heads.scale[q];
     }
     return heads;
@@ -416,18 +420,21 @@ X86_INLINE heads256 heads_iq4_xs(const uint8_t *block, size_t half) {
 }
 
 #define PACKED_Q2_K                                                                                \
-    ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, 8, false, values_q2_k, heads_q2_k})
+    ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, 8, false, 8192, values_q2_k,          \
+                 heads_q2_k})
 #define PACKED_Q3_K                                                                                \
-    ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, false, 8, false, values_q3_k, heads_q3_k})
+    ((packed256){BLOCKS256_Q3_K_BYTES, 108, 0, 2, 16, false, 8, false, 0, values_q3_k, heads_q3_k})
 #define PACKED_Q4_K                                                                                \
-    ((packed256){BLOCKS256_Q4_K_BYTES, 0, 2, 0, 32, false, 8, false, values_q4_k, heads_q4_k})
+    ((packed256){BLOCKS256_Q4_K_BYTES, 140, 142, 0, 32, false, 8, false, 0, values_q4_k,           \
+                 heads_q4_k})
 #define PACKED_Q5_K                                                                                \
-    ((packed256){BLOCKS256_Q5_K_BYTES, 0, 2, 0, 32, false, 4, false, values_q5_k, heads_q4_k})
+    ((packed256){BLOCKS256_Q5_K_BYTES, 172, 174, 0, 32, false, 4, false, 0, values_q5_k,           \
+                 heads_q4_k})
 #define PACKED_Q6_K                                                                                \
-    ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, false, 2, false, values_q6_k, heads_q6_k})
+    ((packed256){BLOCKS256_Q6_K_BYTES, 208, 0, 5, 16, false, 2, false, 0, values_q6_k, heads_q6_k})
 #define PACKED_IQ4_XS                                                                              \
     ((packed256){BLOCKS256_IQ4_XS_BYTES, 0, 0, LEVELS_SIGNED ? 0 : 7, 32, LEVELS_SIGNED, 1, false, \
-                 values_iq4_xs, heads_iq4_xs})
+                 0, values_iq4_xs, heads_iq4_xs})
 
 /* The small scales as factors, and the minimums as pairs of 16 bits for the pairs of sums. */
 typedef struct factors256 {
@@ -516,8 +523,9 @@ X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t 
     const size_t longest = type.group / 4, fits = int_dot_fit(type.fit);
     const size_t fit = fits < longest ? fits : longest;
     vec_int sum[HALVES][ROWS];
-    if (!type.is_expanded) {
-        packed_fetch(block, ahead, PACKED_ROWS * type.bytes, 4 * side + (size_t)part, 8);
+    if (!type.is_expanded && (n_row > 1 || type.ahead > 0)) {
+        packed_fetch(block, n_row > 1 ? ahead : type.ahead, PACKED_ROWS * type.bytes,
+                     4 * side + (size_t)part, 8);
     }
 #pragma GCC unroll 8
     for (size_t k = 0; k < 8; k++) {
@@ -543,6 +551,21 @@ X86_INLINE void part256_dots(const packed256 type, const uint8_t *block, size_t 
     }
 }
 
+/* Adds to i the products of one side. */
+X86_INLINE void side256_dots(const packed256 type, const uint8_t *block, size_t ahead, size_t side,
+                             const factors256 *factors, const packed_group *x, size_t b,
+                             const size_t n_row, vec_int i[HALVES][ROWS]) {
+    const uint8_t *values = x->values + n_row * (256 * b + 128 * side);
+    const vec_int *scale[HALVES];
+    for (size_t h = 0; h < HALVES; h++) {
+        scale[h] = factors[h].scale + 128 / type.group * side;
+    }
+    part256_dots(type, block, ahead, side, 0, scale, values, n_row, i);
+    part256_dots(type, block, ahead, side, 1, scale, values, n_row, i);
+    part256_dots(type, block, ahead, side, 2, scale, values, n_row, i);
+    part256_dots(type, block, ahead, side, 3, scale, values, n_row, i);
+}
+
 /* Adds the products of a block to acc. */
 X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_t ahead,
                                const packed_group *x, size_t b, const size_t n_row,
@@ -565,16 +588,13 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
             j[h][n] = int_zero();
         }
     }
-    for (size_t side = 0; side < 2; side++) {
-        const uint8_t *values = x->values + n_row * (256 * b + 128 * side);
-        const vec_int *scale[HALVES];
-        for (size_t h = 0; h < HALVES; h++) {
-            scale[h] = factors[h].scale + groups / 2 * side;
+    if (n_row > 1) {
+        for (size_t side = 0; side < 2; side++) {
+            side256_dots(type, block, ahead, side, factors, x, b, n_row, i);
         }
-        part256_dots(type, block, ahead, side, 0, scale, values, n_row, i);
-        part256_dots(type, block, ahead, side, 1, scale, values, n_row, i);
-        part256_dots(type, block, ahead, side, 2, scale, values, n_row, i);
-        part256_dots(type, block, ahead, side, 3, scale, values, n_row, i);
+    } else { /* every address a constant: a side of its own takes time to compute */
+        side256_dots(type, block, ahead, 0, factors, x, b, n_row, i);
+        side256_dots(type, block, ahead, 1, factors, x, b, n_row, i);
     }
     const size_t pairs = type.dmin_at || type.offset_shift ? groups / 2 : 0; /* for j */
 #pragma GCC unroll 8

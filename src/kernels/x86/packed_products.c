@@ -165,7 +165,6 @@ typedef struct panels {
     size_t stride;
     size_t n_out;
     size_t count; /* blocks */
-    size_t ahead; /* bytes, if each panel follows the one before it in memory */
     packed_times *times;
     bool take_turns; /* with one activation row */
 } panels;
@@ -175,7 +174,7 @@ static packed_blocks panel_with(const panels *p, size_t r, const uint8_t *next) 
     const uint8_t *first = p->first + r / PACKED_ROWS * p->stride;
     const bool is_last = r + PACKED_ROWS >= p->n_out;
     const size_t to_next = is_last ? (size_t)((uintptr_t)next - (uintptr_t)first) : p->stride;
-    return (packed_blocks){first, p->count, p->ahead ? p->ahead : to_next, 1, 0};
+    return (packed_blocks){first, p->count, to_next, 1, 0};
 }
 
 /* A panel of which only some lanes are rows of the matrix. */
@@ -196,7 +195,7 @@ static void ragged_panel(const panels *p, const packed_blocks *w, size_t lanes,
 static size_t quarters_times_row(const panels *p, const packed_group *x, float *y) {
     const size_t quarter = p->n_out / (QUARTERS * PACKED_ROWS);
     for (size_t i = 0; i < quarter; i++) {
-        const packed_blocks w = {p->first + i * p->stride, p->count, p->ahead, QUARTERS,
+        const packed_blocks w = {p->first + i * p->stride, p->count, 0, QUARTERS,
                                  quarter * p->stride};
         p->times(&w, x, 1, y + i * PACKED_ROWS, quarter * PACKED_ROWS);
     }
@@ -226,7 +225,7 @@ static panels expand_panels(const packed_kernel *kernel, const panels *p, uint8_
         const packed_blocks w = panel_with(p, r, to);
         kernel->expand(&w, to + r / PACKED_ROWS * stride);
     }
-    return (panels){to, stride, p->n_out, p->count, 0, kernel->expanded_times, false};
+    return (panels){to, stride, p->n_out, p->count, kernel->expanded_times, false};
 }
 
 /* Blocks [from, from + p->count) with all activation rows, a group at a time. `next` is the panel
@@ -271,7 +270,6 @@ void packed_matmul(const packed_kernel *kernel, size_t n_out, size_t n_row, size
                 .stride = PACKED_ROWS * w_stride,
                 .n_out = n_out - r < tile_rows ? n_out - r : tile_rows,
                 .count = n_block - from < stretch ? n_block - from : stretch,
-                .ahead = n_row == 1 && stretch >= n_block ? kernel->ahead : 0,
                 .times = kernel->times,
                 .take_turns = kernel->block_length == 32,
             };

@@ -22,11 +22,12 @@ typedef struct packed_group {
 /* Blocks that follow each other, of one panel, or of several `stride` bytes apart whose blocks take
  * turns: so one activation row meets types of 32 values, since several sequences of addresses are
  * read faster than one. (A block of 256 values takes longer than its bytes need to arrive.) While
- * one is read, the lines `ahead` bytes behind it are asked for, which need not be memory. */
+ * a block meets several activation rows, the lines `ahead` bytes behind it are asked for, which
+ * need not be memory; with one row the processor sees it read in order, and asks better itself. */
 typedef struct packed_blocks {
     const uint8_t *first;
     size_t count;
-    size_t ahead;
+    size_t ahead;          /* 0 with one activation row */
     size_t panels, stride; /* 1 panel with several activation rows, and types of 256 */
 } packed_blocks;
 
@@ -52,7 +53,6 @@ typedef void packed_expand(const packed_blocks *w, uint8_t *to);
 typedef struct packed_kernel {
     size_t rows; /* of the largest group: a power of two, at most PACKED_GROUP_MAX */
     size_t block_length, block_bytes;
-    size_t ahead;          /* bytes that one activation row asks for ahead */
     size_t expanded_bytes; /* of a row's block after `expand` */
     int offset;            /* types of 32: byte = q + offset */
     size_t group;          /* types of 256: values that share a small scale, 16 or 32 */
@@ -63,9 +63,6 @@ typedef struct packed_kernel {
 
 enum {
     PACKED_GROUP_MAX = 8,
-    /* packed_kernel's `ahead`, as measured on Zen 4: */
-    PACKED_NEAR = 1024, /* of blocks that are read in the order of their bytes, */
-    PACKED_FAR = 8192,  /* and of others */
 };
 
 /* kernel_matmul over packed weights by way of `kernel`; w_stride is that of one row, a sixteenth
