@@ -25,8 +25,9 @@ typedef struct layout {
     size_t parts, finished; /* of attention; shared by all members */
     size_t part_floats, n_finished;
     size_t block_rows; /* most rows of a block */
-    size_t members;    /* each: row, tile, attention, panels, kernels */
+    size_t members;    /* each: row, prepared, tile, attention, panels, kernels */
     size_t member_row, member_tile, member_attention, member_panels, member_kernels, member_bytes;
+    size_t member_prepared[KERNEL_ROW_LIMIT]; /* a row, for batches of one */
     size_t total;
 } layout;
 
@@ -134,6 +135,9 @@ static layout plan_layout(const program *p, const executor_options *o) {
     const attention_need attention = attention_needs(p, o);
 
     l.member_row = reserve(&l, row_floats, sizeof(float));
+    for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
+        l.member_prepared[form] = reserve(&l, 1, row_bytes[form]);
+    }
     const size_t tile = size_max((size_t)LINEAR_TILE_OUT * o->n_batch, LINEAR_TILE_ONE);
     l.member_tile = reserve(&l, tile, sizeof(float));
     l.member_attention = reserve(&l, 1, attention.member_bytes);
@@ -389,8 +393,17 @@ static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     linear_args args = linear_of(e, o);
     double *const sums = e->squares ? e->squares->sums[index] : NULL;
     args.kept = sums ? e->squares->rows : NULL;
-    linear_prepare(&args, &scratch, counter(e, index, 0));
-    team_barrier(e->team);
+    if (args.n_row == 1 && !sums) {
+        /* Every member prepares the row for itself, in less time than it would wait for it. */
+        for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
+            args.rows[form] = mine + e->at.member_prepared[form];
+        }
+        _Atomic size_t own = 0;
+        linear_prepare(&args, &scratch, &own);
+    } else {
+        linear_prepare(&args, &scratch, counter(e, index, 0));
+        team_barrier(e->team);
+    }
     if (sums) {
         linear_add_squares(&args, sums, member, e->options.threads);
         if (member == 0) {

@@ -76,7 +76,8 @@ enum {
     LINEAR_PANEL_ROWS = 64, /* of them, packed at a time where they are in file order */
 };
 
-/* First phase, by all members: prepares rows taken from *counter. A barrier must follow. */
+/* First phase, by all members: prepares rows taken from *counter. A barrier must follow, unless
+ * each member has rows and a counter of its own and prepares all for itself. */
 void linear_prepare(const linear_args *args, const linear_scratch *scratch,
                     _Atomic size_t *counter);
 

@@ -97,7 +97,8 @@ static bool prepare_fits(const program *p, const op *o) {
 static bool linear_fits(const program *p, const op *o) {
     const op_linear *linear = &o->as.linear;
     if (!prepare_fits(p, o) || linear->n_weight == 0 || linear->n_weight > OP_MAX_WEIGHTS ||
-        (linear->accumulate && linear->cap > 0)) {
+        (linear->accumulate && linear->cap > 0) ||
+        o->in == o->out) { /* a part of `out` may be written while `in` is still read */
         return false;
     }
     size_t out_width = 0;

@@ -297,6 +297,13 @@ static void gelu_with_a_norm(parts *a) {
 static void capped_sum(parts *a) {
     op_at(a, a->op_down)->as.linear.cap = 1;
 }
+/* Widths fit, but some of the row would be written while the rest is still read. */
+static void product_in_place(parts *a) {
+    const weight_id square = matrix(&a->p, EMBD, EMBD);
+    op *down = op_at(a, a->op_down);
+    down->in = down->out;
+    down->as.linear = linear(PREPARE_NONE, EMBD, square);
+}
 static void heads_normed_by(parts *a, weight_id q, weight_id k) {
     op_attention *o = &op_at(a, a->op_store)->as.attention;
     o->norms_heads = true;
@@ -394,6 +401,7 @@ static const struct {
     {"a bias without a norm", bias_without_a_norm, 5},
     {"ReLU in place", norm_of_nothing_in_place, 8},
     {"a cap on a sum", capped_sum, 6},
+    {"a product in place", product_in_place, 6},
     {"heads normed by nothing", heads_normed_by_nothing, 3},
     {"queries normed by too much", queries_normed_by_too_much, 3},
     {"keys normed by a matrix", keys_normed_by_a_matrix, 3},
