@@ -419,6 +419,7 @@ X86_INLINE heads256 heads_iq4_xs(const uint8_t *block, size_t half) {
     return heads;
 }
 
+/* Q2_K's sums take nearly as long as its bytes, so that late lines cost time: it asks for them. */
 #define PACKED_Q2_K                                                                                \
     ((packed256){BLOCKS256_Q2_K_BYTES, 80, 82, 0, 16, false, 8, false, 8192, values_q2_k,          \
                  heads_q2_k})
