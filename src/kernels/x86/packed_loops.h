@@ -593,7 +593,7 @@ X86_INLINE void block256_times(const packed256 type, const uint8_t *block, size_
         for (size_t side = 0; side < 2; side++) {
             side256_dots(type, block, ahead, side, factors, x, b, n_row, i);
         }
-    } else { /* every address a constant: a side of its own takes time to compute */
+    } else { /* a constant side, so that every address is the block's and a constant */
         side256_dots(type, block, ahead, 0, factors, x, b, n_row, i);
         side256_dots(type, block, ahead, 1, factors, x, b, n_row, i);
     }

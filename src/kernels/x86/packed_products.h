@@ -27,7 +27,7 @@ typedef struct packed_group {
 typedef struct packed_blocks {
     const uint8_t *first;
     size_t count;
-    size_t ahead;          /* 0 with one activation row */
+    size_t ahead;          /* unused with one activation row */
     size_t panels, stride; /* 1 panel with several activation rows, and types of 256 */
 } packed_blocks;
 
@@ -61,9 +61,7 @@ typedef struct packed_kernel {
     packed_times *expanded_times; /* for whole groups only */
 } packed_kernel;
 
-enum {
-    PACKED_GROUP_MAX = 8,
-};
+enum { PACKED_GROUP_MAX = 8 };
 
 /* kernel_matmul over packed weights by way of `kernel`; w_stride is that of one row, a sixteenth
  * of a panel's. */
