@@ -30,10 +30,19 @@ void sl_file_close(sl_file *file) {
     }
 }
 
+/* Without what lies between the files of a mapping. */
+static uint64_t bytes_of_files(const os_mapping *mapping) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < mapping->n_part; i++) {
+        bytes += mapping->parts[i].size;
+    }
+    return bytes;
+}
+
 void sl_file_get_info(const sl_file *file, sl_file_info *info) {
     *info = (sl_file_info){
         .format = file->tables.format,
-        .file_bytes = file->mapping.size,
+        .file_bytes = bytes_of_files(&file->mapping),
         .data_offset = file->tables.data_offset,
         .metadata_count = file->tables.meta_count,
         .tensor_count = file->tables.tensor_count,

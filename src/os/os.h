@@ -33,7 +33,7 @@ typedef struct os_part {
 
 /* Whole files mapped read-only and shared, one behind the other in one range of addresses, so that
  * an offset into the range is all that anybody needs to know of where a weight is. Between them
- * there are no more than the zeros that fill a file's last page. */
+ * there are zeros: less than a page, or before a file of 1 GiB and more less than 2 MiB. */
 typedef struct os_mapping {
     const uint8_t *bytes;
     size_t size;

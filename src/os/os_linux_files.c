@@ -20,6 +20,11 @@
 
 enum { POPULATE_STEP = 8 << 20 };
 
+/* A mapping begins as a large page does, and so does a later file of it that is so large that what
+ * is left free before it does not count: only then can what the page cache has in pieces of that
+ * size be mapped by large pages. */
+enum { LARGE_PAGE = 2 << 20, LARGE_FILE = 512 * LARGE_PAGE };
+
 static size_t page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE); /* 4, 16 or 64 KiB */
 }
@@ -117,7 +122,8 @@ static sl_status open_part(const char *path, os_mapping *mapping, sl_error *erro
     }
     os_part *part = &mapping->parts[mapping->n_part];
     *part = (os_part){
-        .start = size_round_up(mapping->size, page_size()),
+        .start =
+            size_round_up(mapping->size, found.st_size < LARGE_FILE ? page_size() : LARGE_PAGE),
         .size = (size_t)found.st_size,
         .descriptor = fd,
         .modified = modified_at(&found),
@@ -136,11 +142,28 @@ static sl_status open_part(const char *path, os_mapping *mapping, sl_error *erro
     return SL_OK;
 }
 
+/* `size` bytes of zeros from a multiple of LARGE_PAGE on, which are no memory yet; or NULL. */
+static uint8_t *reserve_addresses(size_t size) {
+    const size_t whole = size_round_up(size, page_size());
+    uint8_t *const all = mmap(NULL, whole + LARGE_PAGE, PROT_READ,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) {
+        return NULL;
+    }
+    const size_t before = size_round_up((uintptr_t)all, LARGE_PAGE) - (uintptr_t)all;
+    if (before > 0) {
+        munmap(all, before);
+    }
+    if (before < LARGE_PAGE) {
+        munmap(all + before + whole, LARGE_PAGE - before);
+    }
+    return all + before;
+}
+
 /* Room for all parts is taken first, and then filled: nothing else can come to lie between. */
 static sl_status map_parts(os_mapping *mapping, sl_error *error) {
-    uint8_t *bytes =
-        mmap(NULL, mapping->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bytes == MAP_FAILED) {
+    uint8_t *const bytes = reserve_addresses(mapping->size);
+    if (!bytes) {
         return error_set(error, SL_ERR_MEMORY, "%s: cannot be mapped: %s", mapping->parts[0].path,
                          strerror(errno));
     }

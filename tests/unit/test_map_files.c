@@ -76,6 +76,33 @@ static void each_file_has_its_place(void **state) {
     assert_int_equal(os_mapping_populate(&w->mapping, 2, NULL, NULL, NULL), SL_OK);
 }
 
+/* Where the page cache's large pieces can be large pages, with zeros before them. */
+static void large_files_begin_as_large_pages_do(void **state) {
+    enum { LARGE = 2 << 20 };
+    const world *w = *state;
+    const char *paths[N_FILE];
+    os_mapping mapping;
+    sl_error error;
+    assert_int_equal((uintptr_t)w->mapping.bytes % LARGE, 0);
+    for (size_t i = 0; i < N_FILE; i++) {
+        paths[i] = w->files[i].path;
+    }
+    assert_int_equal(truncate(paths[1], 1 << 30), 0); /* of which no more takes any room */
+    if (os_map_files(paths, N_FILE, &mapping, &error) != SL_OK) {
+        fail_msg("%s", error.message);
+    }
+    const os_part *parts = mapping.parts;
+    assert_int_equal((uintptr_t)mapping.bytes % LARGE, 0);
+    assert_int_equal(parts[1].start, LARGE);
+    assert_int_equal(parts[2].start, LARGE + (1 << 30));
+    for (size_t at = sizes[0]; at < LARGE; at++) {
+        assert_int_equal(mapping.bytes[at], 0);
+    }
+    assert_memory_equal(mapping.bytes + parts[1].start, w->contents[1], sizes[1]);
+    assert_memory_equal(mapping.bytes + parts[2].start, w->contents[2], sizes[2]);
+    os_unmap(&mapping);
+}
+
 /* Random stretches of each file, by whichever means. */
 static void read_all_over(const world *w, bool no_uring, bool no_direct) {
     enum { DEPTH = 4, MOST = 20000, ROUNDS = 200 };
@@ -167,6 +194,7 @@ static void a_whole_file_is_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_file_has_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_files_begin_as_large_pages_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_meet_their_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_that_changes_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, set_up, tear_down),

@@ -184,6 +184,24 @@ X86_INLINE void finish_512(const float_partial *partial, size_t n_out, float *y)
     _mm256_mask_storeu_ps(y, mask, tree_rows_512(partial));
 }
 
+/* ---- one activation row ---------------------------------------------------------------------- */
+
+/* float_in_order. Nothing is asked for ahead: that takes from what the processor does by itself. */
+X86_INLINE void multiply_in_order_512(const steps_512 type, const float_rows *rows, size_t n,
+                                      const uint8_t *x, float *y) {
+    _Alignas(64) float_partial partial = {0};
+    for (size_t r = 0, count; r < rows->count; r += count) {
+        count = rows->count - r < FLOAT_ROWS ? rows->count - r : FLOAT_ROWS;
+        for (size_t k = 0; k < count; k++) {
+            __m512 sum[FLOAT_ROWS][FLOAT_SIX];
+            const uint8_t *const at = rows->at + (r + k) * rows->stride, *w[2] = {at, at};
+            multiply_512(type, false, 1, 1, w, 0, 0, n, x, 0, sum);
+            _mm512_store_ps(partial.s[k], sum[0][0]);
+        }
+        finish_512(&partial, count, y + r);
+    }
+}
+
 /* ---- many activation rows -------------------------------------------------------------------- */
 
 /* y[i * y_stride + r] = the sum of sum[r][i], by the tree, of four weight rows and at most four

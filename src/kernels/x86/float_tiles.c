@@ -180,6 +180,10 @@ void float_matmul(const float_kernel *kernel, size_t n_out, size_t n_row, size_t
     assert(n_out > 0 && n_row > 0 && n_in > 0 && kernel->few <= CHUNK_X);
     assert((uintptr_t)x % 64 == 0 && x_stride % 64 == 0 && (uintptr_t)scratch % 64 == 0);
     const operands all = {n_in, {w, w_stride, n_out}, {x, x_stride, n_row}, y, y_stride};
+    if (n_row == 1 && kernel->in_order) {
+        kernel->in_order(&all.w, n_in, x, y);
+        return;
+    }
     if (n_out >= FLOAT_ROWS && n_row <= least(kernel->few, FEW_BYTES / x_stride)) {
         times_few(kernel, &all, scratch);
         return;

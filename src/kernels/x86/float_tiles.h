@@ -7,6 +7,10 @@
  * row to row. In AVX-512, whose registers hold the sums of four by six rows, many meet them as they
  * lie too, as many at a time as stay in L2, unless rows are very long.
  *
+ * One activation row may meet one weight row after the other, where it takes few instructions for a
+ * line of them: that is a single sequence, which the processor reads ahead best by itself, at least
+ * in large pages.
+ *
  * Elsewhere, for many both sides are copied into panels, a stretch of the rows at a time: in the
  * form that they are multiplied in, and in the order in which they are read, so that what is read
  * lies in one piece, whatever the strides are. A step is what meets the sixteen sums once: 16
@@ -73,6 +77,9 @@ typedef struct float_eight {
  * partial[0 .. n_row - 1]. */
 typedef void float_direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                           float_partial *partial);
+
+/* y[r] = the product of n values of row r < w->count and of one activation row. */
+typedef void float_in_order(const float_rows *w, size_t n, const uint8_t *x, float *y);
 
 /* Four weight rows, `stride` bytes apart, and `ahead` as above; 0: nothing is asked for. */
 typedef struct float_four {
@@ -141,7 +148,8 @@ typedef struct float_kernel {
     size_t x_bytes; /* of an activation */
     size_t step;    /* values that are two vectors in a panel */
     float_direct *direct;
-    float_fours *fours; /* for more than two, instead of panels while L2 has room; or NULL */
+    float_in_order *in_order; /* for one, instead of `direct`; or NULL */
+    float_fours *fours;       /* for more than two, instead of panels while L2 has room; or NULL */
     float_fill *fill_w, *fill_x;
     float_multiply *multiply;
     float_finish *finish;

@@ -2,8 +2,8 @@
  * type's facts.
  *
  * A file that includes this, after float_panels_fma.h, has defined FEW_FLOATS and FEW_BF16, up to
- * how many activation rows `direct` is the fastest; direct_f32, direct_f16, direct_bf16; fours_f32,
- * fours_f16, fours_bf16, or NULL by these names; and finish.
+ * how many activation rows `direct` is the fastest; direct_f32, direct_f16, direct_bf16;
+ * in_order_f16, fours_f32, fours_f16, fours_bf16, or NULL by these names; and finish.
  */
 static void matmul_f32(size_t n_out, size_t n_row, size_t n_in, const void *w, size_t w_stride,
                        const void *x, size_t x_stride, float *y, size_t y_stride, void *scratch) {
@@ -30,6 +30,7 @@ static void matmul_f16(size_t n_out, size_t n_row, size_t n_in, const void *w, s
         .x_bytes = 4,
         .step = 32,
         .direct = direct_f16,
+        .in_order = in_order_f16,
         .fours = fours_f16,
         .fill_w = fill_w_f16,
         .fill_x = fill_x_f32,

@@ -9,8 +9,9 @@ X86_INLINE __m512 add(__m512 sum, __m512i w, __m512i x) {
     return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
 }
 
+/* Not _mm512_mask_dpbf16_ps, of whose mask GCC 12 may take eight lanes and leave out the others. */
 X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
-    return _mm512_mask_dpbf16_ps(sum, lanes_512((n + 1) / 2), (__m512bh)w, (__m512bh)x);
+    return _mm512_mask_mov_ps(sum, lanes_512((n + 1) / 2), add(sum, w, x));
 }
 
 #define STEPS                                                                                      \
@@ -19,6 +20,10 @@ X86_INLINE __m512 add_part(__m512 sum, __m512i w, __m512i x, size_t n) {
 static void direct(float_eight w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
                    float_partial *partial) {
     multiply_rows_512(STEPS, w, n, x, x_stride, n_row, partial);
+}
+
+static void in_order(const float_rows *w, size_t n, const uint8_t *x, float *y) {
+    multiply_in_order_512(STEPS, w, n, x, y);
 }
 
 static void fours(const float_four *w, size_t n, const uint8_t *x, size_t x_stride, size_t n_row,
@@ -63,6 +68,7 @@ static void matmul_bf16(size_t n_out, size_t n_row, size_t n_in, const void *w, 
         .x_bytes = 2,
         .step = 64,
         .direct = direct,
+        .in_order = in_order,
         .fours = fours,
         .fill_w = fill_w,
         .fill_x = fill_x,

@@ -232,6 +232,7 @@ static void direct_bf16(float_eight w, size_t n, const uint8_t *x, size_t x_stri
 /* FEW_...: as measured on Zen 3 with weights larger than the caches. */
 enum { FEW_FLOATS = 9, FEW_BF16 = 12 };
 
+#define in_order_f16 NULL
 #define fours_f32 NULL
 #define fours_f16 NULL
 #define fours_bf16 NULL

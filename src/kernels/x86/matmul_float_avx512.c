@@ -43,6 +43,10 @@ static void direct_f16(float_eight w, size_t n, const uint8_t *x, size_t x_strid
     multiply_rows_512(STEPS_F16, w, n, x, x_stride, n_row, partial);
 }
 
+static void in_order_f16(const float_rows *w, size_t n, const uint8_t *x, float *y) {
+    multiply_in_order_512(STEPS_F16, w, n, x, y);
+}
+
 static void fours_f32(const float_four *w, size_t n, const uint8_t *x, size_t x_stride,
                       size_t n_row, float *y, size_t y_stride) {
     multiply_fours_512(STEPS_F32, w, n, x, x_stride, n_row, y, y_stride);
