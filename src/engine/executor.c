@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, COUNTERS_PER_OP = 2, STORE_STEP = 16 };
+enum { LINE = 64, STORE_STEP = 16 };
 
 /* Where everything is in the one block of memory. Bytes. */
 typedef struct layout {
@@ -152,7 +152,7 @@ static layout plan_layout(const program *p, const executor_options *o) {
     for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
         l.prepared[form] = reserve(&l, o->n_batch, row_bytes[form]);
     }
-    l.counters = reserve(&l, p->ops.count * COUNTERS_PER_OP, sizeof(_Atomic size_t));
+    l.counters = reserve(&l, p->ops.count * LINEAR_COUNTERS(o->threads), sizeof(_Atomic size_t));
     l.attention_rows = reserve(&l, o->n_batch, sizeof(attention_row));
     l.blocks = reserve(&l, o->n_batch, sizeof(attention_block));
     l.chosen = reserve(&l, o->n_output, sizeof(size_t));
@@ -268,8 +268,9 @@ static uint8_t *member_memory(const executor *e, size_t member) {
     return e->memory + e->at.members + member * e->at.member_bytes;
 }
 
-static _Atomic size_t *counter(const executor *e, size_t op_index, size_t which) {
-    return (_Atomic size_t *)(e->memory + e->at.counters) + op_index * COUNTERS_PER_OP + which;
+static _Atomic size_t *counters(const executor *e, size_t op_index) {
+    return (_Atomic size_t *)(e->memory + e->at.counters) +
+           op_index * LINEAR_COUNTERS(e->options.threads);
 }
 
 static attention_row *attention_rows(const executor *e) {
@@ -384,33 +385,24 @@ static linear_args linear_of(const executor *e, const op *o) {
 
 static void run_linear(executor *e, const op *o, size_t index, size_t member) {
     uint8_t *mine = member_memory(e, member);
-    const linear_scratch scratch = {
+    linear_scratch scratch = {
         .row = (float *)(mine + e->at.member_row),
         .tile = (float *)(mine + e->at.member_tile),
         .panels = mine + e->at.member_panels,
         .kernels = mine + e->at.member_kernels,
     };
-    linear_args args = linear_of(e, o);
-    double *const sums = e->squares ? e->squares->sums[index] : NULL;
-    args.kept = sums ? e->squares->rows : NULL;
-    if (args.n_row == 1 && !sums) {
-        /* Every member prepares the row for itself, in less time than it would wait for it. */
-        for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
-            args.rows[form] = mine + e->at.member_prepared[form];
-        }
-        _Atomic size_t own = 0;
-        linear_prepare(&args, &scratch, &own);
-    } else {
-        linear_prepare(&args, &scratch, counter(e, index, 0));
-        team_barrier(e->team);
+    for (size_t form = 0; form < KERNEL_ROW_LIMIT; form++) {
+        scratch.rows[form] = mine + e->at.member_prepared[form];
     }
-    if (sums) {
-        linear_add_squares(&args, sums, member, e->options.threads);
+    linear_args args = linear_of(e, o);
+    if (e->squares && e->squares->sums[index]) {
+        args.squares = e->squares->sums[index];
+        args.kept = e->squares->rows;
         if (member == 0) {
             e->squares->counts[index] += args.n_row;
         }
     }
-    linear_multiply(&args, &scratch, e->options.threads, counter(e, index, 1));
+    linear_run(&args, &scratch, e->team, member, counters(e, index));
 }
 
 /* RMS norm of n heads, in place. */
@@ -489,7 +481,7 @@ static void run_attention(executor *e, const op *o, size_t index, size_t member)
                    .n_item = e->at.n_finished},
     };
     kv_slot_offsets(e->kv, a->kv_slot, &args.k_offset, &args.v_offset);
-    attention_run(&args, member_memory(e, member) + e->at.member_attention, counter(e, index, 0));
+    attention_run(&args, member_memory(e, member) + e->at.member_attention, counters(e, index));
 }
 
 /* Operations on one row, which need nothing from other rows. */
@@ -535,7 +527,7 @@ static void run_op(executor *e, size_t index, size_t member) {
         /* Keys of neighbours share cache lines, which should not wander between members. */
         const size_t step = rows >= STORE_STEP * e->options.threads ? STORE_STEP : 1;
         size_t row, end;
-        while (team_take(counter(e, index, 0), step, rows, &row, &end)) {
+        while (team_take(counters(e, index), step, rows, &row, &end)) {
             for (; row < end; row++) {
                 run_row(e, o, row, member);
             }
@@ -659,7 +651,7 @@ sl_status executor_run(executor *e, const batch_row *rows, size_t n, executor_po
     atomic_store(&e->stop_after, SIZE_MAX);
     atomic_store(&e->row_failed, false);
     memset(e->memory + e->at.counters, 0,
-           e->p->ops.count * COUNTERS_PER_OP * sizeof(_Atomic size_t));
+           e->p->ops.count * LINEAR_COUNTERS(e->options.threads) * sizeof(_Atomic size_t));
     residency_begin(e->weights, e->n_chosen > 0);
     team_run(e->team, walk, e);
     const bool whole = atomic_load(&e->stop_after) == SIZE_MAX;

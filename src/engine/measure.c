@@ -72,10 +72,11 @@ typedef struct product_bench {
     size_t n_matrix, matrix_bytes;
     float *in, *norm, *out;
     uint8_t *rows;    /* prepared */
+    uint8_t *own;     /* one for each member */
     uint8_t *scratch; /* of each member */
     /* The sample being run. */
     size_t n_row, n_out, n_operation, first;
-    _Atomic size_t counters[2 * MOST_OPERATIONS];
+    _Atomic size_t *counters; /* LINEAR_COUNTERS for each of MOST_OPERATIONS */
 } product_bench;
 
 /* What a member needs: a row, panels of blocks of at most a byte and an eighth a value, and what
@@ -104,12 +105,15 @@ static void keep_rows(void *context, uint32_t matrix, size_t first, size_t count
 
 static void run_products(void *context, size_t member) {
     product_bench *b = context;
+    const size_t counters = LINEAR_COUNTERS(team_size(b->threads));
     uint8_t *const mine = b->scratch + member * MEMBER_BYTES;
-    const linear_scratch scratch = {
+    linear_scratch scratch = {
         .row = (float *)mine,
         .panels = mine + MEMBER_ROW_BYTES,
         .kernels = mine + MEMBER_ROW_BYTES + MEMBER_PANEL_BYTES,
     };
+    const kernel_row form = kernel_row_of(b->type);
+    scratch.rows[form] = b->own + member * size_round_up(kernel_row_bytes(form, N_IN), LINE);
     for (size_t i = 0; i < b->n_operation; i++) {
         linear_args args = {
             .kernels = &b->kernels,
@@ -129,12 +133,14 @@ static void run_products(void *context, size_t member) {
             .out = b->out,
             .out_stride = N_OUT,
         };
-        args.rows[kernel_row_of(b->type)] = b->rows;
-        linear_prepare(&args, &scratch, &b->counters[2 * i]);
-        team_barrier(b->threads);
-        linear_multiply(&args, &scratch, team_size(b->threads), &b->counters[2 * i + 1]);
+        args.rows[form] = b->rows;
+        linear_run(&args, &scratch, b->threads, member, b->counters + i * counters);
         team_barrier(b->threads);
     }
+}
+
+static size_t counter_bytes(const team *members) {
+    return MOST_OPERATIONS * LINEAR_COUNTERS(team_size(members)) * sizeof(_Atomic size_t);
 }
 
 /* Nanoseconds of so many operations. */
@@ -142,9 +148,7 @@ static uint64_t time_products(product_bench *b, size_t n_row, size_t n_out, size
     b->n_row = n_row;
     b->n_out = n_out;
     b->n_operation = n_operation;
-    for (size_t i = 0; i < COUNT_OF(b->counters); i++) {
-        atomic_store_explicit(&b->counters[i], 0, memory_order_relaxed);
-    }
+    memset(b->counters, 0, counter_bytes(b->threads));
     const uint64_t start = os_now();
     team_run(b->threads, run_products, b);
     b->first = (b->first + n_operation) % b->n_matrix;
@@ -186,11 +190,14 @@ static void *part(product_bench *b, size_t *used, size_t bytes) {
 static size_t lay_out(product_bench *b) {
     size_t used = 0;
     const size_t members = team_size(b->threads);
+    const size_t row_bytes = kernel_row_bytes(kernel_row_of(b->type), N_IN);
     b->matrices = part(b, &used, b->n_matrix * b->matrix_bytes);
     b->in = part(b, &used, (size_t)MOST_ROWS * N_IN * sizeof(float));
     b->norm = part(b, &used, N_IN * sizeof(float));
     b->out = part(b, &used, (size_t)MOST_ROWS * N_OUT * sizeof(float));
-    b->rows = part(b, &used, MOST_ROWS * kernel_row_bytes(kernel_row_of(b->type), N_IN));
+    b->rows = part(b, &used, MOST_ROWS * row_bytes);
+    b->own = part(b, &used, members * size_round_up(row_bytes, LINE));
+    b->counters = part(b, &used, counter_bytes(b->threads));
     b->scratch = part(b, &used, members * MEMBER_BYTES);
     return used;
 }

@@ -44,8 +44,18 @@ void linear_prepare_row(const linear_args *args, const float *in, float *out) {
     }
 }
 
-void linear_prepare(const linear_args *args, const linear_scratch *scratch,
-                    _Atomic size_t *counter) {
+/* A row alone every member prepares for itself, in less time than it would wait for it. */
+static bool is_alone(const linear_args *args) {
+    return args->n_row == 1 && !args->squares;
+}
+
+static void *const *prepared_rows(const linear_args *args, const linear_scratch *scratch) {
+    return is_alone(args) ? scratch->rows : args->rows;
+}
+
+/* Rows taken from *counter. */
+static void prepare_rows(const linear_args *args, const linear_scratch *scratch,
+                         _Atomic size_t *counter) {
     size_t begin, end;
     while (team_take(counter, 1, args->n_row, &begin, &end)) {
         const float *row = args->in + begin * args->in_stride;
@@ -53,30 +63,32 @@ void linear_prepare(const linear_args *args, const linear_scratch *scratch,
             linear_prepare_row(args, row, scratch->row);
             row = scratch->row;
         }
-        if (args->kept) {
+        if (args->squares) {
             memcpy(args->kept + begin * args->n_in, row, args->n_in * sizeof *row);
         }
         bool made[KERNEL_ROW_LIMIT] = {false};
         for (size_t i = 0; i < args->n_part; i++) {
             const kernel_row form = kernel_row_of(args->part[i].type);
             if (!made[form]) {
-                char *to = (char *)args->rows[form] + begin * kernel_row_bytes(form, args->n_in);
-                args->kernels->make_row[form](row, args->n_in, to);
+                char *const rows = prepared_rows(args, scratch)[form];
+                const size_t row_bytes = kernel_row_bytes(form, args->n_in);
+                args->kernels->make_row[form](row, args->n_in, rows + begin * row_bytes);
                 made[form] = true;
             }
         }
     }
 }
 
-/* The square of a float is exact in double, so that only the order of the rows could matter, and
- * each column has one member to add them in order. */
-void linear_add_squares(const linear_args *args, double *sums, size_t member, size_t members) {
+/* To each of n_in sums adds the squares of that column of the kept rows. The square of a float is
+ * exact in double, so that only the order of the rows could matter, and each column has one member
+ * to add them in order. */
+static void add_squares(const linear_args *args, size_t member, size_t members) {
     const size_t n = args->n_in;
     const size_t begin = n * member / members, end = n * (member + 1) / members;
     for (size_t row = 0; row < args->n_row; row++) {
         const float *x = args->kept + row * n;
         for (size_t i = begin; i < end; i++) {
-            sums[i] += (double)x[i] * (double)x[i];
+            args->squares[i] += (double)x[i] * (double)x[i];
         }
     }
 }
@@ -89,11 +101,12 @@ static void multiply_rows(const linear_args *args, const linear_scratch *scratch
     const kernel_table *k = args->kernels;
     const kernel_row form = kernel_row_of(part->type);
     const size_t row_bytes = kernel_row_bytes(form, args->n_in);
+    const void *const x = prepared_rows(args, scratch)[form];
     kernel_matmul *packed = k->matmul_packed[part->type];
     if (rows.packed || !kernel_packs(k, part->type) || args->n_row < ROWS_THAT_PAY) {
         kernel_matmul *matmul = rows.packed ? packed : k->matmul[part->type];
-        matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, args->rows[form],
-               row_bytes, y, y_stride, scratch->kernels);
+        matmul(count, args->n_row, args->n_in, rows.weights, rows.row_stride, x, row_bytes, y,
+               y_stride, scratch->kernels);
         return;
     }
     for (size_t i = 0; i < count; i += LINEAR_PANEL_ROWS) {
@@ -101,7 +114,7 @@ static void multiply_rows(const linear_args *args, const linear_scratch *scratch
         packed_fill(part->type, n, args->n_in, (const char *)rows.weights + i * rows.row_stride,
                     rows.row_stride, scratch->panels);
         packed(n, args->n_row, args->n_in, scratch->panels, quant_row_bytes(part->type, args->n_in),
-               args->rows[form], row_bytes, y + i, y_stride, scratch->kernels);
+               x, row_bytes, y + i, y_stride, scratch->kernels);
     }
 }
 
@@ -166,19 +179,25 @@ static void multiply_tile(const linear_args *args, const linear_scratch *scratch
     multiply_columns(args, scratch, part, at, begin, size_min(step, end - begin));
 }
 
-void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
-                     _Atomic size_t *counter) {
+/* All columns, in tiles taken by way of the counters: each member reads one sequence of addresses,
+ * or all read in ascending order together where slices may have to be waited for, which come in
+ * that order. */
+static void multiply(const linear_args *args, const linear_scratch *scratch, size_t member,
+                     size_t members, _Atomic size_t *counters) {
     size_t tiles[LINEAR_MAX_PARTS], total = 0, n_out = 0;
+    bool is_sliced = false;
     for (size_t i = 0; i < args->n_part; i++) {
         n_out += args->part[i].n_out;
+        is_sliced |= args->part[i].slice_rows < args->part[i].n_out;
     }
     const size_t step = tile_columns(args, n_out, members);
     for (size_t i = 0; i < args->n_part; i++) {
         tiles[i] = tiles_of_part(&args->part[i], step);
         total += tiles[i];
     }
-    size_t tile, end;
-    while (team_take(counter, 1, total, &tile, &end)) {
+    size_t tile;
+    const size_t shares = is_sliced ? 1 : members;
+    while (team_take_near(counters, member % shares, shares, total, &tile)) {
         size_t part = 0, at = 0;
         while (tile >= tiles[part]) {
             tile -= tiles[part];
@@ -186,4 +205,20 @@ void linear_multiply(const linear_args *args, const linear_scratch *scratch, siz
         }
         multiply_tile(args, scratch, &args->part[part], at, tile, step);
     }
+}
+
+void linear_run(const linear_args *args, const linear_scratch *scratch, team *members,
+                size_t member, _Atomic size_t *counters) {
+    const size_t count = team_size(members);
+    if (is_alone(args)) {
+        _Atomic size_t own = 0;
+        prepare_rows(args, scratch, &own);
+    } else {
+        prepare_rows(args, scratch, &counters[0]);
+        team_barrier(members);
+    }
+    if (args->squares) {
+        add_squares(args, member, count);
+    }
+    multiply(args, scratch, member, count, &counters[1]);
 }

@@ -59,7 +59,8 @@ typedef struct linear_args {
     bool accumulate;              /* out += instead of = */
     float cap;                    /* out = cap * tanh(out / cap); 0: no cap */
     void *rows[KERNEL_ROW_LIMIT]; /* where prepared rows go, for the forms that the parts need */
-    float *kept;                  /* where they are kept as floats too, n_in apart; NULL: nowhere */
+    double *squares; /* n_in sums, to which the prepared rows' squares are added; or NULL */
+    float *kept;     /* room for these rows, n_in apart; NULL if nobody wants squares */
 } linear_args;
 
 /* What a member brings: nobody else uses it during the call. */
@@ -68,6 +69,7 @@ typedef struct linear_scratch {
     float *tile;   /* LINEAR_TILE_OUT * n_row floats, LINEAR_TILE_ONE if n_row is one */
     void *panels;  /* LINEAR_PANEL_ROWS rows of the widest quantized matrix; a multiple of 64 */
     void *kernels; /* KERNEL_SCRATCH_BYTES */
+    void *rows[KERNEL_ROW_LIMIT]; /* one prepared row of each form */
 } linear_scratch;
 
 enum {
@@ -76,20 +78,14 @@ enum {
     LINEAR_PANEL_ROWS = 64, /* of them, packed at a time where they are in file order */
 };
 
-/* First phase, by all members: prepares rows taken from *counter. A barrier must follow, unless
- * each member has rows and a counter of its own and prepares all for itself. */
-void linear_prepare(const linear_args *args, const linear_scratch *scratch,
-                    _Atomic size_t *counter);
+#define LINEAR_COUNTERS(members) (1 + (members))
 
 /* Applies `prepare` to one row: n_in floats to out, which may be `in` for a norm only. */
 void linear_prepare_row(const linear_args *args, const float *in, float *out);
 
-/* Between the phases or beside the second, by all members: to each of n_in sums adds the squares of
- * that column of the kept rows, one row after the other. */
-void linear_add_squares(const linear_args *args, double *sums, size_t member, size_t members);
-
-/* Second phase, by all members: columns taken from *counter, in ascending order. */
-void linear_multiply(const linear_args *args, const linear_scratch *scratch, size_t members,
-                     _Atomic size_t *counter);
+/* By all members, with LINEAR_COUNTERS(members) counters that began at 0. Returns when nothing is
+ * left to be taken; others may still be at what they took. `in` and `out` do not overlap. */
+void linear_run(const linear_args *args, const linear_scratch *scratch, team *members,
+                size_t member, _Atomic size_t *counters);
 
 #endif

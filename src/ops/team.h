@@ -39,4 +39,22 @@ static inline bool team_take(_Atomic size_t *counter, size_t step, size_t total,
     return true;
 }
 
+/* The same one by one, where a member had better go on behind what it took last: each begins with a
+ * share of its own, from one place to the next, and when that is used up goes on with what the
+ * others have left. A counter for each member. */
+static inline bool team_take_near(_Atomic size_t *counters, size_t member, size_t members,
+                                  size_t total, size_t *taken) {
+    for (size_t i = 0; i < members; i++) {
+        const size_t of = (member + i) % members, first = total * of / members;
+        const size_t count = total * (of + 1) / members - first;
+        size_t begin, end;
+        if (atomic_load_explicit(&counters[of], memory_order_relaxed) < count &&
+            team_take(&counters[of], 1, count, &begin, &end)) {
+            *taken = first + begin;
+            return true;
+        }
+    }
+    return false;
+}
+
 #endif

@@ -84,6 +84,49 @@ static void count_member(void *context, size_t member) {
     ((size_t *)context)[member]++;
 }
 
+typedef struct near_job {
+    size_t size, total;
+    _Atomic size_t counters[MEMBERS];
+    _Atomic unsigned taken[ITEMS];
+} near_job;
+
+static void walk_near(void *context, size_t member) {
+    near_job *j = context;
+    size_t item;
+    while (team_take_near(j->counters, member, j->size, j->total, &item)) {
+        atomic_fetch_add(&j->taken[item], 1);
+    }
+}
+
+/* Whatever the members and however few the items: each is taken once. */
+static void what_is_near_is_taken_once(void **state) {
+    (void)state;
+    for (size_t size = 1; size <= MEMBERS; size++) {
+        team *t = make_team(size);
+        for (size_t total = 0; total <= ITEMS; total += total < 20 ? 1 : 79) {
+            near_job j = {.size = size, .total = total};
+            team_run(t, walk_near, &j);
+            for (size_t i = 0; i < ITEMS; i++) {
+                assert_int_equal(j.taken[i], i < total ? 1 : 0);
+            }
+        }
+        team_free(t);
+    }
+}
+
+static void own_items_come_first_and_in_order(void **state) {
+    (void)state;
+    static const size_t expected[] = {3, 4, 5, 6, 7, 8, 9, 0, 1, 2}; /* member 1 of 3 */
+    near_job j = {.size = 3, .total = 10};
+    for (size_t i = 0, item; i < 10; i++) {
+        assert_true(team_take_near(j.counters, 1, j.size, j.total, &item));
+        assert_int_equal(item, expected[i]);
+    }
+    size_t item;
+    assert_false(team_take_near(j.counters, 1, j.size, j.total, &item));
+    assert_false(team_take_near(j.counters, 0, j.size, j.total, &item));
+}
+
 static void many_short_runs(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 2, 5};
@@ -196,6 +239,8 @@ static void the_callers_float_mode_is_its_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_size_of_team),
+        cmocka_unit_test(what_is_near_is_taken_once),
+        cmocka_unit_test(own_items_come_first_and_in_order),
         cmocka_unit_test(many_short_runs),
         cmocka_unit_test(teams_that_never_run),
         cmocka_unit_test(sleepers_are_woken),
