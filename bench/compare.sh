@@ -1,6 +1,6 @@
 #!/bin/sh
 # bench/compare.sh [-r ROUNDS] [-t THREADS] [-p TOKENS] [-n TOKENS] [-d TOKENS]
-#                  [-s SEQUENCES] [-k TYPE] [-v TYPE] [-x ARGS] [-a] [-j] [PEER [MODEL]]
+#                  [-s SEQUENCES] [-k TYPE] [-v TYPE] [-w SECS] [-x ARGS] [-a] [-j] [PEER [MODEL]]
 #
 # Our speed beside that of PEER, the path of a bench program that takes llama-bench's options and is
 # already built, on the same file. A round is: the machine's limits, ours and theirs (in the next
@@ -14,6 +14,8 @@
 #   -k, -v  types in which keys and values are kept (f16)
 #   -s      only the generation, by that many sequences together; PEER is a program that takes the
 #           options of llama-batched-bench, which also serves -s 1 with a depth
+#   -w      seconds before each program (5): memory that the one before gave back is still being
+#           cleared away, in a virtual machine also by its host
 #   -x      more options for the peer, such as '-rtr 1'
 #   -a      all rounds count, for a machine that is never quiet: what is printed says how many were
 #           not, and the ratio in each round means more than the medians
@@ -31,11 +33,12 @@ depth=0
 sequences=
 type_k=f16
 type_v=f16
+pause=5
 extra=
 all=
 json=
 
-while getopts r:t:p:n:d:s:k:v:x:aj option; do
+while getopts r:t:p:n:d:s:k:v:w:x:aj option; do
     case $option in
     r) rounds=$OPTARG ;;
     t) threads=$OPTARG ;;
@@ -45,6 +48,7 @@ while getopts r:t:p:n:d:s:k:v:x:aj option; do
     s) sequences=$OPTARG ;;
     k) type_k=$OPTARG ;;
     v) type_v=$OPTARG ;;
+    w) pause=$OPTARG ;;
     x) extra=$OPTARG ;;
     a) all=yes ;;
     j) json=yes ;;
@@ -56,7 +60,7 @@ shift $((OPTIND - 1))
 peer=${1:-}
 model=${2:-$root/models/sluice-starter.gguf}
 [ -z "$sequences" ] || prompt=0 # whatever -p said
-need_numbers "$rounds" "$threads" "$prompt" "$predict" "$depth" "${sequences:-1}"
+need_numbers "$rounds" "$threads" "$prompt" "$predict" "$depth" "${sequences:-1}" "$pause"
 if [ "$rounds" -lt 5 ]; then
     echo "$script: at least 5 rounds" >&2
     exit 2
@@ -75,6 +79,7 @@ limits() {
 
 # "pp 203.4" and "tg 56.1" in $work/ours.
 run_ours() {
+    sleep "$pause"
     run "$sluice" bench -m "$model" -p "$prompt" -n "$predict" -d "$depth" -np "${sequences:-1}" \
         -ctk "$type_k" -ctv "$type_v" -t "$threads" -r 1 -o csv -q
     awk -F, 'NR > 1 { print substr($1, 1, 2), $2 }' "$work/csv" >"$work/ours"
@@ -83,6 +88,7 @@ run_ours() {
 # The same in $work/peer.
 run_peer() {
     [ -n "$peer" ] || return 0
+    sleep "$pause"
     [ -z "$sequences" ] || {
         run_peer_batched
         return 0
