@@ -149,6 +149,18 @@ static sl_status convert_vector(residency *r, weight_id id, sl_error *error) {
     return SL_OK;
 }
 
+/* All at once, and only them: touched one by one, each would wait for the disk, and for much that
+ * lies around it. */
+static void fetch_vectors(const residency *r) {
+    for (weight_id id = 0; id < r->p->weights.count; id++) {
+        const weight_ref *ref = program_weight(r->p, id);
+        const uint8_t *const from = ref->vector ? tensor_of(r, id)->data + ref->offset : NULL;
+        if (from && is_in_file(r, from)) {
+            os_pages_fetch(from, quant_row_bytes(ref->type, ref->n_in));
+        }
+    }
+}
+
 sl_status residency_create(const program *p, const model_file *file, const os_mapping *mapping,
                            residency **out, sl_error *error) {
     const size_t count = p->weights.count;
@@ -164,6 +176,7 @@ sl_status residency_create(const program *p, const model_file *file, const os_ma
         residency_free(r);
         return error_memory(error, "the table of weights", table_bytes);
     }
+    fetch_vectors(r);
     for (weight_id id = 0; id < count; id++) {
         if (program_weight(p, id)->vector && convert_vector(r, id, error) != SL_OK) {
             residency_free(r);

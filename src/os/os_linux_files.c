@@ -18,7 +18,8 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
-enum { POPULATE_STEP = 8 << 20 };
+/* For a thread at a time, and of it at once. */
+enum { POPULATE_STEP = 128 << 20, POPULATE_READ = 256 << 10 };
 
 /* A mapping begins as a large page does, and so does a later file of it that is so large that what
  * is left free before it does not count: only then can what the page cache has in pieces of that
@@ -301,10 +302,33 @@ size_t os_mapping_cold_bytes(const os_mapping *mapping) {
 
 typedef struct populate_job {
     const os_mapping *mapping;
+    size_t step;
     _Atomic size_t next, done;
     _Atomic uint32_t running;
     _Atomic bool stop;
 } populate_job;
+
+/* Reads a stretch of a file from its beginning to its end, as if alone with it, by a descriptor of
+ * its own: then the page cache keeps it in the largest pieces. Returns how much it told. */
+static size_t populate_read(populate_job *job, const os_part *part, uint64_t offset, size_t length,
+                            uint8_t *buffer) {
+    const int own = open(part->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = own < 0 ? part->descriptor : own;
+    size_t done = 0;
+    while (done < length && !atomic_load(&job->stop)) {
+        const size_t most = size_min(POPULATE_READ, length - done);
+        const ssize_t n = pread(fd, buffer, most, (off_t)(offset + done));
+        if (n <= 0) {
+            break; /* what is wrong shows when it is touched */
+        }
+        done += (size_t)n;
+        atomic_fetch_add(&job->done, (size_t)n);
+    }
+    if (own >= 0) {
+        close(own);
+    }
+    return done;
+}
 
 static void populate_touch(const uint8_t *bytes, size_t length) {
     volatile uint8_t sink = 0;
@@ -316,18 +340,30 @@ static void populate_touch(const uint8_t *bytes, size_t length) {
 
 static void populate_worker(void *argument) {
     populate_job *job = argument;
+    const os_mapping *mapping = job->mapping;
+    uint8_t *const buffer = malloc(POPULATE_READ);
     while (!atomic_load(&job->stop)) {
-        const size_t at = atomic_fetch_add(&job->next, POPULATE_STEP);
-        if (at >= job->mapping->size) {
+        const size_t begin = atomic_fetch_add(&job->next, job->step);
+        if (begin >= mapping->size) {
             break;
         }
-        const uint8_t *bytes = job->mapping->bytes + at;
-        const size_t length = size_min(POPULATE_STEP, job->mapping->size - at);
-        if (madvise((void *)bytes, length, MADV_POPULATE_READ) != 0) {
-            populate_touch(bytes, length);
+        const size_t end = begin + size_min(job->step, mapping->size - begin);
+        size_t done = 0;
+        for (size_t i = 0; i < mapping->n_part && buffer; i++) {
+            const os_part *part = &mapping->parts[i];
+            const size_t from = size_max(begin, part->start);
+            const size_t to = size_min(end, part->start + part->size);
+            if (from < to) {
+                done += populate_read(job, part, from - part->start, to - from, buffer);
+            }
         }
-        atomic_fetch_add(&job->done, length);
+        if (!atomic_load(&job->stop) &&
+            madvise((void *)(mapping->bytes + begin), end - begin, MADV_POPULATE_READ) != 0) {
+            populate_touch(mapping->bytes + begin, end - begin);
+        }
+        atomic_fetch_add(&job->done, end - begin - done);
     }
+    free(buffer);
     atomic_fetch_sub(&job->running, 1);
 }
 
@@ -336,8 +372,9 @@ sl_status os_mapping_populate(const os_mapping *mapping, size_t threads, sl_prog
     enum { MOST = 8 };
     os_thread *started[MOST];
     size_t count = 0;
-    populate_job job = {.mapping = mapping};
     threads = size_max(1, size_min(threads, MOST));
+    const size_t share = size_round_up(mapping->size / (4 * threads) + 1, LARGE_PAGE);
+    populate_job job = {.mapping = mapping, .step = size_min(share, POPULATE_STEP)};
     for (; count < threads; count++) {
         atomic_fetch_add(&job.running, 1);
         if (os_thread_start(populate_worker, &job, &started[count], error) != SL_OK) {
