@@ -341,7 +341,8 @@ static void populate_touch(const uint8_t *bytes, size_t length) {
 static void populate_worker(void *argument) {
     populate_job *job = argument;
     const os_mapping *mapping = job->mapping;
-    uint8_t *const buffer = malloc(POPULATE_READ);
+    /* What may be in memory already, for all that one can tell, is only mapped. */
+    uint8_t *const buffer = mapping->opaque ? NULL : malloc(POPULATE_READ);
     while (!atomic_load(&job->stop)) {
         const size_t begin = atomic_fetch_add(&job->next, job->step);
         if (begin >= mapping->size) {
