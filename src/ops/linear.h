@@ -69,7 +69,7 @@ typedef struct linear_scratch {
     float *tile;   /* LINEAR_TILE_OUT * n_row floats, LINEAR_TILE_ONE if n_row is one */
     void *panels;  /* LINEAR_PANEL_ROWS rows of the widest quantized matrix; a multiple of 64 */
     void *kernels; /* KERNEL_SCRATCH_BYTES */
-    void *rows[KERNEL_ROW_LIMIT]; /* one prepared row of each form */
+    void *rows[KERNEL_ROW_LIMIT]; /* one prepared row of each form, for a batch of one */
 } linear_scratch;
 
 enum {
